@@ -1,0 +1,1 @@
+"""How requests are made, paced, repeated and read. Nothing here is public; the root re-exports what is."""

@@ -1,0 +1,40 @@
+"""Time and chance, as the rest of the core sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+__all__ = ["Clock"]
+
+
+class Clock:
+    """The running event loop's time.
+
+    All waiting goes by the loop's own clock, so that a loop with virtual time (as the tests use) makes every
+    wait of the client virtual with it.
+    """
+
+    __slots__ = ()
+
+    def monotonic(self) -> float:
+        """Seconds on the running loop's clock; only differences mean anything."""
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait that many seconds of the loop's clock, and never less."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        await asyncio.sleep(seconds)
+        # A loop may run a timer up to one clock tick early.
+        while (rest := end - loop.time()) > 0:
+            await asyncio.sleep(rest)
+
+    def random(self) -> float:
+        """A number in [0, 1), for jitter."""
+        return random.random()

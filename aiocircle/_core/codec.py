@@ -1,0 +1,468 @@
+"""Between bytes and models: answers are decoded, request bodies and queries are encoded.
+
+cattrs is the authority on what an answer means; msgspec reads the same bytes straight into the same classes
+wherever both would give the same.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    NotRequired,
+    Required,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+from uuid import UUID
+
+import attrs
+import cattrs
+import msgspec
+from cattrs.errors import ClassValidationError, IterableValidationError
+from cattrs.gen import make_dict_structure_fn
+from cattrs.strategies import configure_union_passthrough
+
+from aiocircle._core.http import JSON, Request, Response
+from aiocircle.errors import DecodeError, InvalidArgument
+
+__all__ = [
+    "KEBAB",
+    "UNSET",
+    "PageOf",
+    "Timestamp",
+    "Unset",
+    "decode",
+    "decode_json",
+    "encode_body",
+    "encode_json",
+    "encode_nested",
+    "encode_query",
+    "wire_name",
+]
+
+T = TypeVar("T")
+
+
+class Unset(Enum):
+    """The type of UNSET."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset.UNSET
+"""Says "do not send this field" where None already says "send null"."""
+
+Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
+"""An aware datetime, with the offset that the wire gave it."""
+
+KEBAB: Final[Mapping[str, Any]] = types.MappingProxyType({"aiocircle.kebab": True})
+"""Field metadata: `created_at` may come as `created-at`, and is sent as `created-at`."""
+
+
+def wire_name(field: attrs.Attribute[Any]) -> str:
+    """The name by which the official document knows a model's field."""
+    if "aiocircle.wire" in field.metadata:
+        return cast(str, field.metadata["aiocircle.wire"])
+    return field.name.replace("_", "-") if "aiocircle.kebab" in field.metadata else field.name
+
+
+@attrs.frozen(kw_only=True)
+class PageOf(Generic[T]):
+    """A page as it stands on the wire."""
+
+    items: tuple[T, ...]
+    next_page_token: str | None = None
+
+
+# --- answers -----------------------------------------------------------------------------------------------
+
+
+def decode(model: Any, response: Response, request: Request) -> Any:
+    """The answer's body as `model`; DecodeError where it is none."""
+    body = response.body
+    if response.complete:
+        decoder = _fast_decoder(model)
+        if decoder is not None:
+            try:
+                return decoder(body)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                pass  # The careful way decides, and says what is wrong.
+    plain = decode_json(response, request)
+    try:
+        return _converter().structure(plain, model)
+    except (ClassValidationError, IterableValidationError, ValueError, TypeError, RecursionError) as error:
+        problems = _problems(error)
+    token = plain.get("next_page_token") if isinstance(plain, dict) else None
+    raise _decode_error(
+        problems, response, request, next_page_token=token if isinstance(token, str) and token else None
+    )
+
+
+def decode_json(response: Response, request: Request) -> JSON:
+    """The answer's body as plain JSON values; DecodeError where it is cut or is no JSON."""
+    if not response.complete:
+        raise _decode_error((response.flaw or "",), response, request, malformed=True)
+    try:
+        return msgspec.json.decode(response.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        kind = response.headers.get("Content-Type", "no content type")
+        problem = f"$ is no JSON: {error} ({kind}, {len(response.body)} bytes)"
+    raise _decode_error((problem,), response, request, malformed=True)
+
+
+def _decode_error(
+    problems: Sequence[str],
+    response: Response,
+    request: Request,
+    *,
+    malformed: bool = False,
+    next_page_token: str | None = None,
+) -> DecodeError:
+    return DecodeError(
+        problems,
+        status=response.status,
+        method=request.method,
+        url=request.shown_url,
+        headers=response.shown_headers,
+        request_id=response.request_id,
+        body=response.body,
+        next_page_token=next_page_token,
+        malformed=malformed,
+    )
+
+
+@cache
+def _fast_decoder(model: Any) -> Callable[[bytes], Any] | None:
+    """msgspec's decoder for `model`, where it gives what cattrs would give; else None."""
+    if not reads_alike(model):
+        return None
+    try:
+        return msgspec.json.Decoder(model).decode
+    except TypeError:
+        return None
+
+
+def reads_alike(model: Any) -> bool:
+    """Whether msgspec and cattrs read `model` alike.
+
+    They do not where a field has a second spelling, a converter or an alias: msgspec would leave it at its default.
+    """
+    return _reads_alike(model, set())
+
+
+def _reads_alike(model: Any, seen: set[Any]) -> bool:
+    if model in seen:
+        return True
+    origin = get_origin(model)
+    if origin is not None:
+        seen.add(model)
+        if attrs.has(origin) and not _plain_fields(origin, seen):
+            return False
+        return all(_reads_alike(each, seen) for each in get_args(model) if each is not Ellipsis)
+    if isinstance(model, type) and attrs.has(model):
+        seen.add(model)
+        return _plain_fields(model, seen)
+    return True
+
+
+def _plain_fields(model: type, seen: set[Any]) -> bool:
+    for field in attrs.fields(attrs.resolve_types(model, include_extras=True)):
+        if wire_name(field) != field.name or field.alias != field.name or field.converter or not field.init:
+            return False
+        if not _reads_alike(field.type, seen):
+            return False
+    return True
+
+
+@cache
+def _converter() -> cattrs.Converter:
+    """cattrs, without its coercions: a JSON type is itself and nothing else."""
+    converter = cattrs.Converter()
+    converter.register_structure_hook(str, _exactly(str, "a string"))
+    converter.register_structure_hook(int, _exactly(int, "an integer"))
+    converter.register_structure_hook(bool, _exactly(bool, "true or false"))
+    converter.register_structure_hook(float, _structure_float)
+    converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
+    converter.register_structure_hook_func(_is_timestamp, _structure_timestamp)
+    converter.register_structure_hook_factory(_is_tuple, _tuple_hook)
+    converter.register_structure_hook_factory(_is_mapping, _mapping_hook)
+    converter.register_structure_hook_factory(_is_model, _model_hook)
+    configure_union_passthrough(str | bool | int | float | None, converter)
+    return converter
+
+
+def _exactly(kind: type[T], name: str) -> Callable[[Any, Any], T]:
+    def structure(value: Any, _: Any) -> T:
+        # type(), not isinstance(): true is no integer.
+        if type(value) is not kind:
+            raise ValueError(f"expected {name}, got {_json_type(value)}")
+        return value
+
+    return structure
+
+
+def _structure_float(value: Any, _: Any) -> float:
+    if type(value) is not float and type(value) is not int:
+        raise ValueError(f"expected a number, got {_json_type(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("expected a number that a float can hold") from None
+
+
+def _is_timestamp(kind: Any) -> bool:
+    return kind is datetime or (get_origin(kind) is Annotated and get_args(kind)[0] is datetime)
+
+
+def _structure_timestamp(value: Any, _: Any) -> datetime:
+    if type(value) is not str:
+        raise ValueError(f"expected a time, got {_json_type(value)}")
+    try:
+        return msgspec.convert(value, Timestamp)
+    except msgspec.ValidationError:
+        raise ValueError("expected a time as RFC 3339 writes it, with an offset") from None
+
+
+def _is_tuple(kind: Any) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _tuple_hook(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
+    target: Any = list.__class_getitem__(get_args(kind)[0])
+    inner: list[Callable[[Any, Any], Any]] = []
+
+    def structure(value: Any, _: Any) -> tuple[Any, ...]:
+        if type(value) is not list:
+            raise ValueError(f"expected an array, got {_json_type(value)}")
+        if not inner:
+            inner.append(converter.get_structure_hook(target))
+        return tuple(inner[0](value, target))
+
+    return structure
+
+
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) in (Mapping, dict)
+
+
+def _mapping_hook(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
+    target: Any = dict.__class_getitem__((str, get_args(kind)[1]))
+    inner: list[Callable[[Any, Any], Any]] = []
+
+    def structure(value: Any, _: Any) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise ValueError(f"expected an object, got {_json_type(value)}")
+        if not inner:
+            inner.append(converter.get_structure_hook(target))
+        return cast("dict[str, Any]", inner[0](value, target))
+
+    return structure
+
+
+def _is_model(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return attrs.has(kind if origin is None else origin)
+
+
+def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    origin = get_origin(model) or model
+    attrs.resolve_types(origin, include_extras=True)
+    inner = make_dict_structure_fn(model, converter)
+    spellings = [(wire_name(field), field.name) for field in attrs.fields(origin) if wire_name(field) != field.name]
+
+    def structure(value: Any, kind: Any) -> Any:
+        if type(value) is not dict:
+            raise ValueError(f"expected an object, got {_json_type(value)}")
+        renamed: dict[str, Any] = {name: value[wire] for wire, name in spellings if wire in value and name not in value}
+        return inner({**value, **renamed} if renamed else value, kind)
+
+    return structure
+
+
+def _json_type(value: Any) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array", dict: "an object"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _problems(error: BaseException) -> list[str]:
+    if isinstance(error, RecursionError):
+        return ["$ is nested too deeply"]
+    return cattrs.transform_error(error, format_exception=_problem)
+
+
+def _problem(error: BaseException, kind: type | None) -> str:
+    if isinstance(error, KeyError):
+        return f"{error.args[0]!r} is missing"
+    return str(error)
+
+
+# --- requests ----------------------------------------------------------------------------------------------
+
+
+def encode_body(fields: Mapping[str, Any]) -> bytes:
+    """A request body of the fields that are to be sent, under the names they have on the wire.
+
+    UNSET leaves a field out; None is null. InvalidArgument names the field whose value cannot go on the wire.
+    """
+    return msgspec.json.encode({name: _json(value, name) for name, value in fields.items() if value is not UNSET})
+
+
+def encode_json(value: Any, name: str) -> bytes:
+    """Any value as a JSON body; InvalidArgument names the place of what cannot go on the wire."""
+    return msgspec.json.encode(_json(value, name))
+
+
+def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
+    """A nested body as it goes on the wire, from a mapping or a model; `shape` is the TypedDict that declares it.
+
+    A key whose annotation is `Annotated[…, "wire-name"]` is sent under that name. None in a mapping is null; in a
+    model it means "not sent". Unknown and missing keys are an InvalidArgument that names them.
+    """
+    hints = _shape(shape)
+    if attrs.has(type(value)):
+        value = {name: each for name in hints if (each := getattr(value, name, None)) is not None}
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(f"{path} takes a mapping or a model, not {type(value).__name__}")
+    given = cast("Mapping[Any, Any]", value)
+    if unknown := [str(key) for key in given if key not in hints]:
+        raise InvalidArgument(f"{path} has no key {unknown[0]!r}; it knows {', '.join(hints)}")
+    required: frozenset[str] = getattr(shape, "__required_keys__", frozenset())
+    if missing := sorted(required - given.keys()):
+        raise InvalidArgument(f"{path} needs the key {missing[0]!r}")
+    return {
+        wire: _json_of(kind, given[name], f"{path}.{name}")
+        for name, (wire, kind) in hints.items()
+        if name in given and given[name] is not UNSET
+    }
+
+
+@cache
+def _shape(shape: type) -> dict[str, tuple[str, Any]]:
+    """Of each key of a TypedDict: its name on the wire, and its type."""
+    keys: dict[str, tuple[str, Any]] = {}
+    for name, hint in get_type_hints(shape, include_extras=True).items():
+        while get_origin(hint) in (Required, NotRequired):
+            hint = get_args(hint)[0]
+        wire = name
+        if get_origin(hint) is Annotated:
+            hint, wire = get_args(hint)[0], get_args(hint)[1]
+        keys[name] = (wire, hint)
+    return keys
+
+
+def _json_of(kind: Any, value: Any, path: str) -> JSON:
+    if value is None:
+        return None
+    options = [kind, *get_args(kind)]
+    for option in options:
+        if is_typeddict(option) and (isinstance(value, Mapping) or attrs.has(type(value))):
+            return encode_nested(option, value, path)
+        if get_origin(option) is Sequence and is_typeddict(get_args(option)[0]):
+            if isinstance(value, Mapping | str) or not isinstance(value, Sequence):
+                raise InvalidArgument(f"{path} takes a sequence, not {type(value).__name__}")
+            return [
+                encode_nested(get_args(option)[0], each, f"{path}[{index}]")
+                for index, each in enumerate(cast("Sequence[Any]", value))
+            ]
+    return _json(value, path)
+
+
+def encode_query(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Query parameters as pairs: None is left out, several values repeat the parameter, booleans are true or false."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in parameters.items():
+        if value is None or value is UNSET:
+            continue
+        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            pairs += [(name, _query_value(each, name)) for each in cast("Sequence[Any]", value)]
+        else:
+            pairs.append((name, _query_value(value, name)))
+    return pairs
+
+
+def _query_value(value: Any, name: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, int):
+        if value < 0:
+            raise InvalidArgument(f"{name} is negative: {value}")
+        return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value)
+    if isinstance(value, str):
+        return _text(value, name)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return _rfc3339(value, name)
+    raise InvalidArgument(f"{name} cannot be sent: {type(value).__name__} has no form in a query")
+
+
+def _json(value: Any, path: str) -> JSON:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Enum):
+        return _json(value.value, path)
+    if isinstance(value, str):
+        return _text(value, path)
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidArgument(f"{path} cannot be sent: JSON has no {value}")
+        return value
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return _rfc3339(value, path)
+    if isinstance(value, Mapping):
+        encoded: dict[str, JSON] = {}
+        for key, each in cast("Mapping[Any, Any]", value).items():
+            if not isinstance(key, str):
+                raise InvalidArgument(f"{path} has a key that is no string: {key!r}")
+            if each is not UNSET:
+                encoded[_text(key, path)] = _json(each, f"{path}.{key}")
+        return encoded
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [_json(each, f"{path}[{index}]") for index, each in enumerate(cast("Sequence[Any]", value))]
+    if attrs.has(type(value)):
+        return {
+            wire_name(field): _json(each, f"{path}.{field.name}")
+            for field in attrs.fields(type(value))
+            if (each := getattr(value, field.name)) is not UNSET and each is not None
+        }
+    raise InvalidArgument(f"{path} cannot be sent: {type(value).__name__} has no form in JSON")
+
+
+def _text(value: str, name: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{name} cannot be sent: it has a lone surrogate, which is no text") from None
+    return str(value)
+
+
+def _rfc3339(value: datetime, name: str) -> str:
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidArgument(f"{name} is a naive datetime; say which time zone it is in, as datetime.now(UTC) does")
+    return value.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,430 @@
+"""From an endpoint and its arguments to a request, through gate and retries, to a model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlencode
+
+import attrs
+import msgspec
+import tenacity
+
+from aiocircle._core.clock import Clock
+from aiocircle._core.codec import PageOf, decode, decode_json, encode_body, encode_query
+from aiocircle._core.endpoint import Endpoint, ListEndpoint
+from aiocircle._core.http import JSON, Request, Response, Transport
+from aiocircle._core.pager import Page, Pager
+from aiocircle._core.retry import RetryPolicy, retry_after
+from aiocircle._core.throttle import Held, Throttle
+from aiocircle.errors import (
+    APIError,
+    BadRequest,
+    CircleCIError,
+    Conflict,
+    DecodeError,
+    Forbidden,
+    Gone,
+    NotFound,
+    Outcome,
+    RateLimited,
+    RequestError,
+    ServerError,
+    Unauthorized,
+)
+
+__all__ = ["Connection", "Deprecation", "Executor"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_log = logging.getLogger("aiocircle")
+
+_STATUSES: Final[Mapping[int, type[APIError]]] = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+    422: BadRequest,
+}
+_LONG_WAIT: Final = 1.0  # seconds: from here on a wait at the gate is worth a warning
+_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_MESSAGE_LENGTH: Final = 500  # characters of a plain-text error body that go into the message
+
+
+@attrs.frozen
+class Deprecation:
+    """What the API says of an operation that is to go: the values of its `Deprecation`, `Sunset` and `Link` headers."""
+
+    deprecation: str | None
+    sunset: str | None
+    link: str | None
+
+
+class Connection:
+    """What a client and its copies share: where, as whom, over what, how many at once."""
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        transport: Transport,
+        throttle: Throttle,
+        max_concurrency: int,
+        clock: Clock,
+    ) -> None:
+        self.base_url = base_url
+        self.headers = headers
+        self.headers_with_body = {**headers, "Content-Type": "application/json"}
+        self.transport = transport
+        self.throttle = throttle
+        self.clock = clock
+        self.deprecations: dict[str, Deprecation] = {}
+        self.slots = asyncio.Semaphore(max_concurrency)
+        self._max_concurrency = max_concurrency
+        self._lanes: dict[str, asyncio.Semaphore] = {}
+
+    def lane(self, family: str) -> asyncio.Semaphore:
+        """Who may stand at a family's gate. One lane a family: a closed gate must not hold up the others."""
+        lane = self._lanes.get(family)
+        if lane is None:
+            lane = self._lanes[family] = asyncio.Semaphore(self._max_concurrency)
+        return lane
+
+    def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
+        """Keep what the answer says of the operation's end, and warn of it once."""
+        deprecation, sunset = headers.get("Deprecation"), headers.get("Sunset")
+        if deprecation is None and sunset is None:
+            return
+        if operation not in self.deprecations:
+            _log.warning("%s is deprecated (Deprecation: %s, Sunset: %s)", operation, deprecation, sunset)
+        self.deprecations[operation] = Deprecation(deprecation, sunset, headers.get("Link"))
+
+
+@attrs.define(eq=False)
+class _Call:
+    """One call through all its attempts."""
+
+    request: Request
+    operation: str
+    family: str
+    repeatable: bool
+    attempts: int = 0
+    waited: float = 0.0  # seconds, at the gate and between attempts
+    unknown: bool = False  # an earlier attempt may have been carried out
+
+    @property
+    def changes(self) -> bool:
+        return self.request.method not in ("GET", "HEAD")
+
+
+class Executor:
+    """Carries out endpoints with one set of per-call options."""
+
+    def __init__(self, connection: Connection, timeout: Any, retry: RetryPolicy) -> None:
+        self.connection = connection
+        self.timeout = timeout
+        self.retry = retry
+
+    async def call(
+        self,
+        endpoint: Endpoint[T],
+        *values: Any,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> T:
+        """What the endpoint answers; None where it only confirms."""
+        call = self._prepare(endpoint, values, encode_query(query or {}), None if body is None else encode_body(body))
+        model = endpoint.model
+        if model is None:
+            return cast(T, await self.perform(call, _confirm))
+        return cast(T, await self.perform(call, lambda response: decode(model, response, call.request)))
+
+    def pages(
+        self,
+        endpoint: ListEndpoint[T],
+        *values: Any,
+        query: Mapping[str, Any] | None = None,
+        page_token: str | None = None,
+        stop: Callable[[T], bool] | None = None,
+    ) -> Pager[T]:
+        """The endpoint's list. All arguments are checked here, before anything is iterated over."""
+        path = endpoint.fill(values)
+        pairs = encode_query(query or {})
+        model: Any = tuple[endpoint.model, ...] if endpoint.bare else PageOf[endpoint.model]  # type: ignore[name-defined]
+        parameter = "offset" if endpoint.by_offset else "page-token"
+
+        async def fetch(token: str | None) -> Page[T]:
+            sent = pairs if token is None else [*pairs, (parameter, token)]
+            call = _Call(self._request("GET", path, sent, None), endpoint.operation, endpoint.family, True)
+            answer = await self.perform(call, lambda response: decode(model, response, call.request))
+            if not endpoint.bare:
+                return Page(answer.items, answer.next_page_token or None)
+            if endpoint.by_offset and answer:
+                return Page(answer, str(int(token or 0) + len(answer)))
+            return Page(answer)
+
+        return Pager(fetch, page_token=page_token, paged=endpoint.paged, stop=stop)
+
+    async def request(
+        self, method: str, path: str, params: Mapping[str, Any] | None, body: bytes | None, into: Any
+    ) -> Any:
+        """What any path answers: `into`, or plain JSON."""
+        call = self._raw_call(method, path, encode_query(params or {}), body)
+
+        def read(response: Response) -> Any:
+            if into is not None:
+                return decode(into, response, call.request)
+            return decode_json(response, call.request) if response.body or not response.complete else None
+
+        return await self.perform(call, read)
+
+    def request_pages(
+        self, path: str, params: Mapping[str, Any] | None, into: Any, page_token: str | None
+    ) -> Pager[Any]:
+        """The list that any path answers, as items of `into` or plain JSON."""
+        pairs = encode_query(params or {})
+        self._raw_call("GET", path, pairs, None)
+        item: Any = Any if into is None else into
+        bare: Any = tuple.__class_getitem__((item, ...))
+        paged: Any = PageOf.__class_getitem__(item)
+
+        async def fetch(token: str | None) -> Page[Any]:
+            call = self._raw_call("GET", path, pairs if token is None else [*pairs, ("page-token", token)], None)
+
+            def read(response: Response) -> Page[Any]:
+                if response.body.lstrip()[:1] == b"[":
+                    return Page(decode(bare, response, call.request))
+                page = decode(paged, response, call.request)
+                return Page(page.items, page.next_page_token or None)
+
+            return await self.perform(call, read)
+
+        return Pager(fetch, page_token=page_token)
+
+    # --- one call ------------------------------------------------------------------------------------------
+
+    async def perform(self, call: _Call, read: Callable[[Response], R]) -> R:
+        """What `read` makes of the answer, after as many attempts as the policy allows."""
+        try:
+            return await self._attempt(call, read)
+        except CircleCIError as error:
+            first = error
+            if self.retry.attempts == 1 or not self.retry.may_repeat(first, repeatable=call.repeatable):
+                raise
+        return await self._attempt_again(call, read, first)
+
+    async def _attempt_again(self, call: _Call, read: Callable[[Response], R], first: CircleCIError) -> R:
+        """Further attempts, driven by tenacity. The first one's failure is handed to it as its first attempt."""
+        policy, clock = self.retry, self.connection.clock
+        replay: list[CircleCIError] = [first]
+
+        async def attempt() -> R:
+            if replay:
+                raise replay.pop()
+            return await self._attempt(call, read)
+
+        def repeats(error: BaseException) -> bool:
+            return isinstance(error, CircleCIError) and policy.may_repeat(error, repeatable=call.repeatable)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            headers = getattr(_failure(state), "headers", {})
+            return policy.delay(state.attempt_number, retry_after(headers, clock.wall()), clock.random())
+
+        def stop(state: tenacity.RetryCallState) -> bool:
+            return call.attempts >= policy.attempts or call.waited + state.upcoming_sleep > policy.max_wait
+
+        def before_sleep(state: tenacity.RetryCallState) -> None:
+            call.waited += state.upcoming_sleep
+            _log.warning(
+                "%s: attempt %d of %d failed, the next in %.2f s: %s",
+                call.operation,
+                call.attempts,
+                policy.attempts,
+                state.upcoming_sleep,
+                _failure(state),
+            )
+
+        retrying = tenacity.AsyncRetrying(
+            sleep=clock.sleep,
+            retry=tenacity.retry_if_exception(repeats),
+            wait=wait,
+            stop=stop,
+            before_sleep=before_sleep,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    async def _attempt(self, call: _Call, read: Callable[[Response], R]) -> R:
+        try:
+            response = await self._send(call)
+            return self._read(call, response, read)
+        except CircleCIError as error:
+            error.attempts = call.attempts
+            if call.changes:
+                error.outcome = _outcome(error, call)
+                call.unknown = error.outcome == "unknown"
+            raise
+
+    async def _send(self, call: _Call) -> Response:
+        connection = self.connection
+        gate = connection.throttle.gate(call.family)
+        async with connection.lane(call.family):
+            waited = await self._pass(gate.enter(self.retry.max_wait - call.waited), call)
+            call.waited += waited
+            try:
+                async with connection.slots:
+                    call.attempts += 1
+                    clock = connection.clock
+                    started = clock.monotonic()
+                    response = await connection.transport.send(call.request, self.timeout)
+                gate.observe(response.status, response.headers, started, _asked(response, clock))
+            finally:
+                gate.leave()
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug(
+                "%s %s -> %d in %.3f s (attempt %d)",
+                call.request.method,
+                call.request.shown_url,
+                response.status,
+                clock.monotonic() - started,
+                call.attempts,
+            )
+        connection.note_deprecation(call.operation, response.headers)
+        return response
+
+    async def _pass(self, turn: Awaitable[float], call: _Call) -> float:
+        try:
+            waited = await turn
+        except Held as held:
+            seconds = held.seconds
+        else:
+            if waited > _LONG_WAIT:
+                _log.warning("%s: waited %.2f s for the rate limit", call.operation, waited)
+            return waited
+        raise RateLimited(
+            429,
+            f"not sent: the rate limit would have held it back for {seconds:.1f} s, longer than max_wait allows",
+            method=call.request.method,
+            url=call.request.shown_url,
+            retry_after=seconds,
+        )
+
+    def _read(self, call: _Call, response: Response, read: Callable[[Response], R]) -> R:
+        status = response.status
+        if 200 <= status < 300:
+            return read(response)
+        if status == 404 and call.unknown and call.request.method == "DELETE" and read is _confirm:
+            # The earlier attempt, whose answer was lost, did it.
+            return read(response)
+        raise _api_error(call.request, response, self.connection.clock)
+
+    # --- one request ---------------------------------------------------------------------------------------
+
+    def _prepare(
+        self, endpoint: Endpoint[T], values: tuple[Any, ...], pairs: list[tuple[str, str]], body: bytes | None
+    ) -> _Call:
+        request = self._request(endpoint.method, endpoint.fill(values), pairs, body)
+        return _Call(request, endpoint.operation, endpoint.family, endpoint.repeatable)
+
+    def _request(self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes | None) -> Request:
+        connection = self.connection
+        url = connection.base_url + path
+        if pairs:
+            url += ("&" if "?" in path else "?") + urlencode(pairs)
+        headers = connection.headers if body is None else connection.headers_with_body
+        return Request(method, url, headers, body)
+
+    def _raw_call(self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes | None) -> _Call:
+        segments = path.partition("?")[0].split("/")
+        family = "/".join(segments[3:4]) if segments[2:3] == ["v2"] else "/".join(segments[2:4])
+        operation = f"{method} {path.partition('?')[0]}"
+        repeatable = method in ("GET", "HEAD", "PUT", "DELETE")
+        return _Call(self._request(method, path, pairs, body), operation, family, repeatable)
+
+
+def _confirm(response: Response) -> None:
+    """Nothing: the status is the whole answer."""
+
+
+def _asked(response: Response, clock: Clock) -> float | None:
+    return retry_after(response.headers, clock.wall()) if response.status >= 400 else None
+
+
+def _failure(state: tenacity.RetryCallState) -> BaseException | None:
+    return None if state.outcome is None else state.outcome.exception()
+
+
+def _outcome(error: CircleCIError, call: _Call) -> Outcome:
+    """What became of the change that `call` asks for, its earlier attempts included."""
+    if isinstance(error, DecodeError):
+        return "done"
+    if call.unknown:
+        return "unknown"
+    if isinstance(error, RequestError):
+        return error.outcome
+    if isinstance(error, ServerError):
+        return "unknown"
+    if isinstance(error, APIError) and (error.status < 400 or error.status == 408):
+        return "unknown"
+    return "not_done"
+
+
+def _api_error(request: Request, response: Response, clock: Clock) -> APIError:
+    status = response.status
+    fields: dict[str, Any] = {
+        "method": request.method,
+        "url": request.shown_url,
+        "request_id": response.request_id,
+        "headers": response.shown_headers,
+        "body": response.body,
+    }
+    message = _message(response)
+    if status == 429:
+        return RateLimited(status, message, **fields, retry_after=retry_after(response.headers, clock.wall()))
+    kind = _STATUSES.get(status, ServerError if status >= 500 else APIError)
+    return kind(status, message, **fields)
+
+
+def _message(response: Response) -> str:
+    """The server's own words, from whichever place this server puts them."""
+    if 300 <= response.status < 400:
+        target = response.shown_headers.get("Location", "nowhere")
+        return f"a redirect to {target}, which is not followed: only a GET is, and only within the API's host"
+    body = response.body.strip()
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        if title := _TITLE.search(body):
+            body = title[1].strip()
+        elif body[:1] == b"<":
+            body = b""
+        text = " ".join(body.decode("utf-8", "replace").split())
+        return text[:_MESSAGE_LENGTH] or _phrase(response.status)
+    return _words(answer) or _phrase(response.status)
+
+
+def _words(answer: JSON) -> str:
+    if isinstance(answer, str):
+        return answer
+    if not isinstance(answer, dict):
+        return ""
+    fields = cast("dict[str, JSON]", answer)
+    for key in ("message", "error", "detail", "title"):
+        if key in fields and (words := _words(fields[key])):
+            return words
+    return ""
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "no words"
+

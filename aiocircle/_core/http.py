@@ -1,0 +1,114 @@
+"""Requests and answers as plain values, and the one protocol between the core and an HTTP library."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import attrs
+from multidict import CIMultiDict
+
+__all__ = ["JSON", "Request", "Response", "Secret", "Transport", "shown_url"]
+
+# What a JSON text can hold. `Any`, because a recursive alias would be re-checked at every use for no gain.
+JSON = Any
+
+# Query parameters whose values open something: signed storage URLs and the API's own deprecated token parameter.
+_SIGNED = re.compile(r"token|signature|credential|secret|password|policy|^sig$|^se$|^x-amz-|^x-goog-", re.IGNORECASE)
+_PUBLIC = {"page-token", "page_token"}
+
+
+class Secret(str):
+    """A string that a repr, a log line or a traceback with locals shows as `***`.
+
+    On the wire it is the plain string.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __getitem__(self, key: Any) -> str:
+        # Pretty printers cut long strings before they call repr: the cut must stay masked.
+        return Secret(super().__getitem__(key))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a secret cannot be pickled")
+
+
+@attrs.frozen
+class Request:
+    """One HTTP request, complete but for what the transport adds to all of them."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = attrs.field(default=None, repr=False)
+
+    @property
+    def shown_url(self) -> str:
+        """The URL as errors and logs may show it."""
+        return shown_url(self.url)
+
+
+@attrs.frozen
+class Response:
+    """One HTTP answer, read to its end.
+
+    complete is False where the connection broke, or the body exceeded the limit, before the end: body then
+    holds what had come, and flaw says what happened.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = attrs.field(repr=False)
+    flaw: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body arrived."""
+        return self.flaw is None
+
+    @property
+    def shown_headers(self) -> CIMultiDict[str]:
+        """The headers as errors may keep them: no cookies, no signed query values."""
+        return CIMultiDict(
+            (name, shown_url(value) if name.lower() in ("location", "link") else value)
+            for name, value in self.headers.items()
+            if name.lower() != "set-cookie"
+        )
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id for the request, to quote to CircleCI's support."""
+        return self.headers.get("X-Request-Id")
+
+
+class Transport(Protocol):
+    """What the core needs of an HTTP library."""
+
+    async def send(self, request: Request, timeout: Any) -> Response:
+        """The answer to one attempt; RequestError where there was none."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what the transport itself opened."""
+        ...
+
+
+def shown_url(url: str) -> str:
+    """`url` without user part, and without the values of query parameters that sign or authenticate."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    query = parts.query
+    if query:
+        pairs: list[str] = []
+        for pair in query.split("&"):
+            name, _, value = pair.partition("=")
+            hidden = value and name.lower() not in _PUBLIC and _SIGNED.search(name)
+            pairs.append(f"{name}=***" if hidden else pair)
+        query = "&".join(pairs)
+    return urlunsplit((parts.scheme, host, parts.path, query, ""))

@@ -1,0 +1,308 @@
+"""The client: a session, a token, and the groups of operations."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import ipaddress
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
+from urllib.parse import quote, unquote, urlsplit
+
+import aiohttp
+
+from aiocircle._core.clock import Clock
+from aiocircle._core.codec import UNSET, Unset, encode_json
+from aiocircle._core.executor import Connection, Deprecation, Executor
+from aiocircle._core.http import JSON, Secret
+from aiocircle._core.pager import Pager
+from aiocircle._core.retry import RetryPolicy
+from aiocircle._core.throttle import RateLimit, Throttle
+from aiocircle._core.transport import USER_AGENT, AiohttpTransport, client_timeout
+from aiocircle.errors import ConfigurationError, InvalidArgument
+
+if TYPE_CHECKING:
+    from aiocircle.resources.insights import Insights
+    from aiocircle.resources.jobs import Jobs
+    from aiocircle.resources.pipelines import Pipelines
+    from aiocircle.resources.projects import Projects
+    from aiocircle.resources.users import Users
+    from aiocircle.resources.workflows import Workflows
+
+__all__ = ["CircleCI"]
+
+T = TypeVar("T")
+
+_TOKEN_VARIABLES: Final = ("CIRCLECI_TOKEN", "CIRCLE_TOKEN")
+_BASE_URL_VARIABLE: Final = "CIRCLECI_BASE_URL"
+_BASE_URL: Final = "https://circleci.com"
+# What an HTTP header can carry unchanged.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_METHOD = re.compile(r"[A-Z]{3,10}")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\\\\#]")
+
+Auth = Literal["circle-token", "bearer", "basic"]
+
+
+class CircleCI:
+    """A client for CircleCI's API.
+
+        async with CircleCI() as circle:
+            me = await circle.users.me()
+
+    token: a personal API token; without it CIRCLECI_TOKEN, then CIRCLE_TOKEN, of the environment is read, now.
+    base_url: the root of the host; without it CIRCLECI_BASE_URL, then https://circleci.com. Plain http is refused
+        except to this machine, unless `allow_http`.
+    auth: how the token is sent: as the Circle-Token header, as a bearer token, or as the user of basic auth.
+    session: an aiohttp.ClientSession of the caller's, which stays the caller's to close. Without one the client
+        makes its own when it first sends something.
+    retry: how often and how patiently one call is tried.
+    timeout: seconds for one attempt, or an aiohttp.ClientTimeout; None for no bound.
+    max_concurrency: the most requests that are under way at once.
+    throttle: a Throttle to share with other clients of the same token.
+    trace_configs: aiohttp's, for the client's own session.
+
+    Raises ConfigurationError, at once, for what cannot work. Belongs to the event loop that first uses it.
+    """
+
+    def __init__(
+        self,
+        token: str | None = None,
+        *,
+        base_url: str | None = None,
+        auth: Auth = "circle-token",
+        session: aiohttp.ClientSession | None = None,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        timeout: float | aiohttp.ClientTimeout | None = 30.0,
+        max_concurrency: int = 32,
+        throttle: Throttle | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        allow_http: bool = False,
+    ) -> None:
+        # Under its own name, so that no traceback with locals shows it.
+        token = _token(None if token is None else Secret(token))
+        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
+            raise ConfigurationError(f"max_concurrency takes a number of requests, at least 1, not {max_concurrency!r}")
+        if session is not None and trace_configs:
+            raise ConfigurationError("trace_configs are for the client's own session: give them to yours when you make it")
+        headers = {"Accept": "application/json", "User-Agent": USER_AGENT, **_auth_header(auth, token)}
+        connection = Connection(
+            _root(base_url or os.environ.get(_BASE_URL_VARIABLE) or _BASE_URL, allow_http=allow_http),
+            headers,
+            AiohttpTransport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
+            Throttle() if throttle is None else throttle,
+            max_concurrency,
+            Clock(),
+        )
+        self._executor = Executor(connection, client_timeout(timeout), _policy(retry))
+        self._borrowed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the session and its connections, if they are the client's own. A `with_options` copy closes nothing."""
+        if not self._borrowed:
+            await self._executor.connection.transport.close()
+
+    def with_options(
+        self,
+        *,
+        timeout: float | aiohttp.ClientTimeout | Unset | None = UNSET,
+        retry: RetryPolicy | None = None,
+    ) -> CircleCI:
+        """A copy with other per-call options, which shares session, throttle and token. What is left out stays."""
+        executor = self._executor
+        other = copy.copy(self)
+        # Groups that were already touched hold the other executor.
+        other.__dict__ = {
+            "_executor": Executor(
+                executor.connection,
+                executor.timeout if timeout is UNSET else client_timeout(timeout),
+                executor.retry if retry is None else _policy(retry),
+            ),
+            "_borrowed": True,
+        }
+        return other
+
+    @property
+    def base_url(self) -> str:
+        """The root of the host that the client talks to."""
+        return self._executor.connection.base_url
+
+    @property
+    def rate_limits(self) -> Mapping[str, RateLimit]:
+        """What the API last said of its limits, by family: the first path segment."""
+        return self._executor.connection.throttle.rate_limits
+
+    @property
+    def deprecations(self) -> Mapping[str, Deprecation]:
+        """What the API said of operations that are to go, by operation, such as "pipelines.trigger"."""
+        return dict(self._executor.connection.deprecations)
+
+    @overload
+    async def request(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: JSON = ..., into: type[T]
+    ) -> T: ...
+    @overload
+    async def request(
+        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: JSON = ..., into: None = None
+    ) -> JSON: ...
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: JSON = None,
+        into: Any = None,
+    ) -> Any:
+        """What a path answers that is not modelled here, as `into` or as plain JSON (None for an empty answer).
+
+        path: from the host's root, such as "/api/v2/me". params: the query; json: the body, None for none. Retries,
+        rate limits and errors are those of all other calls; PUT and DELETE count as safe to repeat, POST and PATCH do not.
+        """
+        if not isinstance(method, str) or not _METHOD.fullmatch(method):
+            raise InvalidArgument(f"{method!r} is no HTTP method; it is written in capitals")
+        body = None if json is None else encode_json(json, "json")
+        return await self._executor.request(method, self._path(path), params, body, into)
+
+    @overload
+    def request_pages(
+        self, path: str, *, params: Mapping[str, Any] | None = None, into: type[T], page_token: str | None = None
+    ) -> Pager[T]: ...
+    @overload
+    def request_pages(
+        self, path: str, *, params: Mapping[str, Any] | None = None, into: None = None, page_token: str | None = None
+    ) -> Pager[JSON]: ...
+    def request_pages(
+        self, path: str, *, params: Mapping[str, Any] | None = None, into: Any = None, page_token: str | None = None
+    ) -> Pager[Any]:
+        """The list that a path answers that is not modelled here: `items` with a `next_page_token`, or a bare array."""
+        return self._executor.request_pages(self._path(path), params, into, page_token)
+
+    def _path(self, path: str) -> str:
+        if not isinstance(path, str) or not path.startswith("/") or path.startswith("//"):
+            raise InvalidArgument('path starts with exactly one "/", such as "/api/v2/me"')
+        if _UNSAFE.search(path):
+            raise InvalidArgument("path has a control character, a backslash or a fragment")
+        segments = path.partition("?")[0].split("/")
+        if any(unquote(segment) in (".", "..") for segment in segments):
+            raise InvalidArgument("path has a dot segment, which a server would resolve")
+        path = quote(path, safe="/%:@!$&'()*+,;=-._~?")
+        root = urlsplit(self.base_url)
+        if urlsplit(self.base_url + path)[:2] != root[:2]:
+            raise InvalidArgument("path leads to another host")
+        return path
+
+    def __repr__(self) -> str:
+        return f"<CircleCI at {self.base_url}>"
+
+    # --- groups: each is imported when it is first touched -------------------------------------------------
+
+    @cached_property
+    def insights(self) -> Insights:
+        """Metrics of workflows, jobs and tests."""
+        from aiocircle.resources.insights import Insights
+
+        return Insights(self._executor)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Jobs, their artifacts and tests."""
+        from aiocircle.resources.jobs import Jobs
+
+        return Jobs(self._executor)
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        """Pipelines: read, start, continue."""
+        from aiocircle.resources.pipelines import Pipelines
+
+        return Pipelines(self._executor)
+
+    @cached_property
+    def projects(self) -> Projects:
+        """Projects, their settings, variables and checkout keys."""
+        from aiocircle.resources.projects import Projects
+
+        return Projects(self._executor)
+
+    @cached_property
+    def users(self) -> Users:
+        """Users and their organizations."""
+        from aiocircle.resources.users import Users
+
+        return Users(self._executor)
+
+    @cached_property
+    def workflows(self) -> Workflows:
+        """Workflows: read, approve, cancel, run again."""
+        from aiocircle.resources.workflows import Workflows
+
+        return Workflows(self._executor)
+
+
+def _token(given: Secret | None) -> Secret:
+    token = given
+    if token is None:
+        found = (os.environ.get(name, "").strip() for name in _TOKEN_VARIABLES)
+        token = Secret(next(filter(None, found), ""))
+    token = Secret(token.strip())
+    if not token:
+        raise ConfigurationError(
+            "no token: give CircleCI(token=…), or set CIRCLECI_TOKEN (or CIRCLE_TOKEN) in the environment"
+            if given is None
+            else "the token is empty; leave it out to read CIRCLECI_TOKEN (or CIRCLE_TOKEN) from the environment"
+        )
+    if not _TOKEN.fullmatch(token):
+        raise ConfigurationError("the token has a character that no header can carry, such as a line break inside it")
+    return token
+
+
+def _auth_header(auth: str, token: Secret) -> dict[str, str]:
+    if auth == "circle-token":
+        return {"Circle-Token": token}
+    if auth == "bearer":
+        return {"Authorization": Secret(f"Bearer {token}")}
+    if auth == "basic":
+        return {"Authorization": Secret("Basic " + base64.b64encode(f"{token}:".encode()).decode())}
+    raise ConfigurationError(f'auth is "circle-token", "bearer" or "basic", not {auth!r}')
+
+
+def _root(url: str, *, allow_http: bool) -> str:
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError("base_url is no URL") from None
+    if parts.scheme not in ("https", "http") or not host:
+        raise ConfigurationError("base_url is the root of a host, such as https://circleci.example.com")
+    if "@" in parts.netloc:
+        raise ConfigurationError("base_url holds credentials: the token is given as token=…")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ConfigurationError("base_url is the root of the host, without a path: /api/v2 is added by the client")
+    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+        raise ConfigurationError(f"base_url would send the token over plain http to {host}; allow_http=True permits it")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _policy(retry: RetryPolicy) -> RetryPolicy:
+    if not isinstance(retry, RetryPolicy):
+        raise ConfigurationError(f"retry takes a RetryPolicy, not {type(retry).__name__}")
+    return retry

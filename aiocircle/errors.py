@@ -1,0 +1,260 @@
+"""Every exception that aiocircle raises.
+
+    CircleCIError
+    ├── ConfigurationError      no token, a bad base_url, a client used in another event loop
+    │   └── InvalidArgument     the shape of an argument (also a ValueError)
+    ├── RequestError            the request got no answer
+    │   ├── ConnectionFailed
+    │   └── RequestTimeout
+    ├── APIError                an answer that says no
+    │   ├── BadRequest 400/422, Unauthorized 401, Forbidden 403, NotFound 404, Conflict 409, Gone 410
+    │   ├── RateLimited 429
+    │   └── ServerError 5xx
+    ├── DecodeError             an answer that is not what was declared
+    └── PaginationError         a list that does not advance
+
+All of them can be pickled, and none of them holds the token, the user part of a URL or a signed query value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+__all__ = [
+    "APIError",
+    "BadRequest",
+    "CircleCIError",
+    "ConfigurationError",
+    "Conflict",
+    "ConnectionFailed",
+    "DecodeError",
+    "Forbidden",
+    "Gone",
+    "InvalidArgument",
+    "NotFound",
+    "Outcome",
+    "PaginationError",
+    "RateLimited",
+    "RequestError",
+    "RequestTimeout",
+    "ServerError",
+    "Unauthorized",
+]
+
+Outcome = Literal["not_done", "unknown", "done"]
+
+
+class CircleCIError(Exception):
+    """The base of everything that aiocircle raises.
+
+    attempts: how many times the request was sent, the first included; 0 when nothing was sent.
+    outcome: what became of the change that was asked for: "not_done", "unknown" or "done".
+        A request that only reads leaves it at "not_done".
+    page_token: the page to resume from when a list failed; None for the first page and outside of lists.
+    items: what `Pager.collect` had gathered before it failed; empty elsewhere.
+    """
+
+    attempts: int = 0
+    outcome: Outcome = "not_done"
+    page_token: str | None = None
+    items: Sequence[Any] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default would call the class with `args` alone, which keyword arguments do not survive.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[CircleCIError], args: tuple[Any, ...], state: dict[str, Any]) -> CircleCIError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(CircleCIError):
+    """The client cannot work as it was set up; nothing was sent."""
+
+
+class InvalidArgument(ConfigurationError, ValueError):
+    """An argument has a shape that cannot go on the wire; nothing was sent."""
+
+
+class RequestError(CircleCIError):
+    """The request got no answer. `outcome` tells whether it may have reached the server."""
+
+    def __init__(self, message: str, *, method: str = "", url: str = "", outcome: Outcome = "unknown") -> None:
+        super().__init__(message)
+        self.method = method
+        self.url = url
+        self.outcome = outcome
+
+
+class ConnectionFailed(RequestError):
+    """The connection could not be made, or broke before the answer was complete."""
+
+
+class RequestTimeout(RequestError):
+    """One attempt took longer than the client's `timeout`."""
+
+
+class APIError(CircleCIError):
+    """CircleCI answered with an error.
+
+    status: the HTTP status. message: the server's own words. method, url: the request.
+    request_id: the server's id of the request, for support. headers: of the answer. body: raw bytes.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        method: str = "",
+        url: str = "",
+        request_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        self.status = status
+        self.message = message
+        self.method = method
+        self.url = url
+        self.request_id = request_id
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self.body = body
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        text = f"{self.method} {self.url} -> {self.status}: {self.message}".lstrip()
+        if hint := self.hint():
+            text += f" ({hint})"
+        if self.request_id:
+            text += f" [request id {self.request_id}]"
+        return text
+
+    def hint(self) -> str:
+        """What the caller can do about it, in a few words; empty where nothing general can be said."""
+        return ""
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are no UTF-8 are replaced."""
+        return self.body.decode("utf-8", "replace")
+
+
+class BadRequest(APIError):
+    """400 or 422: the server refused the request's content."""
+
+
+class Unauthorized(APIError):
+    """401: the token is missing, expired, or of a kind that this API does not take."""
+
+    def hint(self) -> str:
+        """What to check: the token."""
+        return "the token is missing, wrong or expired, or it is a project token, which API v2 does not take"
+
+
+class Forbidden(APIError):
+    """403: the token's user may not do this."""
+
+    def hint(self) -> str:
+        """What to check: the user's rights; contexts answer so for what does not exist, too."""
+        return "the token's user lacks the right; contexts and groups answer this also for what does not exist"
+
+
+class NotFound(APIError):
+    """404: there is no such thing, or the token's user cannot see it."""
+
+    def hint(self) -> str:
+        """What to check: the spelling, the access, the form of the slug."""
+        return (
+            "it does not exist, or it is private and the token's user has no access to it, or the slug has the "
+            "wrong form: GitHub App and GitLab projects are circleci/<org id>/<project id>"
+        )
+
+
+class Conflict(APIError):
+    """409: the request contradicts the present state."""
+
+
+class Gone(APIError):
+    """410: the endpoint was retired."""
+
+    def hint(self) -> str:
+        """What to do: move to the endpoint that replaced it."""
+        return "CircleCI has retired this endpoint"
+
+
+class RateLimited(APIError):
+    """429, or a request that was held back because it would have had to wait longer than `max_wait`.
+
+    retry_after: seconds until it may be tried again, where that is known.
+    `attempts` is 0 where the request was never sent.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        method: str = "",
+        url: str = "",
+        request_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        retry_after: float | None = None,
+    ) -> None:
+        self.retry_after = retry_after
+        super().__init__(status, message, method, url, request_id, headers, body)
+
+    def hint(self) -> str:
+        """When to try again, where that is known."""
+        return "" if self.retry_after is None else f"try again in {self.retry_after:g} s"
+
+
+class ServerError(APIError):
+    """5xx: the server failed. A change may or may not have been made: see `outcome`."""
+
+
+class DecodeError(CircleCIError):
+    """The answer is not what the operation declares.
+
+    problems: one line for each thing that is wrong, each with its JSON path (`$.items[3].name`).
+    next_page_token: the token that the page itself carried, to skip over it. body: raw bytes, as received.
+    malformed: whether the body was cut short or is no JSON at all, so that asking again can help.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[str],
+        status: int = 0,
+        method: str = "",
+        url: str = "",
+        headers: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        body: bytes = b"",
+        next_page_token: str | None = None,
+        *,
+        malformed: bool = False,
+    ) -> None:
+        self.malformed = malformed
+        self.problems = tuple(problems)
+        self.status = status
+        self.method = method
+        self.url = url
+        self.headers: Mapping[str, str] = {} if headers is None else headers
+        self.request_id = request_id
+        self.body = body
+        self.next_page_token = next_page_token
+        shown = "; ".join(self.problems[:5])
+        if len(self.problems) > 5:
+            shown += f"; and {len(self.problems) - 5} more"
+        super().__init__(f"{method} {url} -> {status}: the answer is not what was declared: {shown}".lstrip())
+
+    @property
+    def text(self) -> str:
+        """The body as text; bytes that are no UTF-8 are replaced."""
+        return self.body.decode("utf-8", "replace")
+
+
+class PaginationError(CircleCIError):
+    """A list that does not advance: a token or a page came again, or too many pages in a row were empty."""

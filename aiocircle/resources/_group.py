@@ -1,0 +1,47 @@
+"""What all groups are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from aiocircle._core.endpoint import Endpoint, ListEndpoint
+from aiocircle._core.executor import Executor
+from aiocircle._core.pager import Pager
+
+__all__ = ["Group", "sent"]
+
+T = TypeVar("T")
+
+
+class Group:
+    """A group of operations, bound to a client's executor."""
+
+    __slots__ = ("_executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def _call(
+        self,
+        endpoint: Endpoint[T],
+        *values: Any,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> T:
+        return await self._executor.call(endpoint, *values, query=query, body=body)
+
+    def _list(
+        self,
+        endpoint: ListEndpoint[T],
+        *values: Any,
+        query: Mapping[str, Any] | None = None,
+        page_token: str | None = None,
+        stop: Callable[[T], bool] | None = None,
+    ) -> Pager[T]:
+        return self._executor.pages(endpoint, *values, query=query, page_token=page_token, stop=stop)
+
+
+def sent(**fields: Any) -> dict[str, Any]:
+    """The fields that are not None: None means "not sent"."""
+    return {name: value for name, value in fields.items() if value is not None}
