@@ -1,9 +1,9 @@
 """An asyncio client for the CircleCI API.
 
-    from aiocircle import CircleCI
+from aiocircle import CircleCI
 
-    async with CircleCI() as circle:
-        me = await circle.users.me()
+async with CircleCI() as circle:
+    me = await circle.users.me()
 """
 
 from __future__ import annotations

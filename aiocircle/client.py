@@ -87,7 +87,9 @@ class CircleCI:
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             raise ConfigurationError(f"max_concurrency takes a number of requests, at least 1, not {max_concurrency!r}")
         if session is not None and trace_configs:
-            raise ConfigurationError("trace_configs are for the client's own session: give them to yours when you make it")
+            raise ConfigurationError(
+                "trace_configs are for the client's own session: give them to yours when you make it"
+            )
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT, **_auth_header(auth, token)}
         connection = Connection(
             _root(base_url or os.environ.get(_BASE_URL_VARIABLE) or _BASE_URL, allow_http=allow_http),
@@ -148,11 +150,23 @@ class CircleCI:
 
     @overload
     async def request(
-        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: JSON = ..., into: type[T]
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: JSON = ...,
+        into: type[T],
     ) -> T: ...
     @overload
     async def request(
-        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, json: JSON = ..., into: None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: JSON = ...,
+        into: None = None,
     ) -> JSON: ...
     async def request(
         self,
@@ -175,16 +189,34 @@ class CircleCI:
 
     @overload
     def request_pages(
-        self, path: str, *, params: Mapping[str, Any] | None = None, into: type[T], page_token: str | None = None
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        into: type[T],
+        page_token: str | None = None,
     ) -> Pager[T]: ...
     @overload
     def request_pages(
-        self, path: str, *, params: Mapping[str, Any] | None = None, into: None = None, page_token: str | None = None
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        into: None = None,
+        page_token: str | None = None,
     ) -> Pager[JSON]: ...
     def request_pages(
-        self, path: str, *, params: Mapping[str, Any] | None = None, into: Any = None, page_token: str | None = None
+        self,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        into: Any = None,
+        page_token: str | None = None,
     ) -> Pager[Any]:
-        """The list that a path answers that is not modelled here: `items` with a `next_page_token`, or a bare array."""
+        """The list that a path answers that is not modelled here.
+
+        The answer is an object with `items` and perhaps a `next_page_token`, or a bare array.
+        """
         return self._executor.request_pages(self._path(path), params, into, page_token)
 
     def _path(self, path: str) -> str:

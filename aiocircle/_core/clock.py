@@ -32,7 +32,7 @@ class Clock:
         end = loop.time() + seconds
         await asyncio.sleep(seconds)
         # A loop may run a timer up to one clock tick early.
-        while (rest := end - loop.time()) > 0:
+        while (rest := end - loop.time()) > 0:  # noqa: ASYNC110 - it is the timer itself that is waited for
             await asyncio.sleep(rest)
 
     def random(self) -> float:

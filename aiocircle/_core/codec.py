@@ -19,6 +19,7 @@ from typing import (
     Generic,
     NotRequired,
     Required,
+    TypeGuard,
     TypeVar,
     cast,
     get_args,
@@ -41,7 +42,6 @@ from aiocircle.errors import DecodeError, InvalidArgument
 __all__ = [
     "KEBAB",
     "UNSET",
-    "PageOf",
     "Timestamp",
     "Unset",
     "decode",
@@ -50,6 +50,8 @@ __all__ = [
     "encode_json",
     "encode_nested",
     "encode_query",
+    "page_of",
+    "tuple_of",
     "wire_name",
 ]
 
@@ -78,16 +80,26 @@ KEBAB: Final[Mapping[str, Any]] = types.MappingProxyType({"aiocircle.kebab": Tru
 def wire_name(field: attrs.Attribute[Any]) -> str:
     """The name by which the official document knows a model's field."""
     if "aiocircle.wire" in field.metadata:
-        return cast(str, field.metadata["aiocircle.wire"])
+        return cast("str", field.metadata["aiocircle.wire"])
     return field.name.replace("_", "-") if "aiocircle.kebab" in field.metadata else field.name
 
 
 @attrs.frozen(kw_only=True)
-class PageOf(Generic[T]):
+class _PageOf(Generic[T]):
     """A page as it stands on the wire."""
 
     items: tuple[T, ...]
     next_page_token: str | None = None
+
+
+def page_of(item: Any) -> Any:
+    """The type of a page of `item`: an object with `items` and `next_page_token`."""
+    return _PageOf[item]
+
+
+def tuple_of(item: Any) -> Any:
+    """The type of an array of `item`."""
+    return tuple[item, ...]
 
 
 # --- answers -----------------------------------------------------------------------------------------------
@@ -108,10 +120,12 @@ def decode(model: Any, response: Response, request: Request) -> Any:
         return _converter().structure(plain, model)
     except (ClassValidationError, IterableValidationError, ValueError, TypeError, RecursionError) as error:
         problems = _problems(error)
-    token = plain.get("next_page_token") if isinstance(plain, dict) else None
-    raise _decode_error(
-        problems, response, request, next_page_token=token if isinstance(token, str) and token else None
-    )
+    raise _decode_error(problems, response, request, next_page_token=_next_page_token(plain))
+
+
+def _next_page_token(plain: JSON) -> str | None:
+    token: JSON = cast("dict[str, JSON]", plain).get("next_page_token") if isinstance(plain, dict) else None
+    return token if isinstance(token, str) and token else None
 
 
 def decode_json(response: Response, request: Request) -> JSON:
@@ -149,7 +163,7 @@ def _decode_error(
 
 @cache
 def _fast_decoder(model: Any) -> Callable[[bytes], Any] | None:
-    """msgspec's decoder for `model`, where it gives what cattrs would give; else None."""
+    """The decoder of msgspec for `model`, where it gives what cattrs would give; else None."""
     if not reads_alike(model):
         return None
     try:
@@ -287,7 +301,7 @@ def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
     spellings = [(wire_name(field), field.name) for field in attrs.fields(origin) if wire_name(field) != field.name]
 
     def structure(value: Any, kind: Any) -> Any:
-        if type(value) is not dict:
+        if not _is_object(value):
             raise ValueError(f"expected an object, got {_json_type(value)}")
         renamed: dict[str, Any] = {name: value[wire] for wire, name in spellings if wire in value and name not in value}
         return inner({**value, **renamed} if renamed else value, kind)
@@ -295,11 +309,23 @@ def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
     return structure
 
 
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return type(value) is dict
+
+
 def _json_type(value: Any) -> str:
     if value is None:
         return "null"
-    names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array", dict: "an object"}
-    return names.get(type(value), type(value).__name__)
+    kind: Any = value.__class__
+    names: dict[type[Any], str] = {
+        bool: "a boolean",
+        int: "an integer",
+        float: "a number",
+        str: "a string",
+        list: "an array",
+        dict: "an object",
+    }
+    return names.get(kind) or str(kind.__name__)
 
 
 def _problems(error: BaseException) -> list[str]:
@@ -337,11 +363,11 @@ def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
     model it means "not sent". Unknown and missing keys are an InvalidArgument that names them.
     """
     hints = _shape(shape)
-    if attrs.has(type(value)):
+    if _is_attrs(value):
         value = {name: each for name in hints if (each := getattr(value, name, None)) is not None}
-    if not isinstance(value, Mapping):
+    if not _is_map(value):
         raise InvalidArgument(f"{path} takes a mapping or a model, not {type(value).__name__}")
-    given = cast("Mapping[Any, Any]", value)
+    given = value
     if unknown := [str(key) for key in given if key not in hints]:
         raise InvalidArgument(f"{path} has no key {unknown[0]!r}; it knows {', '.join(hints)}")
     required: frozenset[str] = getattr(shape, "__required_keys__", frozenset())
@@ -373,15 +399,12 @@ def _json_of(kind: Any, value: Any, path: str) -> JSON:
         return None
     options = [kind, *get_args(kind)]
     for option in options:
-        if is_typeddict(option) and (isinstance(value, Mapping) or attrs.has(type(value))):
+        if is_typeddict(option) and (_is_map(value) or _is_attrs(value)):
             return encode_nested(option, value, path)
         if get_origin(option) is Sequence and is_typeddict(get_args(option)[0]):
-            if isinstance(value, Mapping | str) or not isinstance(value, Sequence):
+            if not _is_sequence(value):
                 raise InvalidArgument(f"{path} takes a sequence, not {type(value).__name__}")
-            return [
-                encode_nested(get_args(option)[0], each, f"{path}[{index}]")
-                for index, each in enumerate(cast("Sequence[Any]", value))
-            ]
+            return [encode_nested(get_args(option)[0], each, f"{path}[{index}]") for index, each in enumerate(value)]
     return _json(value, path)
 
 
@@ -391,11 +414,24 @@ def encode_query(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in parameters.items():
         if value is None or value is UNSET:
             continue
-        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-            pairs += [(name, _query_value(each, name)) for each in cast("Sequence[Any]", value)]
+        if _is_sequence(value):
+            pairs += [(name, _query_value(each, name)) for each in value]
         else:
             pairs.append((name, _query_value(value, name)))
     return pairs
+
+
+def _is_attrs(value: Any) -> bool:
+    kind: Any = value.__class__
+    return attrs.has(kind)
+
+
+def _is_map(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
 
 
 def _query_value(value: Any, name: str) -> str:
@@ -435,20 +471,20 @@ def _json(value: Any, path: str) -> JSON:
         return str(value)
     if isinstance(value, datetime):
         return _rfc3339(value, path)
-    if isinstance(value, Mapping):
+    if _is_map(value):
         encoded: dict[str, JSON] = {}
-        for key, each in cast("Mapping[Any, Any]", value).items():
+        for key, each in value.items():
             if not isinstance(key, str):
                 raise InvalidArgument(f"{path} has a key that is no string: {key!r}")
             if each is not UNSET:
                 encoded[_text(key, path)] = _json(each, f"{path}.{key}")
         return encoded
-    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
-        return [_json(each, f"{path}[{index}]") for index, each in enumerate(cast("Sequence[Any]", value))]
-    if attrs.has(type(value)):
+    if _is_sequence(value):
+        return [_json(each, f"{path}[{index}]") for index, each in enumerate(value)]
+    if _is_attrs(value):
         return {
             wire_name(field): _json(each, f"{path}.{field.name}")
-            for field in attrs.fields(type(value))
+            for field in attrs.fields(value.__class__)
             if (each := getattr(value, field.name)) is not UNSET and each is not None
         }
     raise InvalidArgument(f"{path} cannot be sent: {type(value).__name__} has no form in JSON")

@@ -26,6 +26,14 @@ def reference_url(operation_id: str) -> str:
     return f"https://circleci.com/docs/api/v2/#operation/{operation_id}"
 
 
+def _split(route: _Route) -> tuple[str, ...]:
+    return tuple(_PLACEHOLDER.split(route.path))
+
+
+def _family(route: _Route) -> str:
+    return route.path.split("/", 2)[1]
+
+
 @attrs.frozen
 class _Route:
     """What single and list endpoints share.
@@ -40,21 +48,12 @@ class _Route:
     path: str
     operation: str = attrs.field(kw_only=True)
     reference: str = attrs.field(kw_only=True)
-    _parts: tuple[str, ...] = attrs.field(init=False, repr=False, eq=False)
-    _family: str = attrs.field(init=False, repr=False, eq=False)
-
-    @_parts.default
-    def _split(self) -> tuple[str, ...]:
-        return tuple(_PLACEHOLDER.split(self.path))
-
-    @_family.default
-    def _first_segment(self) -> str:
-        return self.path.split("/", 2)[1]
-
-    @property
-    def family(self) -> str:
-        """The first path segment: the requests that CircleCI limits together."""
-        return self._family
+    # The path, split once: literals and placeholders in turn.
+    _parts: tuple[str, ...] = attrs.field(
+        init=False, repr=False, eq=False, default=attrs.Factory(_split, takes_self=True)
+    )
+    family: str = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_family, takes_self=True))
+    """The first path segment: the requests that CircleCI limits together."""
 
     @property
     def placeholders(self) -> tuple[str, ...]:

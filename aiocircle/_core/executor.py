@@ -15,7 +15,7 @@ import msgspec
 import tenacity
 
 from aiocircle._core.clock import Clock
-from aiocircle._core.codec import PageOf, decode, decode_json, encode_body, encode_query
+from aiocircle._core.codec import decode, decode_json, encode_body, encode_query, page_of, tuple_of
 from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.http import JSON, Request, Response, Transport
 from aiocircle._core.pager import Page, Pager
@@ -143,8 +143,8 @@ class Executor:
         call = self._prepare(endpoint, values, encode_query(query or {}), None if body is None else encode_body(body))
         model = endpoint.model
         if model is None:
-            return cast(T, await self.perform(call, _confirm))
-        return cast(T, await self.perform(call, lambda response: decode(model, response, call.request)))
+            return cast("T", await self.perform(call, _confirm))
+        return cast("T", await self.perform(call, lambda response: decode(model, response, call.request)))
 
     def pages(
         self,
@@ -157,7 +157,7 @@ class Executor:
         """The endpoint's list. All arguments are checked here, before anything is iterated over."""
         path = endpoint.fill(values)
         pairs = encode_query(query or {})
-        model: Any = tuple[endpoint.model, ...] if endpoint.bare else PageOf[endpoint.model]  # type: ignore[name-defined]
+        model: Any = tuple_of(endpoint.model) if endpoint.bare else page_of(endpoint.model)
         parameter = "offset" if endpoint.by_offset else "page-token"
 
         async def fetch(token: str | None) -> Page[T]:
@@ -192,8 +192,8 @@ class Executor:
         pairs = encode_query(params or {})
         self._raw_call("GET", path, pairs, None)
         item: Any = Any if into is None else into
-        bare: Any = tuple.__class_getitem__((item, ...))
-        paged: Any = PageOf.__class_getitem__(item)
+        bare: Any = tuple_of(item)
+        paged: Any = page_of(item)
 
         async def fetch(token: str | None) -> Page[Any]:
             call = self._raw_call("GET", path, pairs if token is None else [*pairs, ("page-token", token)], None)
@@ -427,4 +427,3 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "no words"
-

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import attrs
 
@@ -53,7 +53,9 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
-            raise ConfigurationError(f"RetryPolicy(attempts=…) counts the first attempt too, so at least 1, not {self.attempts!r}")
+            raise ConfigurationError(
+                f"RetryPolicy(attempts=…) counts the first attempt too, so at least 1, not {self.attempts!r}"
+            )
 
     def may_repeat(self, error: CircleCIError, *, repeatable: bool) -> bool:
         """Whether a request that ended in `error` may be sent again; `repeatable` says that its verb is idempotent."""

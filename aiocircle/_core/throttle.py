@@ -296,8 +296,8 @@ def _strictest(headers: Mapping[str, str]) -> RateLimit | None:
                 found.append(_rate_limit(limit, window, remaining if own is None else own, reset))
         if not named and (plain is not None or remaining is not None):
             window_match = _POLICY_WINDOW.search(headers.get(f"{prefix}-Limit", ""))
-            window = float(window_match[1]) if window_match else None
-            found.append(_rate_limit(plain, window or None, remaining, reset))
+            seconds = float(window_match[1]) if window_match else 0.0
+            found.append(_rate_limit(plain, seconds or None, remaining, reset))
     return min(found, key=_allows, default=None)
 
 

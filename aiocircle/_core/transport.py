@@ -62,14 +62,15 @@ class AiohttpTransport:
         """
         session = self._ready()
         url = request.url
-        for _ in range(MAX_REDIRECTS + 1):
-            response = await self._exchange(session, request, url, timeout)
+        response = await self._exchange(session, request, url, timeout)
+        for _ in range(MAX_REDIRECTS):
             if response.status not in _REDIRECTS or request.method not in ("GET", "HEAD"):
-                return response
+                break
             target = _within_host(url, response.headers.get("Location"))
             if target is None:
-                return response
+                break
             url = target
+            response = await self._exchange(session, request, url, timeout)
         return response
 
     async def _exchange(
@@ -158,7 +159,9 @@ def _within_host(url: str, location: str | None) -> str | None:
     return str(target) if target.origin() == yarl.URL(url, encoded=True).origin() and not target.user else None
 
 
-def _failure(error: Exception, method: str, url: str, timeout: aiohttp.ClientTimeout) -> RequestError | ConfigurationError:
+def _failure(
+    error: Exception, method: str, url: str, timeout: aiohttp.ClientTimeout
+) -> RequestError | ConfigurationError:
     where = f"{method} {url}"
     if isinstance(error, ValueError):
         return ConfigurationError(f"{where}: aiohttp refuses the request: {_text(error)}")
