@@ -1,0 +1,368 @@
+"""The past of a made-up organization: who works there, what they build, and ninety days of how it went."""
+
+from __future__ import annotations
+
+import random
+from base64 import b64encode
+from collections.abc import Sequence
+
+import attrs
+
+from .identity import Identities, Kind, digest
+from .model import CheckoutKey, JobPlan, Pipeline, Project, ProjectVariable, User, Workflow, WorkflowPlan
+
+__all__ = ["DAY", "DAYS", "Historian", "commit_subject", "people", "project_names"]
+
+DAY = 86_400  # seconds
+DAYS = 90
+
+_NAMES = (
+    "api-gateway",
+    "web",
+    "billing",
+    "monorepo",
+    "mobile-app",
+    "search",
+    "notifications",
+    "auth-service",
+    "data-pipeline",
+    "design-system",
+    "checkout",
+    "inventory",
+    "reports",
+    "admin-console",
+    "payments",
+    "docs-site",
+    "recommendation",
+    "image-resizer",
+    "feature-flags",
+    "scheduler",
+    "ledger",
+    "email-renderer",
+    "partner-api",
+    "warehouse-sync",
+    "status-page",
+)
+
+_PEOPLE = (
+    ("mira-holm", "Mira Holm"),
+    ("jtanaka", "Jun Tanaka"),
+    ("oduya", "Chidi Oduya"),
+    ("lena-f", "Lena Fischer"),
+    ("rsantos", "Rui Santos"),
+    ("priya-nair", "Priya Nair"),
+    ("tomasz-w", "Tomasz Wilk"),
+    ("sofie-lund", "Sofie Lund"),
+    ("dependabot[bot]", "dependabot[bot]"),
+    ("amara@acme.example", "amara@acme.example"),
+)
+
+_BRANCHES = (
+    "feature/login-form",
+    "feature/dark-mode",
+    "feature/bulk-export",
+    "feature/größe-ändern",
+    "fix/flaky-clock",
+    "fix/utf8-names",
+    "fix/retry-storm",
+    "refactor/settings",
+    "chore/ci-cache",
+    "dependabot/npm/lodash-4.17.21",
+    "experiment/wasm",
+    "release/2.x",
+    "pull/318/head",
+    "hotfix/#42",
+)
+
+_SUBJECTS = (
+    "Show the total before checkout",
+    "Keep the order of the columns",
+    "Retry once when the cache is cold",
+    "Bump lodash from 4.17.20 to 4.17.21",
+    "Do not count deleted users twice",
+    "Speed up the nightly report",
+    "Translate the settings page",
+    "Fix the clock in the session tests",
+    "Split the upload into parts",
+    "Remove the old login form",
+)
+
+# How much of a weekday's work is done on each day, Monday first.
+_WEEK = (1.0, 1.1, 1.1, 1.05, 0.8, 0.12, 0.08)
+
+_BUILD = WorkflowPlan(
+    "build-and-test",
+    (
+        JobPlan("lint", 38, resource_class="small"),
+        JobPlan("unit-tests", 165, parallelism=4, tests=48, artifacts=("coverage/index.html", "junit.xml")),
+        JobPlan("integration-tests", 240, (1,), resource_class="large", tests=22, artifacts=("logs/server.log",)),
+        JobPlan("build-image", 95, (0, 1), artifacts=("dist/app.tar.gz",), contexts=("registry",)),
+    ),
+)
+_DEPLOY = WorkflowPlan(
+    "deploy",
+    (
+        JobPlan("package", 70, artifacts=("dist/bundle.zip",)),
+        JobPlan("hold", 0, (0,), "approval"),
+        JobPlan("deploy-production", 130, (1,), contexts=("aws-production", "slack")),
+        JobPlan("release-marker", 4, (2,), "release", "small"),
+    ),
+)
+_NIGHTLY = WorkflowPlan(
+    "nightly",
+    (
+        JobPlan("seed-database", 60),
+        JobPlan("end-to-end", 900, (0,), resource_class="xlarge", parallelism=2, tests=30),
+        JobPlan("report", 20, (1,), resource_class="small", artifacts=("report.html", "report.json")),
+    ),
+)
+# A space and a slash: names are path segments of the Insights routes.
+_WEEKLY = WorkflowPlan("weekly scan/licenses", (JobPlan("scan", 300), JobPlan("unlock", 2, (0,), "no-op", "small")))
+_SETUP = WorkflowPlan("setup", (JobPlan("generate-config", 12, resource_class="small"),))
+
+_SUCCESS_RATES = {"build-and-test": 0.83, "deploy": 0.95, "nightly": 0.72, "weekly scan/licenses": 0.9, "setup": 0.99}
+
+
+def people(identities: Identities) -> tuple[User, ...]:
+    """The people of the organization; the first one owns the token."""
+    return tuple(
+        User(
+            id=identities.uuid(Kind.USER, 0, number),
+            login=login,
+            name=name,
+            avatar_url=None if number % 4 == 3 else f"https://avatars.example/u/{4100 + 37 * number}?v=4",
+            email_only="@" in login,
+        )
+        for number, (login, name) in enumerate(_PEOPLE)
+    )
+
+
+def project_names(count: int) -> list[str]:
+    """That many names of projects, all different."""
+    rounds = -(-count // len(_NAMES))
+    return [f"{name}-{turn + 1}" if turn else name for turn in range(rounds) for name in _NAMES][:count]
+
+
+@attrs.frozen
+class Historian:
+    """Writes projects' pasts: the same seed, project and day give the same past."""
+
+    seed: int
+    anchor: int  # midnight that the past ends at
+    identities: Identities
+    people: Sequence[User]
+
+    def configure(self, project: Project, rng: random.Random) -> None:
+        """Give a project its workflows and settings, without a past."""
+        plans = [_BUILD, _DEPLOY, _NIGHTLY, _WEEKLY]
+        project.dynamic = "monorepo" in project.name
+        if project.dynamic:
+            plans.append(_SETUP)
+        project.plans = {plan.name: plan for plan in plans}
+        key = digest("key", project.key)
+        project.checkout_keys.append(
+            CheckoutKey(
+                type="deploy-key",
+                public_key=f"ssh-rsa {b64encode(key * 4).decode()} {project.slug}",
+                md5=":".join(f"{byte:02x}" for byte in key[:16]),
+                sha256=f"SHA256:{b64encode(key).decode().rstrip('=')}",
+                preferred=True,
+                created=self.anchor - rng.randrange(100, 900) * DAY,
+            )
+        )
+        for index, name in enumerate(("NPM_TOKEN", "SENTRY_DSN", "AWS_REGION")):
+            project.variables[name] = ProjectVariable(
+                name=name,
+                value=digest(name, project.key).hex()[:24],
+                created=None if index == 0 else self.anchor - rng.randrange(30, 400) * DAY,
+            )
+
+    def write(self, project: Project) -> None:
+        """Write ninety days of a project's history, the newest pipelines minutes before midnight."""
+        rng = random.Random(f"history {self.seed} {project.key}")
+        history = project.history
+        tests = _BUILD.jobs[1].tests + _BUILD.jobs[2].tests
+        history.flaky_tests = tuple(sorted(rng.sample(range(tests), rng.randint(3, 6))))
+        history.runs = {name: [] for name in project.plans}
+        branches = rng.sample(_BRANCHES, 9)
+        volume = 4 + 6 * rng.random()
+        start = self.anchor - DAYS * DAY
+        weekday = (start // DAY + 3) % 7  # the epoch was a Thursday
+        for day in range(DAYS):
+            midnight = start + day * DAY
+            self._scheduled(project, rng, midnight + 2 * 3600 + 7, _NIGHTLY)
+            if (weekday + day) % 7 == 6:
+                self._scheduled(project, rng, midnight + 4 * 3600 + 11, _WEEKLY)
+            expected = volume * _WEEK[(weekday + day) % 7]
+            count = max(0, round(rng.gauss(expected, expected**0.5)))
+            active = branches[day // 15 : day // 15 + 4]  # branches come and go
+            times = sorted(int(rng.triangular(7 * 3600, 21 * 3600, 14 * 3600)) for _ in range(count))
+            for second in times:
+                self._pushed(project, rng, midnight + second, active)
+        self._tail(project, rng, branches[-1])
+        for runs in history.runs.values():
+            runs.sort(key=lambda run: run.created)  # reruns come later than the next pipeline
+
+    def _pipeline(
+        self,
+        project: Project,
+        rng: random.Random,
+        created: float,
+        trigger: str,
+        *,
+        branch: str | None = None,
+        tag: str | None = None,
+        actor: User | None = None,
+    ) -> Pipeline:
+        pipelines = project.history.pipelines
+        number = len(pipelines) + 1
+        pipeline = Pipeline(
+            id=self.identities.uuid(Kind.PIPELINE, project.key, number),
+            project=project,
+            number=number,
+            created=created,
+            salt=rng.getrandbits(30),
+            trigger="Decoupled Ingestion System" if project.organization.standalone else trigger,
+            actor=actor or self.people[rng.randrange(len(self.people))],
+            branch=branch,
+            tag=tag,
+        )
+        pipelines.append(pipeline)
+        return pipeline
+
+    def run(
+        self, pipeline: Pipeline, plan: WorkflowPlan, created: float, salt: int, started_by: User | None = None
+    ) -> Workflow:
+        """Start one more workflow of a pipeline; its jobs are laid out, and no time has passed."""
+        sub = len(pipeline.workflows)
+        workflow = Workflow(
+            id=self.identities.uuid(Kind.WORKFLOW, pipeline.project.key, pipeline.number, sub),
+            pipeline=pipeline,
+            sub=sub,
+            plan=plan,
+            created=created,
+            salt=salt,
+            started_by=started_by or pipeline.actor,
+            tag="setup" if plan is _SETUP else None,
+        )
+        workflow.begin()
+        pipeline.workflows.append(workflow)
+        return workflow
+
+    def _past(self, pipeline: Pipeline, plan: WorkflowPlan, rng: random.Random) -> None:
+        """Run a workflow to its end, and again if a flaky test broke it."""
+        history = pipeline.project.history
+        workflow = self.run(pipeline, plan, pipeline.created + 1, rng.getrandbits(30))
+        workflow.pace = rng.lognormvariate(0.0, 0.18)
+        workflow.patience = rng.expovariate(1 / 1800)
+        if rng.random() < _SUCCESS_RATES[plan.name]:
+            workflow.play(float("inf"))
+        else:
+            self._spoil(workflow, rng)
+        insights = history.runs[plan.name] if pipeline.branch is not None else None
+        if insights is not None:
+            insights.append(workflow)
+        if workflow.flaky is not None:
+            again = self.run(pipeline, plan, (workflow.stopped or 0) + 90, rng.getrandbits(30), workflow.started_by)
+            again.pace = workflow.pace
+            if pipeline.project.key & 1:
+                again.auto_rerun_number, again.max_auto_reruns = 1, 3
+                workflow.max_auto_reruns = 3
+            again.play(float("inf"))
+            if insights is not None:
+                insights.append(again)
+
+    def _spoil(self, workflow: Workflow, rng: random.Random) -> None:
+        """Make a run go wrong in one of the ways runs do."""
+        fate = rng.random()
+        jobs = [leaf for leaf, job in enumerate(workflow.jobs) if job.plan.type == "build"]
+        if fate < 0.86:
+            workflow.culprit = rng.choice(jobs)
+            tests = workflow.plan.jobs[workflow.culprit].tests
+            if workflow.plan is _BUILD and tests and rng.random() < 0.45:
+                first = _BUILD.jobs[1].tests if workflow.culprit == 2 else 0
+                own = [test for test in workflow.pipeline.project.history.flaky_tests if first <= test < first + tests]
+                if own:
+                    workflow.flaky = rng.choice(own)
+            if workflow.flaky is None and not tests and rng.random() < 0.2:
+                workflow.culprit_status = rng.choice(("timedout", "infrastructure_fail"))
+            workflow.play(float("inf"))
+        elif fate < 0.95:
+            workflow.play(rng.randint(10, 90))
+            if not workflow.finished:
+                by = self.people[rng.randrange(len(self.people))]
+                workflow.cancel(workflow.created + rng.randint(91, 120), by)
+        else:
+            workflow.refuse(rng.choice(("error", "unauthorized", "not_run")))
+            if workflow.status == "error":
+                workflow.errored_by = workflow.started_by
+
+    def _pushed(self, project: Project, rng: random.Random, created: int, active: Sequence[str]) -> None:
+        fate = rng.random()
+        if fate < 0.03:
+            tag = f"v{2 + created % 3}.{created // DAY % 40}.{created % 10}"
+            pipeline = self._pipeline(project, rng, created, "webhook", tag=tag)
+            self._past(pipeline, _DEPLOY, rng)
+            return
+        branch = project.default_branch if fate < 0.5 else rng.choice(active)
+        pipeline = self._pipeline(project, rng, created, "api" if rng.random() < 0.06 else "webhook", branch=branch)
+        if rng.random() < 0.01:
+            pipeline.state = "errored"
+            pipeline.errors = (("config", "Error calling workflow: 'build-and-test'\nCannot find a job named `lnit`"),)
+            return
+        if pipeline.salt % 53 == 0:
+            pipeline.errors = (("config-deprecated-syntax", "The `deploy` stanza is deprecated"),)
+        if project.dynamic:
+            self._past(pipeline, _SETUP, rng)
+        self._past(pipeline, _BUILD, rng)
+        if branch == project.default_branch:
+            self._past(pipeline, _DEPLOY, rng)
+
+    def _scheduled(self, project: Project, rng: random.Random, created: int, plan: WorkflowPlan) -> None:
+        pipeline = self._pipeline(
+            project, rng, created, "scheduled_pipeline", branch=project.default_branch, actor=self.people[0]
+        )
+        self._past(pipeline, plan, rng)
+
+    def _tail(self, project: Project, rng: random.Random, branch: str) -> None:
+        """The last minutes before midnight: what waits, runs, fails just now, was canceled or never started."""
+        default = project.default_branch
+        waiting = self._pipeline(project, rng, self.anchor - 3300, "webhook", branch=default)
+        for plan in (_BUILD, _DEPLOY):
+            self._now(waiting, plan, rng).play(3300)
+
+        slow = self._pipeline(project, rng, self.anchor - 300, "api", branch=default, actor=self.people[0])
+        run = self._now(slow, _BUILD, rng)
+        run.pace = 4.0
+        run.play(240)
+
+        failing = self._pipeline(project, rng, self.anchor - 290, "webhook", branch=branch)
+        run = self._now(failing, _BUILD, rng)
+        run.pace, run.culprit = 4.0, 0
+        run.play(250)
+
+        canceled = self._pipeline(project, rng, self.anchor - 280, "webhook", branch=branch)
+        run = self._now(canceled, _BUILD, rng)
+        run.play(20)
+        run.cancel(canceled.created + 25, self.people[0])
+
+        if project.dynamic:
+            setting_up = self._pipeline(project, rng, self.anchor - 200, "webhook", branch=branch)
+            setting_up.state, setting_up.continued = "setup-pending", False
+            run = self.run(setting_up, _SETUP, setting_up.created + 1, rng.getrandbits(30))
+            run.play(0)
+            run.status = "needs_setup"
+
+        broken = self._pipeline(project, rng, self.anchor - 100, "webhook", branch=branch)
+        broken.state = "errored"
+        broken.errors = (("config", "Unable to parse YAML\nmapping values are not allowed here"),)
+
+    def _now(self, pipeline: Pipeline, plan: WorkflowPlan, rng: random.Random) -> Workflow:
+        workflow = self.run(pipeline, plan, pipeline.created + 1, rng.getrandbits(30))
+        pipeline.project.history.runs[plan.name].append(workflow)
+        return workflow
+
+
+def commit_subject(pipeline: Pipeline) -> str:
+    """The first line of the commit that a pipeline builds."""
+    return _SUBJECTS[pipeline.salt % len(_SUBJECTS)]

@@ -1,0 +1,139 @@
+"""Ids that say where their thing lives: no table of ids is kept, and nothing is made before it is asked for."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import re
+import uuid
+
+import attrs
+
+__all__ = ["Address", "Identities", "Kind", "base62", "digest", "is_uuid", "slug_form"]
+
+_PAYLOAD_BITS = 122  # what a version 4 UUID leaves free of its 128
+_MASK = (1 << _PAYLOAD_BITS) - 1
+_HALF = _PAYLOAD_BITS // 2
+_CHECK_BITS = 41
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_FRAGMENT = re.compile(r"[0-9A-Za-z]{21,22}")
+
+
+class Kind(enum.IntEnum):
+    """What an id stands for."""
+
+    USER = 1
+    ORGANIZATION = 2
+    PROJECT = 3
+    PIPELINE = 4
+    WORKFLOW = 5
+    JOB = 6
+    APPROVAL = 7
+    SYSTEM = 8
+    CONTEXT = 9
+    RESTRICTION = 10
+    COMPONENT = 11
+    ENVIRONMENT = 12
+    GROUP = 13
+    ALLOW_LIST_ENTRY = 14
+    EXPORTER = 15
+    DEFINITION = 16
+    TRIGGER = 17
+    DECISION = 18
+    SCHEDULE = 19
+    USAGE_EXPORT = 20
+    WEBHOOK = 21
+    ROLLBACK = 22
+
+
+@attrs.frozen
+class Address:
+    """Where a thing lives: its kind, its owner's key and up to three numbers inside that owner."""
+
+    kind: Kind
+    owner: int
+    number: int
+    sub: int
+    leaf: int
+
+
+def digest(*parts: object) -> bytes:
+    """32 bytes that depend on all the parts and on nothing else."""
+    return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=32).digest()
+
+
+def base62(number: int) -> str:
+    """A number as CircleCI writes the parts of a standalone project's slug: 22 digits of base 62."""
+    digits = ""
+    while number:
+        number, rest = divmod(number, 62)
+        digits = _BASE62[rest] + digits
+    return digits.rjust(22, "0")
+
+
+class Identities:
+    """The UUIDs of one seed: a reversible scramble of an address, refused when it was made by anybody else."""
+
+    def __init__(self, seed: int) -> None:
+        key = digest("identities", seed)
+        self._first = int.from_bytes(key[:15]) | 1
+        self._second = int.from_bytes(key[15:30]) | 1
+        self._unfirst = pow(self._first, -1, 1 << _PAYLOAD_BITS)
+        self._unsecond = pow(self._second, -1, 1 << _PAYLOAD_BITS)
+        self._check = int.from_bytes(digest("check", seed)) & ((1 << _CHECK_BITS) - 1)
+
+    def uuid(self, kind: Kind, owner: int, number: int = 0, sub: int = 0, leaf: int = 0) -> str:
+        """The UUID of an address (owner: 32 bits, number: 24, sub and leaf: 10 each)."""
+        plain = ((((kind << 32 | owner) << 24 | number) << 10 | sub) << 10 | leaf) << _CHECK_BITS | self._check
+        mixed = plain * self._first & _MASK
+        mixed ^= mixed >> _HALF
+        mixed = mixed * self._second & _MASK
+        mixed ^= mixed >> _HALF
+        # 12 bits of it stand before the version digit's group, the variant comes next: 48, 4 (version), 12, 2, 62.
+        text = (
+            f"{(mixed >> 74) << 80 | 4 << 76 | ((mixed >> 62) & 0xFFF) << 64 | 2 << 62 | mixed & ((1 << 62) - 1):032x}"
+        )
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def address(self, uuid: str) -> Address | None:
+        """What `uuid` stands for; None when this seed never made it."""
+        try:
+            bits = int(uuid.replace("-", ""), 16)
+        except ValueError:
+            return None
+        mixed = (bits >> 80) << 74 | ((bits >> 64) & 0xFFF) << 62 | bits & ((1 << 62) - 1)
+        mixed ^= mixed >> _HALF
+        mixed = mixed * self._unsecond & _MASK
+        mixed ^= mixed >> _HALF
+        plain = mixed * self._unfirst & _MASK
+        if plain & ((1 << _CHECK_BITS) - 1) != self._check:
+            return None
+        plain >>= _CHECK_BITS
+        leaf, plain = plain & 0x3FF, plain >> 10
+        sub, plain = plain & 0x3FF, plain >> 10
+        number, plain = plain & 0xFFFFFF, plain >> 24
+        owner, kind = plain & 0xFFFFFFFF, plain >> 32
+        try:
+            return Address(Kind(kind), owner, number, sub, leaf)
+        except ValueError:
+            return None
+
+
+def is_uuid(text: str) -> bool:
+    """Whether a text is a UUID in its usual form."""
+    if len(text) != 36:
+        return False
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def slug_form(slug: str) -> bool:
+    """Whether a text has the form of a project's slug; a standalone one's parts are opaque or UUIDs, never names."""
+    parts = slug.split("/")
+    if len(parts) != 3 or not all(parts):
+        return False
+    if parts[0] in {"gh", "github", "bb", "bitbucket"}:
+        return True
+    return parts[0] == "circleci" and all(_FRAGMENT.fullmatch(part) or is_uuid(part) for part in parts[1:])

@@ -1,0 +1,385 @@
+"""The things of a CircleCI organization: people, projects, pipelines, workflows and jobs, and how time passes for them.
+
+Times are seconds since the epoch, durations are seconds.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import random
+from collections.abc import Callable
+
+import attrs
+
+from .identity import Identities, Kind, digest
+
+__all__ = [
+    "FINISHED",
+    "CheckoutKey",
+    "History",
+    "Job",
+    "JobPlan",
+    "Organization",
+    "Pipeline",
+    "Project",
+    "ProjectVariable",
+    "User",
+    "Workflow",
+    "WorkflowPlan",
+    "job_id",
+]
+
+FINISHED = frozenset(
+    {"success", "failed", "canceled", "timedout", "infrastructure_fail", "not_run", "unauthorized", "error"}
+)
+_BROKEN = frozenset({"failed", "timedout", "infrastructure_fail"})
+
+_CREDITS_PER_MINUTE = {"small": 5, "medium": 10, "medium+": 15, "large": 20, "xlarge": 40}
+_SCATTER = [random.Random(1024).lognormvariate(0.0, 0.22) for _ in range(1024)]
+
+
+@attrs.frozen(kw_only=True)
+class User:
+    """Somebody with an account."""
+
+    id: str
+    login: str
+    name: str
+    avatar_url: str | None
+    email_only: bool = False  # signed up by e-mail: the API then leaves the avatar out
+
+
+@attrs.define(eq=False, kw_only=True)
+class Organization:
+    """An account on a code host, or a standalone one that lives at CircleCI alone."""
+
+    id: str
+    key: int
+    provider: str  # as in slugs: gh, bb or circleci
+    name: str
+    fragment: str  # as in slugs: the name, or an opaque part for standalone ones
+
+    @property
+    def slug(self) -> str:
+        """The slug the API answers with."""
+        return f"{self.provider}/{self.fragment}"
+
+    @property
+    def standalone(self) -> bool:
+        """Whether its projects come through the GitHub App rather than OAuth."""
+        return self.provider == "circleci"
+
+
+@attrs.frozen
+class JobPlan:
+    """One job of a workflow's configuration."""
+
+    name: str
+    seconds: float
+    requires: tuple[int, ...] = ()
+    type: str = "build"
+    resource_class: str = "medium"
+    parallelism: int = 1
+    tests: int = 0
+    artifacts: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class WorkflowPlan:
+    """A workflow of a project's configuration; a job comes after all that it requires."""
+
+    name: str
+    jobs: tuple[JobPlan, ...]
+
+
+@attrs.define(eq=False, kw_only=True)
+class Project:
+    """A project: what it is, what it is configured to do, and its history."""
+
+    key: int
+    id: str
+    organization: Organization
+    name: str
+    fragment: str
+    default_branch: str
+    plans: dict[str, WorkflowPlan]
+    dynamic: bool  # its configuration is made by a setup workflow
+    settings: dict[str, object]
+    variables: dict[str, ProjectVariable] = attrs.field(factory=dict[str, "ProjectVariable"])
+    checkout_keys: list[CheckoutKey] = attrs.field(factory=list["CheckoutKey"])
+    write_history: Callable[[Project], None] | None = None
+    _history: History | None = None
+
+    @property
+    def history(self) -> History:
+        """All that it has built, written when it is first asked for."""
+        if self._history is None:
+            self._history = History()
+            if self.write_history is not None:
+                self.write_history(self)
+        return self._history
+
+    @property
+    def slug(self) -> str:
+        """The slug the API answers with."""
+        return f"{self.organization.slug}/{self.fragment}"
+
+    @property
+    def repository_url(self) -> str:
+        """Where its code lives."""
+        host = "bitbucket.org" if self.organization.provider == "bb" else "github.com"
+        return f"https://{host}/{self.organization.name}/{self.name}"
+
+
+@attrs.define(eq=False)
+class History:
+    """What a project has built."""
+
+    pipelines: list[Pipeline] = attrs.field(factory=list["Pipeline"])  # oldest first; number n at index n - 1
+    runs: dict[str, list[Workflow]] = attrs.field(factory=dict[str, list["Workflow"]])  # what Insights knows
+    flaky_tests: tuple[int, ...] = ()
+    next_job_number: int = 1
+    job_blocks: list[tuple[int, Workflow]] = attrs.field(factory=list[tuple[int, "Workflow"]])
+
+    def job(self, number: int) -> Job | None:
+        """The job with this number, if it has got one."""
+        index = bisect.bisect_right(self.job_blocks, number, key=lambda block: block[0]) - 1
+        if index < 0:
+            return None
+        first, workflow = self.job_blocks[index]
+        if number - first >= len(workflow.jobs):
+            return None
+        job = workflow.jobs[number - first]
+        return job if job.number == number else None
+
+
+@attrs.define(eq=False, kw_only=True)
+class ProjectVariable:
+    """An environment variable of a project."""
+
+    name: str
+    value: str
+    created: float | None  # old ones have none
+
+
+@attrs.define(eq=False, kw_only=True)
+class CheckoutKey:
+    """An ssh key that checks a project's code out."""
+
+    type: str
+    public_key: str
+    md5: str
+    sha256: str
+    preferred: bool
+    created: float
+
+
+@attrs.define(eq=False, kw_only=True)
+class Pipeline:
+    """One trigger of a project's configuration."""
+
+    id: str
+    project: Project
+    number: int
+    created: float
+    salt: int
+    trigger: str  # webhook, api, explicit, scheduled_pipeline or what the wire has beside them
+    actor: User
+    branch: str | None = None
+    tag: str | None = None
+    state: str = "created"
+    errors: tuple[tuple[str, str], ...] = ()
+    parameters: dict[str, object] = attrs.field(factory=dict[str, object])
+    workflows: list[Workflow] = attrs.field(factory=list["Workflow"])
+    visible_at: float = 0.0  # loop time at which its workflows exist
+    continued: bool = True  # False while a setup pipeline waits for its continuation
+
+    @property
+    def revision(self) -> str:
+        """The commit it builds."""
+        return digest("revision", self.project.key, self.salt).hex()[:40]
+
+
+@attrs.define(eq=False)
+class Job:
+    """One job of a workflow run."""
+
+    workflow: Workflow
+    leaf: int
+    plan: JobPlan
+    status: str = "blocked"
+    number: int | None = None
+    started: float | None = None
+    stopped: float | None = None
+    approved_by: User | None = None
+    canceled_by: User | None = None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from start to stop."""
+        return None if self.started is None or self.stopped is None else self.stopped - self.started
+
+    @property
+    def credits(self) -> int:
+        """What it has cost."""
+        rate = _CREDITS_PER_MINUTE[self.plan.resource_class] * self.plan.parallelism
+        return math.ceil((self.duration or 0.0) / 60 * rate)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Workflow:
+    """One run of a workflow, a rerun being a run of its own."""
+
+    id: str
+    pipeline: Pipeline
+    sub: int
+    plan: WorkflowPlan
+    created: float
+    salt: int
+    started_by: User
+    pace: float = 1.0  # how much longer than planned its jobs take
+    scale: float | None = None  # for a run that is lived through: what to multiply the planned seconds by
+    culprit: int = -1  # the job that will fail
+    culprit_status: str = "failed"
+    flaky: int | None = None  # the flaky test that made the culprit fail
+    patience: float | None = None  # seconds until somebody approves what waits for approval
+    first_job_number: int = 0
+    jobs: list[Job] = attrs.field(factory=list[Job])
+    status: str = "running"
+    stopped: float | None = None
+    tag: str | None = None
+    canceled_by: User | None = None
+    errored_by: User | None = None
+    auto_rerun_number: int | None = None
+    max_auto_reruns: int | None = None
+    elapsed: float = 0.0  # seconds after its creation that it has been brought to
+    lived_since: float | None = None  # loop time at which it was created, for a run that time passes for
+
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
+        return self.plan.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will change any more, unless somebody reruns it."""
+        return self.status in FINISHED
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from creation to stop."""
+        return None if self.stopped is None else self.stopped - self.created
+
+    @property
+    def credits(self) -> int:
+        """What all its jobs have cost."""
+        return sum(job.credits for job in self.jobs if job.workflow is self)
+
+    def begin(self) -> None:
+        """Lay out its jobs and take their numbers."""
+        history = self.pipeline.project.history
+        self.first_job_number = history.next_job_number
+        history.next_job_number += len(self.plan.jobs)
+        history.job_blocks.append((self.first_job_number, self))
+        self.jobs = [Job(self, leaf, plan) for leaf, plan in enumerate(self.plan.jobs)]
+
+    def play(self, elapsed: float) -> None:
+        """Bring the jobs and the status to `elapsed` seconds after the creation."""
+        created = self.created
+        self.elapsed = elapsed
+        successes: list[float | None] = []
+        running = waiting = broken = False
+        for leaf, job in enumerate(self.jobs):
+            status = job.status
+            if status in FINISHED:
+                broken = broken or status != "success"
+                stopped = job.stopped
+                successes.append(None if status != "success" or stopped is None else max(0.0, stopped - created))
+                continue
+            ready = 0.0
+            for required in job.plan.requires:
+                success = successes[required]
+                if success is None:
+                    successes.append(None)
+                    break
+                ready = max(ready, success)
+            else:
+                if job.plan.type == "approval":
+                    if self.patience is None or ready + self.patience > elapsed:
+                        job.status = "on_hold"
+                        waiting = True
+                        successes.append(None)
+                    else:
+                        job.status = "success"
+                        job.approved_by = self.started_by
+                        job.stopped = created + ready + self.patience
+                        successes.append(ready + self.patience)
+                    continue
+                start, length = self._span(job, leaf)
+                start += ready
+                job.number = self.first_job_number + leaf
+                if start > elapsed:
+                    job.status = "queued"
+                    running = True
+                    successes.append(None)
+                    continue
+                job.started = created + start
+                if start + length > elapsed:
+                    job.status = "running"
+                    running = True
+                    successes.append(None)
+                    continue
+                job.stopped = created + start + length
+                if leaf == self.culprit:
+                    job.status = self.culprit_status
+                    broken = True
+                    successes.append(None)
+                else:
+                    job.status = "success"
+                    successes.append(start + length)
+        self._conclude(running=running, waiting=waiting, broken=broken)
+
+    def _span(self, job: Job, leaf: int) -> tuple[float, float]:
+        """How long a job waits for a machine, and how long it runs."""
+        length = job.plan.seconds * (0.6 if leaf == self.culprit else 1.0)  # failures come early
+        if self.scale is not None:
+            return 0.0, length * self.scale
+        scatter = _SCATTER[self.salt + leaf * 131 & 1023]
+        return 1 + (self.salt >> 3 & 3), max(1, round(length * self.pace * scatter))
+
+    def _conclude(self, *, running: bool, waiting: bool, broken: bool) -> None:
+        if running:
+            self.status, self.stopped = ("failing" if broken else "running"), None
+        elif waiting and not broken:
+            self.status, self.stopped = "on_hold", None
+        else:
+            failed = any(job.status in _BROKEN for job in self.jobs)
+            self.status = "failed" if failed else "canceled" if broken else "success"
+            self.stopped = max((job.stopped for job in self.jobs if job.stopped is not None), default=self.created)
+
+    def cancel(self, now: float, by: User | None) -> None:
+        """Stop everything that has not finished."""
+        for job in self.jobs:
+            if job.status in {"running", "queued", "on_hold"}:
+                job.status = "canceled"
+                job.canceled_by = by
+                if job.started is not None:
+                    job.stopped = now
+        self.status = "canceled"
+        self.canceled_by = by
+        self.stopped = now
+
+    def refuse(self, status: str) -> None:
+        """End it at once, before any job could start: `error`, `unauthorized` or `not_run`."""
+        self.status = status
+        self.stopped = self.created + 1
+        for job in self.jobs:
+            job.status = "unauthorized" if status == "unauthorized" else "not_run"
+
+
+def job_id(identities: Identities, job: Job) -> str:
+    """A job's UUID; one that a rerun took over keeps the one of its first run."""
+    workflow = job.workflow
+    return identities.uuid(Kind.JOB, workflow.pipeline.project.key, workflow.pipeline.number, workflow.sub, job.leaf)
