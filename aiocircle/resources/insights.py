@@ -1,0 +1,803 @@
+"""Insights: how often workflows, jobs and tests run, how long they take, how they end and what they cost.
+
+Durations are in seconds. Credits are an estimate, not the figures that CircleCI bills by. The figures are
+gathered once a day, so that the last 24 hours may be missing. Without a branch they are the default branch's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import attrs
+
+from aiocircle.resources.common import (
+    KEBAB,
+    Endpoint,
+    Group,
+    ListEndpoint,
+    Org,
+    Pager,
+    Project,
+    Several,
+    Timestamp,
+)
+
+__all__ = [
+    "DurationMetrics",
+    "FlakyTest",
+    "FlakyTests",
+    "Granularity",
+    "Insights",
+    "JobMetrics",
+    "JobRun",
+    "JobRunMetrics",
+    "JobRunStatus",
+    "JobTimeseries",
+    "JobTimeseriesMetrics",
+    "MeasuredTest",
+    "MeasuredTestRun",
+    "OrgProjectSummary",
+    "OrgSummary",
+    "ProjectBranchSummary",
+    "ProjectBranches",
+    "ProjectSummary",
+    "ProjectWorkflowSummary",
+    "ReportingWindow",
+    "ResultCounts",
+    "SummaryMetrics",
+    "SummaryTotals",
+    "SummaryTrends",
+    "TimeseriesDurations",
+    "WorkflowMetrics",
+    "WorkflowRun",
+    "WorkflowRunMetrics",
+    "WorkflowRunStatus",
+    "WorkflowSummary",
+    "WorkflowSummaryMetrics",
+    "WorkflowTestMetrics",
+    "WorkflowTrends",
+]
+
+
+class ReportingWindow(StrEnum):
+    """The time that summaries are about, up to now. The API's default is the last 90 days."""
+
+    LAST_24_HOURS = "last-24-hours"
+    LAST_7_DAYS = "last-7-days"
+    LAST_30_DAYS = "last-30-days"
+    LAST_60_DAYS = "last-60-days"
+    LAST_90_DAYS = "last-90-days"
+
+
+class Granularity(StrEnum):
+    """The interval of a time series. Hourly figures are kept for 48 hours, daily ones for 90 days."""
+
+    DAILY = "daily"
+    HOURLY = "hourly"
+
+
+class WorkflowRunStatus(StrEnum):
+    """How a workflow's run ended, as far as known today."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    ERROR = "error"
+    CANCELED = "canceled"
+    UNAUTHORIZED = "unauthorized"
+
+
+class JobRunStatus(StrEnum):
+    """How a job's run ended, as far as known today."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    INFRASTRUCTURE_FAIL = "infrastructure_fail"
+    TIMEDOUT = "timedout"
+    NOT_RUN = "not_run"
+    UNAUTHORIZED = "unauthorized"
+
+
+# --- workflows and jobs: read without second spellings, converters and aliases, so that pages decode fast --------
+
+
+@attrs.frozen(kw_only=True)
+class DurationMetrics:
+    """The spread of some runs' durations, in seconds; None without a run that has one."""
+
+    min: int | None = None
+    mean: int | None = None
+    median: int | None = None
+    p95: int | None = None
+    max: int | None = None
+    standard_deviation: float | None = None
+    total_duration: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WorkflowRunMetrics:
+    """The figures of a workflow's runs in a window.
+
+    total_runs counts those that still run or wait, too. mttr, the mean time to recovery, is the seconds from a failure
+    to the next success, None where nothing recovered; throughput is runs a day, total_recoveries recovered runs a day.
+    median_credits_used is not kept up any more and always 0.
+    """
+
+    total_runs: int
+    successful_runs: int
+    failed_runs: int
+    success_rate: float
+    duration_metrics: DurationMetrics
+    throughput: float | None = None
+    mttr: int | None = None
+    total_recoveries: int | None = None
+    total_credits_used: int | None = None
+    median_credits_used: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WorkflowMetrics:
+    """A workflow and its figures. The window's ends are its first and last run within the reporting window."""
+
+    name: str
+    metrics: WorkflowRunMetrics
+    window_start: Timestamp
+    window_end: Timestamp
+    project_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WorkflowRun:
+    """One run of a workflow.
+
+    duration is in seconds. It, stopped_at and status are None while the run is under way. status is one of
+    WorkflowRunStatus, or a newer one. is_approval says whether the run waits for an approval.
+    """
+
+    id: str
+    branch: str | None = None
+    status: str | None = None
+    created_at: Timestamp
+    stopped_at: Timestamp | None = None
+    duration: int | None = None
+    credits_used: int | None = None
+    is_approval: bool | None = None
+
+    @property
+    def is_successful(self) -> bool:
+        """Whether the run ended well."""
+        return self.status == WorkflowRunStatus.SUCCESS
+
+
+@attrs.frozen(kw_only=True)
+class JobRunMetrics:
+    """The figures of a job's runs in a window.
+
+    total_runs counts those that still run or wait, too; throughput is runs a day. median_credits_used is not kept up
+    any more and always 0.
+    """
+
+    total_runs: int
+    successful_runs: int
+    failed_runs: int
+    success_rate: float
+    duration_metrics: DurationMetrics
+    throughput: float | None = None
+    total_credits_used: int | None = None
+    median_credits_used: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class JobMetrics:
+    """A job and its figures. The window's ends are its first and last run within the reporting window."""
+
+    name: str
+    metrics: JobRunMetrics
+    window_start: Timestamp
+    window_end: Timestamp
+
+
+@attrs.frozen(kw_only=True)
+class JobRun:
+    """One run of a job. duration is in seconds; status is one of JobRunStatus, or a newer one."""
+
+    id: str
+    status: str | None = None
+    started_at: Timestamp | None = None
+    stopped_at: Timestamp | None = None
+    duration: int | None = None
+    credits_used: int | None = None
+
+    @property
+    def is_successful(self) -> bool:
+        """Whether the run ended well."""
+        return self.status == JobRunStatus.SUCCESS
+
+
+# --- time series -----------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class TimeseriesDurations:
+    """The spread of an interval's durations, in seconds. total has been seen to be 0 whatever the others are."""
+
+    min: int | None = None
+    median: int | None = None
+    p95: int | None = None
+    max: int | None = None
+    total: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class JobTimeseriesMetrics:
+    """The figures of a job's runs in an interval. median_credits_used is always 0."""
+
+    total_runs: int
+    successful_runs: int
+    failed_runs: int
+    duration_metrics: TimeseriesDurations
+    throughput: float | None = None
+    total_credits_used: int | None = None
+    median_credits_used: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class JobTimeseries:
+    """A job's figures in one interval, which starts at timestamp."""
+
+    name: str
+    timestamp: Timestamp
+    metrics: JobTimeseriesMetrics
+    min_started_at: Timestamp | None = None
+    max_ended_at: Timestamp | None = None
+
+
+# --- summaries -------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class WorkflowSummaryMetrics:
+    """A workflow's figures: those of WorkflowRunMetrics, and how many runs completed.
+
+    The window's ends are its first and last run.
+    """
+
+    total_runs: int
+    successful_runs: int
+    failed_runs: int
+    success_rate: float
+    duration_metrics: DurationMetrics
+    completed_runs: int | None = None
+    throughput: float | None = None
+    mttr: int | None = None
+    total_credits_used: int | None = None
+    window_start: Timestamp | None = None
+    window_end: Timestamp | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WorkflowTrends:
+    """How a workflow's figures moved against the window before."""
+
+    total_runs: float | None = None
+    failed_runs: float | None = None
+    success_rate: float | None = None
+    p95_duration_secs: float | None = None
+    median_duration_secs: float | None = None
+    total_credits_used: float | None = None
+    mttr: float | None = None
+    throughput: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class WorkflowSummary:
+    """A workflow's figures and trends. workflow_names are all workflows of the project."""
+
+    metrics: WorkflowSummaryMetrics
+    trends: WorkflowTrends
+    workflow_names: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class SummaryMetrics:
+    """The figures of a whole organization, a project, a workflow or a branch; what does not apply there is None.
+
+    Durations are in seconds, throughput is runs a day.
+    """
+
+    total_runs: int
+    success_rate: float | None = None
+    total_duration_secs: int | None = None
+    p95_duration_secs: float | None = None
+    total_credits_used: int | None = None
+    throughput: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SummaryTrends:
+    """How the figures of a SummaryMetrics moved against the window before."""
+
+    total_runs: float | None = None
+    success_rate: float | None = None
+    total_duration_secs: float | None = None
+    p95_duration_secs: float | None = None
+    total_credits_used: float | None = None
+    throughput: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SummaryTotals:
+    """The figures and trends of a whole organization or project."""
+
+    metrics: SummaryMetrics
+    trends: SummaryTrends
+
+
+@attrs.frozen(kw_only=True)
+class ProjectWorkflowSummary:
+    """The figures and trends of one of a project's workflows, over all branches."""
+
+    workflow_name: str
+    metrics: SummaryMetrics
+    trends: SummaryTrends
+
+
+@attrs.frozen(kw_only=True)
+class ProjectBranchSummary:
+    """The figures and trends of a workflow on one branch."""
+
+    workflow_name: str
+    branch: str | None = None
+    metrics: SummaryMetrics
+    trends: SummaryTrends
+
+
+@attrs.frozen(kw_only=True)
+class ProjectSummary:
+    """A project's figures and trends: as a whole, by workflow, and by workflow and branch."""
+
+    org_id: str | None = None
+    project_id: str | None = None
+    project_data: SummaryTotals | None = None
+    project_workflow_data: tuple[ProjectWorkflowSummary, ...] = ()
+    project_workflow_branch_data: tuple[ProjectBranchSummary, ...] = ()
+    all_branches: tuple[str, ...] = ()
+    all_workflows: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class OrgProjectSummary:
+    """The figures and trends of one of an organization's projects, over all branches."""
+
+    project_name: str
+    metrics: SummaryMetrics
+    trends: SummaryTrends
+
+
+@attrs.frozen(kw_only=True)
+class OrgSummary:
+    """An organization's figures and trends.
+
+    org_project_data holds the projects that were asked for by name; all_projects are the names of all, or None.
+    """
+
+    org_data: SummaryTotals
+    org_project_data: tuple[OrgProjectSummary, ...] = ()
+    all_projects: tuple[str, ...] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ProjectBranches:
+    """The branches of a project that Insights knows; 5,000 at most."""
+
+    org_id: str | None = None
+    project_id: str | None = None
+    branches: tuple[str, ...]
+
+
+# --- tests -----------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class FlakyTest:
+    """A test that passed and failed on the same commit.
+
+    The workflow, job and pipeline are those of its latest flake. time_wasted is in seconds. source and file may be
+    empty as well as None.
+    """
+
+    test_name: str = attrs.field(metadata=KEBAB)
+    classname: str | None = None
+    job_name: str = attrs.field(metadata=KEBAB)
+    job_number: int | None = attrs.field(default=None, metadata=KEBAB)
+    workflow_name: str = attrs.field(metadata=KEBAB)
+    workflow_id: str | None = attrs.field(default=None, metadata=KEBAB)
+    workflow_created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
+    pipeline_number: int | None = attrs.field(default=None, metadata=KEBAB)
+    times_flaked: int = attrs.field(metadata=KEBAB)
+    time_wasted: int | None = attrs.field(default=None, metadata=KEBAB)
+    source: str | None = None
+    file: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class FlakyTests:
+    """A project's flaky tests. total_flaky_tests counts each test once, however often it flaked."""
+
+    flaky_tests: tuple[FlakyTest, ...] = attrs.field(metadata=KEBAB)
+    total_flaky_tests: float = attrs.field(metadata=KEBAB)
+
+
+@attrs.frozen(kw_only=True)
+class MeasuredTest:
+    """A test and its figures. p95_duration is in seconds. source and file may be empty as well as None."""
+
+    test_name: str
+    job_name: str
+    classname: str | None = None
+    file: str | None = None
+    source: str | None = None
+    total_runs: int
+    failed_runs: int
+    flaky: bool | None = None
+    p95_duration: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ResultCounts:
+    """How many tests of a run ended how."""
+
+    total: int
+    success: int
+    failure: int
+    error: int
+    skipped: int
+
+
+@attrs.frozen(kw_only=True)
+class MeasuredTestRun:
+    """What the tests of one workflow run said."""
+
+    workflow_id: str
+    pipeline_number: int
+    success_rate: float | None = None
+    test_counts: ResultCounts
+
+
+@attrs.frozen(kw_only=True)
+class WorkflowTestMetrics:
+    """The figures of a workflow's tests, of its ten latest runs.
+
+    most_failed_tests_extra and slowest_tests_extra count the tests that are left out though they fare the same.
+    """
+
+    average_test_count: int | None = None
+    total_test_runs: int | None = None
+    most_failed_tests: tuple[MeasuredTest, ...] = ()
+    most_failed_tests_extra: int | None = None
+    slowest_tests: tuple[MeasuredTest, ...] = ()
+    slowest_tests_extra: int | None = None
+    test_runs: tuple[MeasuredTestRun, ...] = ()
+
+
+# --- operations ------------------------------------------------------------------------------------------------
+
+_LIST_WORKFLOW_METRICS = ListEndpoint(
+    "GET",
+    "/insights/{project}/workflows",
+    WorkflowMetrics,
+    operation="insights.list_workflow_metrics",
+    reference="getProjectWorkflowMetrics",
+)
+_LIST_WORKFLOW_RUNS = ListEndpoint(
+    "GET",
+    "/insights/{project}/workflows/{workflow}",
+    WorkflowRun,
+    operation="insights.list_workflow_runs",
+    reference="getProjectWorkflowRuns",
+)
+_LIST_JOB_METRICS = ListEndpoint(
+    "GET",
+    "/insights/{project}/workflows/{workflow}/jobs",
+    JobMetrics,
+    operation="insights.list_job_metrics",
+    reference="getProjectWorkflowJobMetrics",
+)
+_LIST_JOB_RUNS = ListEndpoint(
+    "GET",
+    "/insights/{project}/workflows/{workflow}/jobs/{job}",
+    JobRun,
+    operation="insights.list_job_runs",
+    reference="getProjectJobRuns",
+)
+_LIST_JOB_TIMESERIES = ListEndpoint(
+    "GET",
+    "/insights/time-series/{project}/workflows/{workflow}/jobs",
+    JobTimeseries,
+    operation="insights.list_job_timeseries",
+    reference="getJobTimeseries",
+)
+_GET_WORKFLOW_SUMMARY = Endpoint(
+    "GET",
+    "/insights/{project}/workflows/{workflow}/summary",
+    WorkflowSummary,
+    operation="insights.get_workflow_summary",
+    reference="getWorkflowSummary",
+)
+_GET_PROJECT_SUMMARY = Endpoint(
+    "GET",
+    "/insights/pages/{project}/summary",
+    ProjectSummary,
+    operation="insights.get_project_summary",
+    reference="getProjectWorkflowsPageData",
+)
+_GET_ORG_SUMMARY = Endpoint(
+    "GET",
+    "/insights/{org}/summary",
+    OrgSummary,
+    operation="insights.get_org_summary",
+    reference="getOrgSummaryData",
+)
+_GET_BRANCHES = Endpoint(
+    "GET",
+    "/insights/{project}/branches",
+    ProjectBranches,
+    operation="insights.get_branches",
+    reference="getAllInsightsBranches",
+)
+_GET_FLAKY_TESTS = Endpoint(
+    "GET",
+    "/insights/{project}/flaky-tests",
+    FlakyTests,
+    operation="insights.get_flaky_tests",
+    reference="getFlakyTests",
+)
+_GET_TEST_METRICS = Endpoint(
+    "GET",
+    "/insights/{project}/workflows/{workflow}/test-metrics",
+    WorkflowTestMetrics,
+    operation="insights.get_test_metrics",
+    reference="getProjectWorkflowTestMetrics",
+)
+
+
+class Insights(Group):
+    """Insights: `circle.insights`."""
+
+    def list_workflow_metrics(
+        self,
+        project: Project,
+        *,
+        reporting_window: ReportingWindow | str | None = None,
+        branch: str | None = None,
+        all_branches: bool | None = None,
+        page_token: str | None = None,
+    ) -> Pager[WorkflowMetrics]:
+        """Summary metrics of each of a project's workflows.
+
+        reporting_window: the last 90 days unless it says otherwise. branch: the default branch unless it says
+        otherwise; all_branches=True takes all of them together and wins over branch.
+
+        https://circleci.com/docs/api/v2/#operation/getProjectWorkflowMetrics
+        """
+        return self._list(
+            _LIST_WORKFLOW_METRICS,
+            project,
+            query={**_scope(branch, all_branches), "reporting-window": reporting_window},
+            page_token=page_token,
+        )
+
+    def list_workflow_runs(
+        self,
+        project: Project,
+        workflow: str,
+        *,
+        start_date: datetime | str | None = None,
+        end_date: datetime | str | None = None,
+        branch: str | None = None,
+        all_branches: bool | None = None,
+        page_token: str | None = None,
+    ) -> Pager[WorkflowRun]:
+        """A workflow's runs of the last 90 days, newest first.
+
+        start_date, end_date: only runs that started at or after the one and before the other, at most 90 days apart.
+        The API refuses an end without a start (BadRequest). branch: the default branch unless it says otherwise;
+        all_branches=True takes all of them and wins over branch.
+
+        https://circleci.com/docs/api/v2/#operation/getProjectWorkflowRuns
+        """
+        return self._list(
+            _LIST_WORKFLOW_RUNS,
+            project,
+            workflow,
+            query={**_scope(branch, all_branches), **_dates(start_date, end_date)},
+            page_token=page_token,
+        )
+
+    def list_job_metrics(
+        self,
+        project: Project,
+        workflow: str,
+        *,
+        reporting_window: ReportingWindow | str | None = None,
+        branch: str | None = None,
+        all_branches: bool | None = None,
+        job_name: str | None = None,
+        page_token: str | None = None,
+    ) -> Pager[JobMetrics]:
+        """Summary metrics of each of a workflow's jobs.
+
+        job_name: only jobs whose name contains this. reporting_window: the last 90 days unless it says otherwise.
+        branch: the default branch unless it says otherwise; all_branches=True takes all of them together and wins
+        over branch.
+
+        https://circleci.com/docs/api/v2/#operation/getProjectWorkflowJobMetrics
+        """
+        return self._list(
+            _LIST_JOB_METRICS,
+            project,
+            workflow,
+            query={
+                **_scope(branch, all_branches),
+                "reporting-window": reporting_window,
+                "job-name": job_name,
+            },
+            page_token=page_token,
+        )
+
+    def list_job_runs(
+        self,
+        project: Project,
+        workflow: str,
+        job: str,
+        *,
+        start_date: datetime | str | None = None,
+        end_date: datetime | str | None = None,
+        branch: str | None = None,
+        page_token: str | None = None,
+    ) -> Pager[JobRun]:
+        """A job's runs within a workflow, of the last 90 days on one branch: the default one unless `branch` names it.
+
+        For CircleCI Server: the current reference of the cloud does not have this operation any more, and it never took
+        all branches. start_date, end_date: as in list_workflow_runs.
+
+        https://circleci.com/docs/api/v2/#operation/getProjectJobRuns
+        """
+        return self._list(
+            _LIST_JOB_RUNS,
+            project,
+            workflow,
+            job,
+            query={"branch": branch, **_dates(start_date, end_date)},
+            page_token=page_token,
+        )
+
+    def list_job_timeseries(
+        self,
+        project: Project,
+        workflow: str,
+        *,
+        granularity: Granularity | str | None = None,
+        start_date: datetime | str | None = None,
+        end_date: datetime | str | None = None,
+        branch: str | None = None,
+        page_token: str | None = None,
+    ) -> Pager[JobTimeseries]:
+        """The figures of a workflow's jobs by day or by hour: an item for each job in each interval.
+
+        Hourly figures are kept for 48 hours, daily ones for 90 days. start_date, end_date: at most 90 days apart.
+        The API refuses an end without a start (BadRequest). branch: the default branch unless it says otherwise.
+
+        https://circleci.com/docs/api/v2/#operation/getJobTimeseries
+        """
+        return self._list(
+            _LIST_JOB_TIMESERIES,
+            project,
+            workflow,
+            query={"branch": branch, "granularity": granularity, **_dates(start_date, end_date)},
+            page_token=page_token,
+        )
+
+    async def get_workflow_summary(
+        self,
+        project: Project,
+        workflow: str,
+        *,
+        branch: str | None = None,
+        all_branches: bool | None = None,
+    ) -> WorkflowSummary:
+        """A workflow's metrics and trends.
+
+        branch: the default branch unless it says otherwise; all_branches=True takes all of them together and wins
+        over branch.
+
+        https://circleci.com/docs/api/v2/#operation/getWorkflowSummary
+        """
+        return await self._call(_GET_WORKFLOW_SUMMARY, project, workflow, query=_scope(branch, all_branches))
+
+    async def get_project_summary(
+        self,
+        project: Project,
+        *,
+        reporting_window: ReportingWindow | str | None = None,
+        branches: Several | None = None,
+        workflow_names: Several | None = None,
+    ) -> ProjectSummary:
+        """A project's metrics and trends: as a whole, by workflow, and by workflow and branch.
+
+        branches, workflow_names: those that the parts by branch and by workflow are to be about. reporting_window: the
+        last 90 days unless it says otherwise; trends reach back 30 days at most.
+
+        https://circleci.com/docs/api/v2/#operation/getProjectWorkflowsPageData
+        """
+        return await self._call(
+            _GET_PROJECT_SUMMARY,
+            project,
+            query={
+                "reporting-window": reporting_window,
+                "branches": branches,
+                "workflow-names": workflow_names,
+            },
+        )
+
+    async def get_org_summary(
+        self,
+        org: Org,
+        *,
+        reporting_window: ReportingWindow | str | None = None,
+        project_names: Several | None = None,
+    ) -> OrgSummary:
+        """An organization's metrics and trends, and those of the projects that project_names gives.
+
+        project_names: names, not slugs; without them no project is listed by itself. reporting_window: the last 90 days
+        unless it says otherwise.
+
+        https://circleci.com/docs/api/v2/#operation/getOrgSummaryData
+        """
+        return await self._call(
+            _GET_ORG_SUMMARY,
+            org,
+            query={"reporting-window": reporting_window, "project-names": project_names},
+        )
+
+    async def get_branches(self, project: Project, *, workflow_name: str | None = None) -> ProjectBranches:
+        """The branches of a project, or of one of its workflows, that Insights knows; 5,000 at most.
+
+        https://circleci.com/docs/api/v2/#operation/getAllInsightsBranches
+        """
+        return await self._call(_GET_BRANCHES, project, query={"workflow-name": workflow_name})
+
+    async def get_flaky_tests(self, project: Project) -> FlakyTests:
+        """A project's flaky tests, of all branches: those that passed and failed on the same commit.
+
+        A test is flaky until two weeks have gone by without a flake. The API gives them in one piece.
+
+        https://circleci.com/docs/api/v2/#operation/getFlakyTests
+        """
+        return await self._call(_GET_FLAKY_TESTS, project)
+
+    async def get_test_metrics(
+        self,
+        project: Project,
+        workflow: str,
+        *,
+        branch: str | None = None,
+        all_branches: bool | None = None,
+    ) -> WorkflowTestMetrics:
+        """The metrics of a workflow's tests, of its ten latest runs.
+
+        branch: the default branch unless it says otherwise; all_branches=True takes all of them together and wins
+        over branch.
+
+        https://circleci.com/docs/api/v2/#operation/getProjectWorkflowTestMetrics
+        """
+        return await self._call(_GET_TEST_METRICS, project, workflow, query=_scope(branch, all_branches))
+
+
+def _scope(branch: str | None, all_branches: bool | None) -> dict[str, str | bool | None]:
+    return {"branch": branch, "all-branches": all_branches}
+
+
+def _dates(start: datetime | str | None, end: datetime | str | None) -> dict[str, datetime | str | None]:
+    return {"start-date": start, "end-date": end}
