@@ -1,0 +1,81 @@
+"""A plain aiohttp client for the local server: no part of aiocircle's own client is used here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+
+from aiocircle.testing import LocalCircleCI
+
+
+@attrs.frozen
+class Reply:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    json: Any
+
+
+@attrs.frozen
+class Api:
+    """Requests to one server, paths being below /api/v2."""
+
+    server: LocalCircleCI
+    session: aiohttp.ClientSession
+
+    async def __call__(self, method: str, path: str, **options: Any) -> Reply:
+        import yarl
+
+        root = self.server.url if path.startswith("/api/") else f"{self.server.url}/api/v2"
+        url = yarl.URL(root + path, encoded=True)
+        async with self.session.request(method, url, allow_redirects=False, **options) as response:
+            body = await response.read()
+            decoded = await response.json(content_type=None) if "json" in response.content_type and body else None
+            return Reply(response.status, response.headers, body, decoded)
+
+    async def get(self, path: str, **options: Any) -> Any:
+        """The JSON of a successful GET."""
+        reply = await self("GET", path, **options)
+        assert reply.status == 200, reply
+        return reply.json
+
+    async def walk(self, path: str) -> list[Any]:
+        """All items of all pages."""
+        items: list[Any] = []
+        token: str | None = None
+        for _ in range(1000):
+            mark = "&" if "?" in path else "?"
+            page = await self.get(path + (f"{mark}page-token={token}" if token else ""))
+            items += page["items"]
+            token = page["next_page_token"]
+            if not token:
+                return items
+        raise AssertionError(f"{path} never ends")
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Start servers with the options given, and get an Api for each."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*args: Any, **options: Any) -> Api:
+            server = await stack.enter_async_context(LocalCircleCI(*args, **options))
+            headers = {"Circle-Token": server.token, "Accept": "application/json"}
+            session = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
+            return Api(server, session)
+
+        yield start
+
+
+@pytest.fixture
+async def api(serve: Serve) -> Api:
+    """A server with three projects: gh/acme/api-gateway, gh/acme/web and a standalone one."""
+    return await serve()
