@@ -42,10 +42,12 @@ from aiocircle.errors import DecodeError, InvalidArgument
 __all__ = [
     "KEBAB",
     "UNSET",
+    "OneOrMore",
     "Timestamp",
     "Unset",
     "decode",
     "decode_json",
+    "decode_wrapped",
     "encode_body",
     "encode_json",
     "encode_nested",
@@ -72,6 +74,11 @@ UNSET: Final = Unset.UNSET
 
 Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware datetime, with the offset that the wire gave it."""
+
+_ONE_OR_MORE: Final = "aiocircle.one-or-more"
+
+OneOrMore = Annotated[tuple[T, ...], _ONE_OR_MORE]
+"""An array, or one value that stands for an array of one."""
 
 KEBAB: Final[Mapping[str, Any]] = types.MappingProxyType({"aiocircle.kebab": True})
 """Field metadata: `created_at` may come as `created-at`, and is sent as `created-at`."""
@@ -126,6 +133,12 @@ def decode(model: Any, response: Response, request: Request) -> Any:
 def _next_page_token(plain: JSON) -> str | None:
     token: JSON = cast("dict[str, JSON]", plain).get("next_page_token") if isinstance(plain, dict) else None
     return token if isinstance(token, str) and token else None
+
+
+def decode_wrapped(model: Any, field: str, response: Response, request: Request) -> Any:
+    """The answer's body as the one `field` of `model`: for answers that are a bare array or map."""
+    kind = attrs.fields_dict(attrs.resolve_types(model, include_extras=True))[field].type
+    return model(**{field: decode(kind, response, request)})
 
 
 def decode_json(response: Response, request: Request) -> JSON:
@@ -215,6 +228,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
     converter.register_structure_hook_func(_is_timestamp, _structure_timestamp)
     converter.register_structure_hook_factory(_is_tuple, _tuple_hook)
+    converter.register_structure_hook_factory(_is_one_or_more, _one_or_more_hook)
     converter.register_structure_hook_factory(_is_mapping, _mapping_hook)
     converter.register_structure_hook_factory(_is_model, _model_hook)
     configure_union_passthrough(str | bool | int | float | None, converter)
@@ -271,6 +285,16 @@ def _tuple_hook(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
     return structure
 
 
+def _is_one_or_more(kind: Any) -> bool:
+    return get_origin(kind) is Annotated and _ONE_OR_MORE in get_args(kind)[1:]
+
+
+def _one_or_more_hook(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
+    array: Any = get_args(kind)[0]
+    inner = _tuple_hook(array, converter)
+    return lambda value, _: inner(value if type(value) is list else [value], array)
+
+
 def _is_mapping(kind: Any) -> bool:
     return get_origin(kind) in (Mapping, dict)
 
@@ -298,19 +322,32 @@ def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
     origin = get_origin(model) or model
     attrs.resolve_types(origin, include_extras=True)
     inner = make_dict_structure_fn(model, converter)
+    # Servers write null for an empty array or a missing text: where the type has no place for it, it is not there.
+    never_null = [
+        field.name
+        for field in attrs.fields(origin)
+        if field.default is not attrs.NOTHING and not _takes_null(field.type)
+    ]
     spellings = [(wire_name(field), field.name) for field in attrs.fields(origin) if wire_name(field) != field.name]
 
     def structure(value: Any, kind: Any) -> Any:
         if not _is_object(value):
             raise ValueError(f"expected an object, got {_json_type(value)}")
         renamed: dict[str, Any] = {name: value[wire] for wire, name in spellings if wire in value and name not in value}
-        return inner({**value, **renamed} if renamed else value, kind)
+        given: dict[str, Any] = {**value, **renamed} if renamed else value
+        if None in given.values():
+            given = {name: each for name, each in given.items() if each is not None or name not in never_null}
+        return inner(given, kind)
 
     return structure
 
 
 def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
     return type(value) is dict
+
+
+def _takes_null(kind: Any) -> bool:
+    return kind is Any or type(None) in get_args(kind)
 
 
 def _json_type(value: Any) -> str:
@@ -362,7 +399,7 @@ def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
     A key whose annotation is `Annotated[…, "wire-name"]` is sent under that name. None in a mapping is null; in a
     model it means "not sent". Unknown and missing keys are an InvalidArgument that names them.
     """
-    hints = _shape(shape)
+    hints, required = _shape(shape)
     if _is_attrs(value):
         value = {name: each for name in hints if (each := getattr(value, name, None)) is not None}
     if not _is_map(value):
@@ -370,7 +407,6 @@ def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
     given = value
     if unknown := [str(key) for key in given if key not in hints]:
         raise InvalidArgument(f"{path} has no key {unknown[0]!r}; it knows {', '.join(hints)}")
-    required: frozenset[str] = getattr(shape, "__required_keys__", frozenset())
     if missing := sorted(required - given.keys()):
         raise InvalidArgument(f"{path} needs the key {missing[0]!r}")
     return {
@@ -381,17 +417,20 @@ def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
 
 
 @cache
-def _shape(shape: type) -> dict[str, tuple[str, Any]]:
-    """Of each key of a TypedDict: its name on the wire, and its type."""
+def _shape(shape: type) -> tuple[dict[str, tuple[str, Any]], frozenset[str]]:
+    """Of each key of a TypedDict: its name on the wire, and its type. And the keys that it requires."""
     keys: dict[str, tuple[str, Any]] = {}
+    required: set[str] = set(getattr(shape, "__required_keys__", ()))
     for name, hint in get_type_hints(shape, include_extras=True).items():
+        # Where annotations are text, the class itself does not see what they say of a key.
         while get_origin(hint) in (Required, NotRequired):
+            (required.add if get_origin(hint) is Required else required.discard)(name)
             hint = get_args(hint)[0]
         wire = name
         if get_origin(hint) is Annotated:
             hint, wire = get_args(hint)[0], get_args(hint)[1]
         keys[name] = (wire, hint)
-    return keys
+    return keys, frozenset(required)
 
 
 def _json_of(kind: Any, value: Any, path: str) -> JSON:
@@ -405,6 +444,8 @@ def _json_of(kind: Any, value: Any, path: str) -> JSON:
             if not _is_sequence(value):
                 raise InvalidArgument(f"{path} takes a sequence, not {type(value).__name__}")
             return [encode_nested(get_args(option)[0], each, f"{path}[{index}]") for index, each in enumerate(value)]
+        if get_origin(option) is Sequence and isinstance(value, str | UUID):
+            return [_json(value, path)]
     return _json(value, path)
 
 

@@ -84,9 +84,13 @@ class _Route:
 
 @attrs.frozen
 class Endpoint(_Route, Generic[T]):
-    """An operation that answers one model, or nothing but a confirmation (model None)."""
+    """An operation that answers one model, or nothing but a confirmation (model None).
+
+    wrap: the field of the model that the whole answer goes into, where the answer is a bare array or map.
+    """
 
     model: type[T] | None
+    wrap: str | None = attrs.field(default=None, kw_only=True)
 
 
 @attrs.frozen

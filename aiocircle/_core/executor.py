@@ -15,7 +15,7 @@ import msgspec
 import tenacity
 
 from aiocircle._core.clock import Clock
-from aiocircle._core.codec import decode, decode_json, encode_body, encode_query, page_of, tuple_of
+from aiocircle._core.codec import decode, decode_json, decode_wrapped, encode_body, encode_query, page_of, tuple_of
 from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.http import JSON, Request, Response, Transport
 from aiocircle._core.pager import Page, Pager
@@ -29,6 +29,7 @@ from aiocircle.errors import (
     DecodeError,
     Forbidden,
     Gone,
+    InvalidArgument,
     NotFound,
     Outcome,
     RateLimited,
@@ -87,14 +88,14 @@ class Connection:
         self.clock = clock
         self.deprecations: dict[str, Deprecation] = {}
         self.slots = asyncio.Semaphore(max_concurrency)
-        self._max_concurrency = max_concurrency
+        self.max_concurrency = max_concurrency
         self._lanes: dict[str, asyncio.Semaphore] = {}
 
     def lane(self, family: str) -> asyncio.Semaphore:
         """Who may stand at a family's gate. One lane a family: a closed gate must not hold up the others."""
         lane = self._lanes.get(family)
         if lane is None:
-            lane = self._lanes[family] = asyncio.Semaphore(self._max_concurrency)
+            lane = self._lanes[family] = asyncio.Semaphore(self.max_concurrency)
         return lane
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
@@ -141,9 +142,13 @@ class Executor:
     ) -> T:
         """What the endpoint answers; None where it only confirms."""
         call = self._prepare(endpoint, values, encode_query(query or {}), None if body is None else encode_body(body))
-        model = endpoint.model
+        model, wrap = endpoint.model, endpoint.wrap
         if model is None:
             return cast("T", await self.perform(call, _confirm))
+        if wrap is not None:
+            return cast(
+                "T", await self.perform(call, lambda response: decode_wrapped(model, wrap, response, call.request))
+            )
         return cast("T", await self.perform(call, lambda response: decode(model, response, call.request)))
 
     def pages(
@@ -159,15 +164,18 @@ class Executor:
         pairs = encode_query(query or {})
         model: Any = tuple_of(endpoint.model) if endpoint.bare else page_of(endpoint.model)
         parameter = "offset" if endpoint.by_offset else "page-token"
+        if endpoint.by_offset and page_token is not None:
+            _offset(page_token)
 
         async def fetch(token: str | None) -> Page[T]:
+            offset = _offset(token) if endpoint.by_offset else 0
             sent = pairs if token is None else [*pairs, (parameter, token)]
             call = _Call(self._request("GET", path, sent, None), endpoint.operation, endpoint.family, True)
             answer = await self.perform(call, lambda response: decode(model, response, call.request))
             if not endpoint.bare:
                 return Page(answer.items, answer.next_page_token or None)
             if endpoint.by_offset and answer:
-                return Page(answer, str(int(token or 0) + len(answer)))
+                return Page(answer, str(offset + len(answer)))
             return Page(answer)
 
         return Pager(fetch, page_token=page_token, paged=endpoint.paged, stop=stop)
@@ -347,6 +355,15 @@ class Executor:
         operation = f"{method} {path.partition('?')[0]}"
         repeatable = method in ("GET", "HEAD", "PUT", "DELETE")
         return _Call(self._request(method, path, pairs, body), operation, family, repeatable)
+
+
+def _offset(token: str | None) -> int:
+    """The number of items that come before a page, where a number is the page's token."""
+    if token is None:
+        return 0
+    if not isinstance(token, str) or not (token.isascii() and token.isdigit()):
+        raise InvalidArgument(f"page_token is the number of items to skip here, such as '20', not {token!r}")
+    return int(token)
 
 
 def _confirm(response: Response) -> None:

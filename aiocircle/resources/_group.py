@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+from uuid import UUID
 
+from aiocircle._core.codec import Unset, encode_nested
 from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.executor import Executor
 from aiocircle._core.pager import Pager
 
-__all__ = ["Group", "sent"]
+__all__ = ["Group", "nested", "sent", "several"]
 
 T = TypeVar("T")
 
@@ -45,3 +47,13 @@ class Group:
 def sent(**fields: Any) -> dict[str, Any]:
     """The fields that are not None: None means "not sent"."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def several(values: Any) -> Any:
+    """What is sent as an array: a value that stands by itself is an array of one."""
+    return [values] if isinstance(values, str | UUID) else values
+
+
+def nested(shape: type, value: Any, field: str) -> Any:
+    """A nested part of a body, checked against the TypedDict that declares it; None stays None."""
+    return value if value is None or isinstance(value, Unset) else encode_nested(shape, value, field)
