@@ -1,0 +1,419 @@
+"""Pipelines: what a push, a schedule or a call set off, and setting one off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypedDict, cast
+
+import attrs
+
+from aiocircle.resources.common import (
+    KEBAB,
+    Endpoint,
+    Group,
+    Id,
+    ListEndpoint,
+    Org,
+    Pager,
+    Project,
+    Timestamp,
+    nested,
+    org_slug_text,
+    sent,
+)
+from aiocircle.resources.workflows import Workflow
+
+__all__ = [
+    "Pipeline",
+    "PipelineActor",
+    "PipelineCommit",
+    "PipelineConfig",
+    "PipelineError",
+    "PipelineErrorType",
+    "PipelineRef",
+    "PipelineRun",
+    "PipelineState",
+    "PipelineTrigger",
+    "PipelineTriggerType",
+    "PipelineValues",
+    "PipelineVcs",
+    "Pipelines",
+    "TriggeredPipeline",
+]
+
+
+class PipelineState(StrEnum):
+    """The states of a pipeline that are known today. They say how its creation went, not how its workflows end."""
+
+    CREATED = "created"
+    ERRORED = "errored"
+    SETUP_PENDING = "setup-pending"
+    SETUP = "setup"
+    PENDING = "pending"
+
+
+class PipelineErrorType(StrEnum):
+    """The types of a pipeline's errors that are known today."""
+
+    CONFIG = "config"
+    CONFIG_DEPRECATED_SYNTAX = "config-deprecated-syntax"
+    CONFIG_FETCH = "config-fetch"
+    INVALID_TRIGGER_SETUP = "invalid-trigger-setup"
+    OTHER = "other"
+    PERMISSION = "permission"
+    PLAN = "plan"
+    TIMEOUT = "timeout"
+    TRIGGER_RULE = "trigger-rule"
+
+
+class PipelineTriggerType(StrEnum):
+    """What sets off a pipeline, as far as it is known today."""
+
+    API = "api"
+    DECOUPLED_INGESTION_SYSTEM = "Decoupled Ingestion System"
+    EXPLICIT = "explicit"
+    SCHEDULED_PIPELINE = "scheduled_pipeline"
+    UNKNOWN = "unknown"
+    WEBHOOK = "webhook"
+
+
+@attrs.frozen(kw_only=True)
+class PipelineError:
+    """Why a pipeline could not be created. Lines of one error share one message."""
+
+    type: str
+    message: str
+
+
+@attrs.frozen(kw_only=True)
+class PipelineActor:
+    """Who set off a pipeline. login is "" where the API does not know."""
+
+    login: str = ""
+    avatar_url: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PipelineTrigger:
+    """What set off a pipeline. received_at is 1970 for projects that have trigger parameters instead."""
+
+    type: str
+    received_at: Timestamp | None = None
+    actor: PipelineActor | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PipelineCommit:
+    """The latest commit of a pipeline."""
+
+    subject: str | None = None
+    body: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PipelineVcs:
+    """The code that a pipeline ran on. It has a branch or a tag, and no commit where the API set it off."""
+
+    provider_name: str | None = None
+    origin_repository_url: str | None = None
+    target_repository_url: str | None = None
+    revision: str | None = None
+    branch: str | None = None
+    tag: str | None = None
+    commit: PipelineCommit | None = None
+    review_id: str | None = None
+    review_url: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Pipeline:
+    """A pipeline. How it went is told by its workflows: state is only how its creation went.
+
+    GitHub OAuth and Bitbucket projects have `vcs`; GitHub App and GitLab projects have `trigger_parameters`
+    instead, a map of maps. branch, tag and revision are read from whichever is there.
+    """
+
+    id: str
+    number: int
+    project_slug: str
+    state: str
+    errors: tuple[PipelineError, ...] = ()
+    created_at: Timestamp
+    updated_at: Timestamp | None = None
+    trigger: PipelineTrigger | None = None
+    trigger_parameters: Mapping[str, Any] | None = None
+    vcs: PipelineVcs | None = None
+
+    @property
+    def branch(self) -> str | None:
+        """The branch that it ran on; None for a tag, or where the API does not say."""
+        return (self.vcs and self.vcs.branch) or self._git("branch")
+
+    @property
+    def tag(self) -> str | None:
+        """The tag that it ran on; None for a branch, or where the API does not say."""
+        return (self.vcs and self.vcs.tag) or self._git("tag")
+
+    @property
+    def revision(self) -> str | None:
+        """The commit that it ran on; None where the API does not say."""
+        return (self.vcs and self.vcs.revision) or self._git("checkout_sha")
+
+    def _git(self, name: str) -> str | None:
+        git = (self.trigger_parameters or {}).get("git")
+        value = cast("Mapping[str, Any]", git).get(name) if isinstance(git, Mapping) else None
+        return value if isinstance(value, str) and value else None
+
+
+@attrs.frozen(kw_only=True)
+class PipelineConfig:
+    """A pipeline's configuration, as it was written and as it was compiled.
+
+    The texts are empty where there is no configuration or it has errors. The setup ones are None unless the
+    pipeline has a setup workflow.
+    """
+
+    source: str = ""
+    compiled: str = ""
+    setup_config: str | None = attrs.field(default=None, metadata=KEBAB)
+    compiled_setup_config: str | None = attrs.field(default=None, metadata=KEBAB)
+
+
+@attrs.frozen(kw_only=True)
+class PipelineValues:
+    """The pipeline values that a configuration could use, by name: `values["pipeline.git.revision"]`."""
+
+    values: Mapping[str, str | int | bool | None]
+
+
+@attrs.frozen(kw_only=True)
+class TriggeredPipeline:
+    """A pipeline that was just created."""
+
+    id: str
+    number: int
+    state: str
+    created_at: Timestamp
+
+
+@attrs.frozen(kw_only=True)
+class PipelineRun:
+    """What became of a request to run a pipeline: the new pipeline, or the message that says why there is none."""
+
+    id: str | None = None
+    number: int | None = None
+    state: str | None = None
+    created_at: Timestamp | None = None
+    message: str | None = None
+
+    @property
+    def was_started(self) -> bool:
+        """Whether there is a new pipeline. There is none for a commit that says `[skip ci]`."""
+        return self.id is not None
+
+
+class PipelineRef(TypedDict, total=False):
+    """A branch or a tag, never both. A pull request is `pull/<number>/head` or `pull/<number>/merge`."""
+
+    branch: str
+    tag: str
+
+
+_CONTINUE_SETUP: Endpoint[None] = Endpoint(
+    "POST", "/pipeline/continue", None, operation="pipelines.continue_setup", reference="continuePipeline"
+)
+_GET = Endpoint("GET", "/pipeline/{pipeline_id}", Pipeline, operation="pipelines.get", reference="getPipelineById")
+_GET_BY_NUMBER = Endpoint(
+    "GET",
+    "/project/{project}/pipeline/{pipeline_number}",
+    Pipeline,
+    operation="pipelines.get_by_number",
+    reference="getPipelineByNumber",
+)
+_GET_CONFIG = Endpoint(
+    "GET",
+    "/pipeline/{pipeline_id}/config",
+    PipelineConfig,
+    operation="pipelines.get_config",
+    reference="getPipelineConfigById",
+)
+_GET_VALUES = Endpoint(
+    "GET",
+    "/pipeline/{pipeline_id}/values",
+    PipelineValues,
+    operation="pipelines.get_values",
+    reference="getPipelineValuesById",
+    wrap="values",
+)
+_LIST = ListEndpoint("GET", "/pipeline", Pipeline, operation="pipelines.list", reference="listPipelines")
+_LIST_FOR_PROJECT = ListEndpoint(
+    "GET",
+    "/project/{project}/pipeline",
+    Pipeline,
+    operation="pipelines.list_for_project",
+    reference="listPipelinesForProject",
+)
+_LIST_MINE = ListEndpoint(
+    "GET",
+    "/project/{project}/pipeline/mine",
+    Pipeline,
+    operation="pipelines.list_mine",
+    reference="listMyPipelines",
+)
+_LIST_WORKFLOWS = ListEndpoint(
+    "GET",
+    "/pipeline/{pipeline_id}/workflow",
+    Workflow,
+    operation="pipelines.list_workflows",
+    reference="listWorkflowsByPipelineId",
+)
+_RUN = Endpoint(
+    "POST",
+    "/project/{provider/organization/project}/pipeline/run",
+    PipelineRun,
+    operation="pipelines.run",
+    reference="triggerPipelineRun",
+)
+_TRIGGER = Endpoint(
+    "POST",
+    "/project/{project}/pipeline",
+    TriggeredPipeline,
+    operation="pipelines.trigger",
+    reference="triggerPipeline",
+)
+
+
+class Pipelines(Group):
+    """Pipelines: `circle.pipelines`."""
+
+    async def get(self, pipeline_id: Id) -> Pipeline:
+        """A pipeline, by id.
+
+        https://circleci.com/docs/api/v2/#operation/getPipelineById
+        """
+        return await self._call(_GET, pipeline_id)
+
+    async def get_by_number(self, project: Project, pipeline_number: int) -> Pipeline:
+        """A pipeline, by its number in the project.
+
+        https://circleci.com/docs/api/v2/#operation/getPipelineByNumber
+        """
+        return await self._call(_GET_BY_NUMBER, project, pipeline_number)
+
+    async def get_config(self, pipeline_id: Id) -> PipelineConfig:
+        """A pipeline's configuration, as written and as compiled.
+
+        https://circleci.com/docs/api/v2/#operation/getPipelineConfigById
+        """
+        return await self._call(_GET_CONFIG, pipeline_id)
+
+    async def get_values(self, pipeline_id: Id) -> PipelineValues:
+        """The pipeline values that a pipeline's configuration could use.
+
+        https://circleci.com/docs/api/v2/#operation/getPipelineValuesById
+        """
+        return await self._call(_GET_VALUES, pipeline_id)
+
+    def list(
+        self, *, org_slug: Org | None = None, mine: bool | None = None, page_token: str | None = None
+    ) -> Pager[Pipeline]:
+        """The pipelines of the projects that the token's user follows in an organization, newest first.
+
+        Of the 250 projects that ran last. mine: only those that the token's user set off.
+
+        https://circleci.com/docs/api/v2/#operation/listPipelines
+        """
+        return self._list(_LIST, query={"org-slug": org_slug_text(org_slug), "mine": mine}, page_token=page_token)
+
+    def list_for_project(
+        self, project: Project, *, branch: str | None = None, page_token: str | None = None
+    ) -> Pager[Pipeline]:
+        """A project's pipelines, newest first; those of one branch, where it is given.
+
+        https://circleci.com/docs/api/v2/#operation/listPipelinesForProject
+        """
+        return self._list(_LIST_FOR_PROJECT, project, query={"branch": branch}, page_token=page_token)
+
+    def list_mine(self, project: Project, *, page_token: str | None = None) -> Pager[Pipeline]:
+        """A project's pipelines that the token's user set off, newest first.
+
+        https://circleci.com/docs/api/v2/#operation/listMyPipelines
+        """
+        return self._list(_LIST_MINE, project, page_token=page_token)
+
+    def list_workflows(self, pipeline_id: Id, *, page_token: str | None = None) -> Pager[Workflow]:
+        """A pipeline's workflows. A new pipeline has none yet, which may also be said by NotFound.
+
+        https://circleci.com/docs/api/v2/#operation/listWorkflowsByPipelineId
+        """
+        return self._list(_LIST_WORKFLOWS, pipeline_id, page_token=page_token)
+
+    async def run(
+        self,
+        project: Project,
+        *,
+        definition_id: Id | None = None,
+        config: PipelineRef | None = None,
+        checkout: PipelineRef | None = None,
+        parameters: Mapping[str, str | int | bool] | None = None,
+    ) -> PipelineRun:
+        """The pipeline that was started, or the message that says why none was: see `was_started`.
+
+        For all projects but those of GitLab. definition_id: the pipeline definition; only GitHub OAuth and
+        Bitbucket projects have one without an id. config: the branch or tag to take the configuration from;
+        checkout: that of the code. parameters: at most 100, with names up to 128 and values up to 512 characters.
+        A bare project UUID does not do as the project here.
+
+        https://circleci.com/docs/api/v2/#operation/triggerPipelineRun
+        """
+        return await self._call(
+            _RUN,
+            project,
+            body=sent(
+                definition_id=definition_id,
+                config=nested(PipelineRef, config, "config"),
+                checkout=nested(PipelineRef, checkout, "checkout"),
+                parameters=parameters,
+            ),
+        )
+
+    async def trigger(
+        self,
+        project: Project,
+        *,
+        branch: str | None = None,
+        tag: str | None = None,
+        parameters: Mapping[str, str | int | bool] | None = None,
+    ) -> TriggeredPipeline:
+        """The pipeline that was started the older way, for GitHub OAuth and Bitbucket projects; `run` is for all.
+
+        branch or tag: what to run on, else the default branch. parameters: at most 100, with names up to 128 and
+        values up to 512 characters.
+
+        https://circleci.com/docs/api/v2/#operation/triggerPipeline
+        """
+        return await self._call(_TRIGGER, project, body=sent(branch=branch, tag=tag, parameters=parameters))
+
+    async def continue_setup(
+        self,
+        *,
+        continuation_key: str,
+        configuration: str,
+        parameters: Mapping[str, str | int | bool] | None = None,
+    ) -> None:
+        """Continue a pipeline from its setup workflow, with the configuration that was made there.
+
+        continuation_key: what the setup job finds in its environment as CIRCLE_CONTINUATION_KEY.
+        configuration: the text of the configuration. parameters: as for `run`.
+
+        https://circleci.com/docs/api/v2/#operation/continuePipeline
+        """
+        return await self._call(
+            _CONTINUE_SETUP,
+            body={
+                "continuation-key": continuation_key,
+                "configuration": configuration,
+                **sent(parameters=parameters),
+            },
+        )

@@ -1,0 +1,354 @@
+"""Projects: their settings, environment variables and checkout keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypedDict
+
+import attrs
+
+from aiocircle.resources.common import (
+    KEBAB,
+    Endpoint,
+    Group,
+    ListEndpoint,
+    Org,
+    Pager,
+    Several,
+    Timestamp,
+    nested,
+    sent,
+)
+from aiocircle.resources.common import Project as AnyProject
+
+__all__ = [
+    "AdvancedSettings",
+    "AdvancedSettingsChanges",
+    "CheckoutKey",
+    "CheckoutKeyType",
+    "EnvVar",
+    "Project",
+    "ProjectProvider",
+    "ProjectSettings",
+    "ProjectVcs",
+    "Projects",
+]
+
+
+class ProjectProvider(StrEnum):
+    """The hosts of a project's code that are known today."""
+
+    BITBUCKET = "Bitbucket"
+    CIRCLECI = "CircleCI"
+    GITHUB = "GitHub"
+
+
+class CheckoutKeyType(StrEnum):
+    """The types of a checkout key that are known today. A new one is asked for as "deploy-key" or "user-key"."""
+
+    DEPLOY_KEY = "deploy-key"
+    GITHUB_USER_KEY = "github-user-key"
+
+
+@attrs.frozen(kw_only=True)
+class ProjectVcs:
+    """Where a project's code is. vcs_url has no scheme for a project that is on CircleCI itself."""
+
+    vcs_url: str | None = None
+    provider: str | None = None
+    default_branch: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Project:
+    """A project."""
+
+    id: str
+    slug: str
+    name: str
+    organization_id: str
+    organization_name: str
+    organization_slug: str
+    vcs_info: ProjectVcs | None = None
+
+
+@attrs.frozen(kw_only=True)
+class AdvancedSettings:
+    """A project's advanced settings; None where the API does not tell one.
+
+    autocancel_builds: a new pipeline on a branch cancels the running ones, except on the default branch.
+    build_fork_prs: pull requests from forks are built; forks_receive_secret_env_vars: with the project's
+    variables. build_prs_only: only branches with an open pull request are built, and pr_only_branch_overrides.
+    disable_ssh: no reruns with SSH. oss: free and open source, with builds that anybody may see.
+    set_github_status: GitHub is told the status of every job. setup_workflows: dynamic configuration.
+    write_settings_requires_admin: only administrators of the organization change these settings.
+    """
+
+    autocancel_builds: bool | None = None
+    build_fork_prs: bool | None = None
+    build_prs_only: bool | None = None
+    disable_ssh: bool | None = None
+    forks_receive_secret_env_vars: bool | None = None
+    oss: bool | None = None
+    pr_only_branch_overrides: tuple[str, ...] = ()
+    set_github_status: bool | None = None
+    setup_workflows: bool | None = None
+    write_settings_requires_admin: bool | None = None
+
+
+class AdvancedSettingsChanges(TypedDict, total=False):
+    """The advanced settings to change, as AdvancedSettings describes them."""
+
+    autocancel_builds: bool
+    build_fork_prs: bool
+    build_prs_only: bool
+    disable_ssh: bool
+    forks_receive_secret_env_vars: bool
+    oss: bool
+    pr_only_branch_overrides: Several
+    set_github_status: bool
+    setup_workflows: bool
+    write_settings_requires_admin: bool
+
+
+@attrs.frozen(kw_only=True)
+class ProjectSettings:
+    """A project's settings."""
+
+    advanced: AdvancedSettings = AdvancedSettings()
+
+
+@attrs.frozen(kw_only=True)
+class EnvVar:
+    """An environment variable of a project.
+
+    value is masked by the API: "xxxx" and the last four characters. created_at is None for old ones.
+    """
+
+    name: str
+    value: str = attrs.field(default="", repr=False)
+    created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
+
+
+@attrs.frozen(kw_only=True)
+class CheckoutKey:
+    """An SSH key that a project's code is checked out with. preferred: the one that is used."""
+
+    fingerprint: str
+    type: str
+    public_key: str = attrs.field(metadata=KEBAB)
+    preferred: bool = False
+    created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
+
+
+_CREATE = Endpoint(
+    "POST",
+    "/organization/{org-slug-or-id}/project",
+    Project,
+    operation="projects.create",
+    reference="createProject",
+)
+_CREATE_CHECKOUT_KEY = Endpoint(
+    "POST",
+    "/project/{project}/checkout-key",
+    CheckoutKey,
+    operation="projects.create_checkout_key",
+    reference="createCheckoutKey",
+)
+_CREATE_ENV_VAR = Endpoint(
+    "POST",
+    "/project/{project}/envvar",
+    EnvVar,
+    operation="projects.create_env_var",
+    reference="createEnvVar",
+)
+_CREATE_FROM_REPOSITORY = Endpoint(
+    "POST",
+    "/project/{provider/organization/project}",
+    ProjectSettings,
+    operation="projects.create_from_repository",
+    reference="createProject1",
+)
+_DELETE: Endpoint[None] = Endpoint(
+    "DELETE", "/project/{project}", None, operation="projects.delete", reference="deleteProjectBySlug"
+)
+_DELETE_CHECKOUT_KEY: Endpoint[None] = Endpoint(
+    "DELETE",
+    "/project/{project}/checkout-key/{fingerprint}",
+    None,
+    operation="projects.delete_checkout_key",
+    reference="deleteCheckoutKey",
+)
+_DELETE_ENV_VAR: Endpoint[None] = Endpoint(
+    "DELETE",
+    "/project/{project}/envvar/{name}",
+    None,
+    operation="projects.delete_env_var",
+    reference="deleteEnvVar",
+)
+_GET = Endpoint("GET", "/project/{project}", Project, operation="projects.get", reference="getProjectBySlug")
+_GET_CHECKOUT_KEY = Endpoint(
+    "GET",
+    "/project/{project}/checkout-key/{fingerprint}",
+    CheckoutKey,
+    operation="projects.get_checkout_key",
+    reference="getCheckoutKey",
+)
+_GET_ENV_VAR = Endpoint(
+    "GET",
+    "/project/{project}/envvar/{name}",
+    EnvVar,
+    operation="projects.get_env_var",
+    reference="getEnvVar",
+)
+_GET_SETTINGS = Endpoint(
+    "GET",
+    "/project/{provider/organization/project}/settings",
+    ProjectSettings,
+    operation="projects.get_settings",
+    reference="getProjectSettings",
+)
+_LIST_CHECKOUT_KEYS = ListEndpoint(
+    "GET",
+    "/project/{project}/checkout-key",
+    CheckoutKey,
+    operation="projects.list_checkout_keys",
+    reference="listCheckoutKeys",
+)
+_LIST_ENV_VARS = ListEndpoint(
+    "GET", "/project/{project}/envvar", EnvVar, operation="projects.list_env_vars", reference="listEnvVars"
+)
+_UPDATE_SETTINGS = Endpoint(
+    "PATCH",
+    "/project/{provider/organization/project}/settings",
+    ProjectSettings,
+    operation="projects.update_settings",
+    reference="patchProjectSettings",
+)
+
+
+class Projects(Group):
+    """Projects: `circle.projects`."""
+
+    async def get(self, project: AnyProject) -> Project:
+        """A project, by slug or UUID. NotFound also where the token has no access to it.
+
+        https://circleci.com/docs/api/v2/#operation/getProjectBySlug
+        """
+        return await self._call(_GET, project)
+
+    async def create(self, org: Org, *, name: str) -> Project:
+        """The new project of an organization.
+
+        In a GitHub OAuth or Bitbucket organization, name is that of an existing repository, which becomes a
+        project: NotFound where there is none. Elsewhere the project begins empty.
+
+        https://circleci.com/docs/api/v2/#operation/createProject
+        """
+        return await self._call(_CREATE, org, body={"name": name})
+
+    async def create_from_repository(self, project: AnyProject) -> ProjectSettings:
+        """The default settings of the project that a repository has become: the older way, which `create` replaces.
+
+        For GitHub OAuth projects only. CircleCI has withdrawn it from its reference.
+
+        https://circleci.com/docs/api/v2/#operation/createProject1
+        """
+        return await self._call(_CREATE_FROM_REPOSITORY, project)
+
+    async def delete(self, project: AnyProject) -> None:
+        """Delete a project.
+
+        https://circleci.com/docs/api/v2/#operation/deleteProjectBySlug
+        """
+        return await self._call(_DELETE, project)
+
+    async def get_settings(self, project: AnyProject) -> ProjectSettings:
+        """A project's settings. CircleCI calls this operation experimental.
+
+        https://circleci.com/docs/api/v2/#operation/getProjectSettings
+        """
+        return await self._call(_GET_SETTINGS, project)
+
+    async def update_settings(
+        self, project: AnyProject, *, advanced: AdvancedSettingsChanges | AdvancedSettings | None = None
+    ) -> ProjectSettings:
+        """A project's settings, after those that are given were changed. CircleCI calls this operation experimental.
+
+        advanced: a mapping of what to change, or settings that were read and changed with attrs.evolve, in which
+        None means "leave it". An empty pr_only_branch_overrides changes nothing, by the API's own rule. It
+        refuses `oss`, which is therefore not sent from settings that were read.
+
+        https://circleci.com/docs/api/v2/#operation/patchProjectSettings
+        """
+        return await self._call(
+            _UPDATE_SETTINGS,
+            project,
+            body=sent(advanced=nested(AdvancedSettingsChanges, _writable(advanced), "advanced")),
+        )
+
+    def list_env_vars(self, project: AnyProject, *, page_token: str | None = None) -> Pager[EnvVar]:
+        """A project's environment variables, with masked values.
+
+        https://circleci.com/docs/api/v2/#operation/listEnvVars
+        """
+        return self._list(_LIST_ENV_VARS, project, page_token=page_token)
+
+    async def get_env_var(self, project: AnyProject, name: str) -> EnvVar:
+        """An environment variable of a project, with its value masked.
+
+        https://circleci.com/docs/api/v2/#operation/getEnvVar
+        """
+        return await self._call(_GET_ENV_VAR, project, name)
+
+    async def create_env_var(self, project: AnyProject, *, name: str, value: str) -> EnvVar:
+        """The new environment variable of a project, with its value masked. One of the same name is replaced.
+
+        https://circleci.com/docs/api/v2/#operation/createEnvVar
+        """
+        return await self._call(_CREATE_ENV_VAR, project, body={"name": name, "value": value})
+
+    async def delete_env_var(self, project: AnyProject, name: str) -> None:
+        """Delete an environment variable of a project.
+
+        https://circleci.com/docs/api/v2/#operation/deleteEnvVar
+        """
+        return await self._call(_DELETE_ENV_VAR, project, name)
+
+    def list_checkout_keys(
+        self, project: AnyProject, *, digest: str | None = None, page_token: str | None = None
+    ) -> Pager[CheckoutKey]:
+        """A project's checkout keys. digest: what the fingerprints are, "md5" (the API's choice) or "sha256".
+
+        https://circleci.com/docs/api/v2/#operation/listCheckoutKeys
+        """
+        return self._list(_LIST_CHECKOUT_KEYS, project, query={"digest": digest}, page_token=page_token)
+
+    async def get_checkout_key(self, project: AnyProject, fingerprint: str) -> CheckoutKey:
+        """A checkout key of a project, by its MD5 or SHA-256 fingerprint.
+
+        https://circleci.com/docs/api/v2/#operation/getCheckoutKey
+        """
+        return await self._call(_GET_CHECKOUT_KEY, project, fingerprint)
+
+    async def create_checkout_key(self, project: AnyProject, *, type: str) -> CheckoutKey:
+        """The new checkout key of a project. type: "deploy-key" or "user-key".
+
+        Not for GitHub App and GitLab projects. A user key needs a user who has authorized CircleCI with GitHub.
+
+        https://circleci.com/docs/api/v2/#operation/createCheckoutKey
+        """
+        return await self._call(_CREATE_CHECKOUT_KEY, project, body={"type": type})
+
+    async def delete_checkout_key(self, project: AnyProject, fingerprint: str) -> None:
+        """Delete a checkout key of a project, by its MD5 or SHA-256 fingerprint.
+
+        https://circleci.com/docs/api/v2/#operation/deleteCheckoutKey
+        """
+        return await self._call(_DELETE_CHECKOUT_KEY, project, fingerprint)
+
+
+def _writable(advanced: Any) -> Mapping[str, Any] | AdvancedSettings | None:
+    # The API answers `oss` and refuses to be sent it; a caller who names it in a mapping may hear that from it.
+    return attrs.evolve(advanced, oss=None) if isinstance(advanced, AdvancedSettings) else advanced
