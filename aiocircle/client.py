@@ -25,10 +25,17 @@ from aiocircle._core.transport import USER_AGENT, AiohttpTransport, client_timeo
 from aiocircle.errors import ConfigurationError, InvalidArgument
 
 if TYPE_CHECKING:
+    from aiocircle.resources.deploys import Deploys
+    from aiocircle.resources.groups import Groups
     from aiocircle.resources.insights import Insights
     from aiocircle.resources.jobs import Jobs
+    from aiocircle.resources.oidc import Oidc
+    from aiocircle.resources.organizations import Organizations
+    from aiocircle.resources.otel import Otel
     from aiocircle.resources.pipelines import Pipelines
+    from aiocircle.resources.policies import Policies
     from aiocircle.resources.projects import Projects
+    from aiocircle.resources.usage import Usage
     from aiocircle.resources.users import Users
     from aiocircle.resources.workflows import Workflows
 
@@ -139,6 +146,11 @@ class CircleCI:
         return self._executor.connection.base_url
 
     @property
+    def max_concurrency(self) -> int:
+        """The most requests that are under way at once."""
+        return self._executor.connection.max_concurrency
+
+    @property
     def rate_limits(self) -> Mapping[str, RateLimit]:
         """What the API last said of its limits, by family: the first path segment."""
         return self._executor.connection.throttle.rate_limits
@@ -239,6 +251,20 @@ class CircleCI:
     # --- groups: each is imported when it is first touched -------------------------------------------------
 
     @cached_property
+    def deploys(self) -> Deploys:
+        """Environments, components, versions and rollbacks."""
+        from aiocircle.resources.deploys import Deploys
+
+        return Deploys(self._executor)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Groups of an organization's members."""
+        from aiocircle.resources.groups import Groups
+
+        return Groups(self._executor)
+
+    @cached_property
     def insights(self) -> Insights:
         """Metrics of workflows, jobs and tests."""
         from aiocircle.resources.insights import Insights
@@ -253,6 +279,27 @@ class CircleCI:
         return Jobs(self._executor)
 
     @cached_property
+    def oidc(self) -> Oidc:
+        """Custom claims of the identity tokens that jobs get."""
+        from aiocircle.resources.oidc import Oidc
+
+        return Oidc(self._executor)
+
+    @cached_property
+    def organizations(self) -> Organizations:
+        """Organizations, and where their configurations may take orbs from."""
+        from aiocircle.resources.organizations import Organizations
+
+        return Organizations(self._executor)
+
+    @cached_property
+    def otel(self) -> Otel:
+        """OpenTelemetry exporters (experimental at CircleCI)."""
+        from aiocircle.resources.otel import Otel
+
+        return Otel(self._executor)
+
+    @cached_property
     def pipelines(self) -> Pipelines:
         """Pipelines: read, start, continue."""
         from aiocircle.resources.pipelines import Pipelines
@@ -260,11 +307,25 @@ class CircleCI:
         return Pipelines(self._executor)
 
     @cached_property
+    def policies(self) -> Policies:
+        """Policies for configurations, and the decisions made by them."""
+        from aiocircle.resources.policies import Policies
+
+        return Policies(self._executor)
+
+    @cached_property
     def projects(self) -> Projects:
         """Projects, their settings, variables and checkout keys."""
         from aiocircle.resources.projects import Projects
 
         return Projects(self._executor)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """Exports of what an organization used."""
+        from aiocircle.resources.usage import Usage
+
+        return Usage(self._executor)
 
     @cached_property
     def users(self) -> Users:

@@ -361,7 +361,7 @@ def _offset(token: str | None) -> int:
     """The number of items that come before a page, where a number is the page's token."""
     if token is None:
         return 0
-    if not isinstance(token, str) or not (token.isascii() and token.isdigit()):
+    if not isinstance(token, str) or not (token.isascii() and token.isdigit() and len(token) < 19):
         raise InvalidArgument(f"page_token is the number of items to skip here, such as '20', not {token!r}")
     return int(token)
 

@@ -12,33 +12,36 @@ import attrs
 
 __all__ = ["Held", "RateLimit", "Throttle"]
 
-_WINDOWS: Final = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}  # seconds
+_WINDOWS: Final = {"Second": 1.0, "Minute": 60.0, "Hour": 3600.0, "Day": 86400.0}  # seconds
 _LEADING_NUMBER = re.compile(r"\s*([0-9]{1,15})")
 _POLICY_WINDOW = re.compile(r"w\s*=\s*([0-9]{1,9})")
 
 # Requests that may be under way while nothing is known of a family's limits, and how many more each good answer
 # allows; from _OPEN on there is no bound. A burst must not find out about a limit with all its requests at once.
 _FIRST: Final = 10
-_GROWTH: Final = 2
+_GROWTH: Final = 1
 _OPEN: Final = 256
 
 # Seconds by which a late timer may be made up for.
 _SLACK: Final = 0.05
 
-# A learnt rate starts a little below what was observed, and grows by (a*t + b*t*t) of itself in t seconds: gently
-# at first, then faster, so that a limit that was raised is found within seconds.
-_BELOW: Final = 0.97
-_GROW_LINEAR: Final = 0.02
-_GROW_SQUARE: Final = 0.01
+# A learnt rate is tried out upwards: t seconds after a refusal it stands at (start + slope * t) of what was observed.
+# A pause that the server asked for has refilled its bucket, so there is room to start above the mark; without one
+# the bucket is empty, and the start is below. A refusal is due within some seconds: when none comes the limit was
+# raised, and from then on the rate doubles every second.
+_AFTER_PAUSE: Final = (1.15, 0.06)
+_WITHOUT_PAUSE: Final = (0.96, 0.02)
+_DUE: Final = 4.0  # seconds
 _CUT: Final = 0.7  # of the rate, when too little was observed to know better
 _SLOWEST: Final = 0.1  # requests per second: a learnt rate never falls below
 
 # How long what was counted between two refusals says what the server allows: seconds.
 _OBSERVED: Final = 60.0
 
-# A limit that headers promise is approached again at 2 % a second after a refusal that it does not explain.
-_SHARE_CUT: Final = 0.85
-_SHARE_GROWTH: Final = 0.02
+# A refusal that a promised limit does not explain takes a part of it away, which comes back at 5 % a second.
+_SHARE_CUT: Final = 0.9
+_SHARE_LEAST: Final = 0.5
+_SHARE_GROWTH: Final = 0.05
 
 
 class Held(Exception):
@@ -96,11 +99,13 @@ class Gate:
     def __init__(self) -> None:
         self.limit: RateLimit | None = None
         self._promised: float | None = None  # requests per second, from headers
+        self._promised_at = 0.0
         self._burst = False  # whether the window's remainder allows to ignore the pace for now
         self._share = 1.0
         self._share_at = 0.0
         self._learnt: float | None = None  # requests per second
         self._learnt_at = 0.0
+        self._paused = False  # whether the last refusal named a time to wait
         self._answered = 0  # since the last refusal
         self._refused_at: float | None = None
         self._recent: deque[float] = deque(maxlen=512)  # times of good answers
@@ -173,7 +178,9 @@ class Gate:
         self.limit = limit
         if limit.limit is None or limit.window is None or limit.limit <= 0:
             return
-        self._promised = limit.limit / limit.window
+        promised = limit.limit / limit.window
+        if promised != self._promised:
+            self._promised, self._promised_at, self._share = promised, now, 1.0
         self._allowed = None
         # A window of a minute or more is not there to be spread evenly by someone with three requests to make:
         # the pace is kept once half of it is used.
@@ -186,25 +193,29 @@ class Gate:
             self._close(now + asked)
         if self._refused_at is not None and sent_at <= self._refused_at:
             return  # It was under way when the rate was cut already: no news.
+        if self._promised is not None and sent_at <= self._promised_at:
+            return  # It was sent before the promise was known.
         rate = self._rate(now)
         if self._promised is not None:
-            self._share = max(0.05, self._share_now(now) * _SHARE_CUT)
+            self._share = max(_SHARE_LEAST, self._share_now(now) * _SHARE_CUT)
             self._share_at = now
             self._burst = False
         else:
-            self._learnt = max(_SLOWEST, self._estimate(now, rate))
+            self._learnt = max(_SLOWEST, self._estimate(now, rate, _CUT if asked else 0.0))
             self._learnt_at = now if asked is None else now + asked
+            self._paused = bool(asked)
             self._allowed = None
         self._refused_at = now
         self._answered = 0
         if asked is None:
             self._close(now + 1.0 / (self._rate(now) or _SLOWEST))
 
-    def _estimate(self, now: float, rate: float | None) -> float:
+    def _estimate(self, now: float, rate: float | None, kept: float) -> float:
         """The rate to go on with after a refusal, where no header promises one."""
         if self._refused_at is not None and 0.5 <= (span := now - self._refused_at) <= _OBSERVED and self._answered:
             # A bucket was empty at both refusals, so what was let through in between is what flows in.
-            return _BELOW * min(self._answered / span, rate or float("inf"))
+            # A refusal may be a stray one, though: one alone does not take away more than a part.
+            return max(min(self._answered / span, rate or float("inf")), kept * (rate or 0.0))
         lately = sum(1 for at in self._recent if now - at <= 1.0)
         return _CUT * min(max(lately, 1), rate or float("inf"))
 
@@ -227,8 +238,10 @@ class Gate:
             return None if self._burst else self._promised * self._share_now(now)
         if self._learnt is None:
             return None
-        grown = max(0.0, now - self._learnt_at)
-        return self._learnt * (1.0 + _GROW_LINEAR * grown + _GROW_SQUARE * grown * grown)
+        since = max(0.0, now - self._learnt_at)
+        start, slope = _AFTER_PAUSE if self._paused else _WITHOUT_PAUSE
+        # The exponent is bounded: 2.0 ** 1024 overflows, and a thousand times the rate is no bound any more.
+        return self._learnt * (start + slope * since) * 2.0 ** min(10.0, max(0.0, since - _DUE))
 
     def _opens_at(self) -> float:
         return max(self._next_at, self._closed_until)

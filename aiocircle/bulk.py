@@ -1,0 +1,280 @@
+"""Many projects' insights at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TypeVar, cast, get_args, overload
+
+import attrs
+
+from aiocircle._core.pager import Pager
+from aiocircle.client import CircleCI
+from aiocircle.errors import CircleCIError, InvalidArgument
+from aiocircle.resources.insights import FlakyTest, JobMetrics, ReportingWindow, WorkflowMetrics, WorkflowRun
+from aiocircle.slugs import ProjectSlug
+
+__all__ = ["Failure", "Part", "Progress", "ProjectInsights", "WorkflowInsights", "fetch_insights"]
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Part = Literal["workflows", "runs", "jobs", "flaky_tests"]
+_PARTS: Final[tuple[Part, ...]] = get_args(Part)
+
+_SPANS: Final = {
+    ReportingWindow.LAST_24_HOURS: timedelta(hours=24),
+    ReportingWindow.LAST_7_DAYS: timedelta(days=7),
+    ReportingWindow.LAST_30_DAYS: timedelta(days=30),
+    ReportingWindow.LAST_60_DAYS: timedelta(days=60),
+    ReportingWindow.LAST_90_DAYS: timedelta(days=90),
+}
+
+# Finished projects that may wait for the consumer before no further request is made.
+_AHEAD: Final = 4
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """An operation that failed: its name, such as "insights.list_workflow_runs", the workflow, and the error.
+
+    What a list had given before it failed is kept in the project; `error.page_token` is the page to resume from.
+    """
+
+    operation: str
+    workflow: str | None = None
+    error: CircleCIError
+
+
+@attrs.frozen(kw_only=True)
+class WorkflowInsights:
+    """A workflow's metrics, its runs, newest first, and its jobs' metrics. What was not asked for is empty."""
+
+    name: str
+    metrics: WorkflowMetrics
+    runs: tuple[WorkflowRun, ...] = ()
+    jobs: tuple[JobMetrics, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ProjectInsights:
+    """A project's insights. failures says what is missing from it; empty, everything is there."""
+
+    slug: ProjectSlug
+    workflows: tuple[WorkflowInsights, ...] = ()
+    flaky_tests: tuple[FlakyTest, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """How far a bulk fetch is. requests_total grows as workflows and pages are discovered; retries do not count."""
+
+    projects_done: int
+    projects_total: int
+    requests_done: int
+    requests_total: int
+
+
+def fetch_insights(
+    circle: CircleCI,
+    projects: Iterable[ProjectSlug | str] | ProjectSlug | str,
+    *,
+    window: ReportingWindow | str = ReportingWindow.LAST_90_DAYS,
+    branch: str | None = None,
+    all_branches: bool = False,
+    include: Iterable[Part] | Part = _PARTS,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> AsyncGenerator[ProjectInsights, None]:
+    """The insights of many projects, each as soon as it is complete.
+
+    projects: slugs in any form; one given twice, also in another spelling, is fetched once. window: what metrics and
+    runs are about; for runs it is turned into dates once, at the start. branch: the default branch unless it says
+    otherwise; all_branches=True takes all of them. include: which parts to fetch. on_progress is called after every
+    page and every project.
+
+    An operation that fails becomes an entry of `failures` of its project and stops nothing else. Memory is bounded by
+    the projects in flight; while a consumer is slow, no new requests are made. Raises InvalidArgument at once for a
+    bad slug, window or part.
+
+    https://circleci.com/docs/api/v2/#tag/Insights
+    """
+    fetch = _Fetch(circle, _window(window), branch, all_branches, _parts(include), on_progress)
+    return fetch.run(_distinct(projects))
+
+
+def _distinct(projects: Iterable[ProjectSlug | str] | ProjectSlug | str) -> list[ProjectSlug]:
+    several = (projects,) if isinstance(projects, str | ProjectSlug) else projects
+    return list(dict.fromkeys(ProjectSlug.parse(project) for project in several))
+
+
+def _window(window: ReportingWindow | str) -> ReportingWindow:
+    try:
+        return ReportingWindow(window)
+    except ValueError:
+        raise InvalidArgument(f"window is one of {', '.join(ReportingWindow)}, not {window!r}") from None
+
+
+def _parts(include: Iterable[Part] | Part) -> frozenset[Part]:
+    parts = frozenset(cast("tuple[Part, ...]", (include,) if isinstance(include, str) else tuple(include)))
+    if unknown := parts - set(_PARTS):
+        raise InvalidArgument(f"include takes {', '.join(_PARTS)}, not {sorted(map(str, unknown))[0]!r}")
+    return parts
+
+
+class _Fetch:
+    """One call of fetch_insights: what it asks for, and how far it is."""
+
+    def __init__(
+        self,
+        circle: CircleCI,
+        window: ReportingWindow,
+        branch: str | None,
+        all_branches: bool,
+        parts: frozenset[Part],
+        on_progress: Callable[[Progress], object] | None,
+    ) -> None:
+        self._insights = circle.insights
+        self._width = circle.max_concurrency
+        self._window = window
+        self._scope: dict[str, Any] = {"branch": branch, "all_branches": all_branches or None}
+        self._parts = parts
+        self._on_progress = on_progress
+        self._projects_total = 0
+        self._projects_done = 0
+        self._requests_total = 0
+        self._requests_done = 0
+        self._waiting = 0  # projects that are finished and not yet taken
+        self._taken = asyncio.Event()
+        self._taken.set()
+        self._dates: dict[str, Any] = {}
+
+    async def run(self, slugs: list[ProjectSlug]) -> AsyncGenerator[ProjectInsights, None]:
+        now = datetime.now(UTC)
+        self._dates = {"start_date": now - _SPANS[self._window], "end_date": now}
+        self._projects_total = len(slugs)
+        rest = iter(slugs)
+        under_way: set[asyncio.Task[ProjectInsights]] = set()
+        try:
+            while True:
+                for slug in rest:
+                    under_way.add(asyncio.create_task(self._project(slug)))
+                    if len(under_way) >= self._width:
+                        break
+                if not under_way:
+                    return
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                # From here on `done` is held by this frame alone: were it dropped unread, a failure would go unseen.
+                try:
+                    while done:
+                        project = done.pop().result()
+                        yield project
+                        self._waiting -= 1
+                        self._taken.set()
+                finally:
+                    under_way |= done
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _project(self, slug: ProjectSlug) -> ProjectInsights:
+        failures: list[Failure] = []
+        workflows, flaky_tests = await _together(self._workflows(slug, failures), self._flaky_tests(slug, failures))
+        self._projects_done += 1
+        self._waiting += 1
+        if self._waiting >= _AHEAD:
+            self._taken.clear()
+        self._report()
+        return ProjectInsights(slug=slug, workflows=workflows, flaky_tests=flaky_tests, failures=tuple(failures))
+
+    async def _workflows(self, slug: ProjectSlug, failures: list[Failure]) -> tuple[WorkflowInsights, ...]:
+        if self._parts <= {"flaky_tests"}:
+            return ()
+        pager = self._insights.list_workflow_metrics(slug, reporting_window=self._window, **self._scope)
+        metrics = await self._items(pager, failures, "insights.list_workflow_metrics")
+        return tuple(await _together(*[self._workflow(slug, each, failures) for each in metrics]))
+
+    async def _workflow(self, slug: ProjectSlug, metrics: WorkflowMetrics, failures: list[Failure]) -> WorkflowInsights:
+        name = metrics.name
+        runs, jobs = await _together(self._runs(slug, name, failures), self._jobs(slug, name, failures))
+        return WorkflowInsights(name=name, metrics=metrics, runs=runs, jobs=jobs)
+
+    async def _runs(self, slug: ProjectSlug, workflow: str, failures: list[Failure]) -> tuple[WorkflowRun, ...]:
+        if "runs" not in self._parts:
+            return ()
+        pager = self._insights.list_workflow_runs(slug, workflow, **self._dates, **self._scope)
+        return await self._items(pager, failures, "insights.list_workflow_runs", workflow)
+
+    async def _jobs(self, slug: ProjectSlug, workflow: str, failures: list[Failure]) -> tuple[JobMetrics, ...]:
+        if "jobs" not in self._parts:
+            return ()
+        pager = self._insights.list_job_metrics(slug, workflow, reporting_window=self._window, **self._scope)
+        return await self._items(pager, failures, "insights.list_job_metrics", workflow)
+
+    async def _flaky_tests(self, slug: ProjectSlug, failures: list[Failure]) -> tuple[FlakyTest, ...]:
+        if "flaky_tests" not in self._parts:
+            return ()
+        self._requests_total += 1
+        try:
+            return (await self._request(self._insights.get_flaky_tests(slug))).flaky_tests
+        except CircleCIError as error:
+            failures.append(Failure(operation="insights.get_flaky_tests", error=error))
+            return ()
+
+    async def _items(
+        self, pager: Pager[T], failures: list[Failure], operation: str, workflow: str | None = None
+    ) -> tuple[T, ...]:
+        """The items of all pages; where one fails, those of the pages before it."""
+        items: list[T] = []
+        self._requests_total += 1
+        try:
+            async with aclosing(pager.pages()) as pages:
+                while True:
+                    page = await self._request(anext(pages))
+                    items += page.items
+                    if page.next_page_token is None:
+                        break
+                    self._requests_total += 1
+        except CircleCIError as error:
+            failures.append(Failure(operation=operation, workflow=workflow, error=error))
+        return tuple(items)
+
+    async def _request(self, request: Awaitable[T]) -> T:
+        await self._taken.wait()
+        try:
+            return await request
+        finally:
+            self._requests_done += 1
+            self._report()
+
+    def _report(self) -> None:
+        if self._on_progress is not None:
+            self._on_progress(
+                Progress(
+                    projects_done=self._projects_done,
+                    projects_total=self._projects_total,
+                    requests_done=self._requests_done,
+                    requests_total=self._requests_total,
+                )
+            )
+
+
+@overload
+async def _together(first: Awaitable[T], second: Awaitable[U], /) -> tuple[T, U]: ...
+@overload
+async def _together(*work: Awaitable[T]) -> tuple[T, ...]: ...
+async def _together(*work: Awaitable[Any]) -> tuple[Any, ...]:
+    """The results of all; when one fails the others are cancelled, and its own exception is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_awaited(each)) for each in work]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return tuple(task.result() for task in tasks)
+
+
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work
