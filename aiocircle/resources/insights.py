@@ -15,6 +15,7 @@ from aiocircle.resources.common import (
     KEBAB,
     Endpoint,
     Group,
+    JobStatus,
     ListEndpoint,
     Org,
     Pager,
@@ -32,7 +33,6 @@ __all__ = [
     "JobMetrics",
     "JobRun",
     "JobRunMetrics",
-    "JobRunStatus",
     "JobTimeseries",
     "JobTimeseriesMetrics",
     "MeasuredTest",
@@ -84,18 +84,6 @@ class WorkflowRunStatus(StrEnum):
     FAILED = "failed"
     ERROR = "error"
     CANCELED = "canceled"
-    UNAUTHORIZED = "unauthorized"
-
-
-class JobRunStatus(StrEnum):
-    """How a job's run ended, as far as known today."""
-
-    SUCCESS = "success"
-    FAILED = "failed"
-    CANCELED = "canceled"
-    INFRASTRUCTURE_FAIL = "infrastructure_fail"
-    TIMEDOUT = "timedout"
-    NOT_RUN = "not_run"
     UNAUTHORIZED = "unauthorized"
 
 
@@ -200,7 +188,7 @@ class JobMetrics:
 
 @attrs.frozen(kw_only=True)
 class JobRun:
-    """One run of a job. duration is in seconds; status is one of JobRunStatus, or a newer one."""
+    """One run of a job. duration is in seconds; status is one of JobStatus, or a newer one."""
 
     id: str
     status: str | None = None
@@ -212,7 +200,7 @@ class JobRun:
     @property
     def is_successful(self) -> bool:
         """Whether the run ended well."""
-        return self.status == JobRunStatus.SUCCESS
+        return self.status == JobStatus.SUCCESS
 
 
 # --- time series -----------------------------------------------------------------------------------------------
@@ -379,12 +367,12 @@ class OrgProjectSummary:
 class OrgSummary:
     """An organization's figures and trends.
 
-    org_project_data holds the projects that were asked for by name; all_projects are the names of all, or None.
+    org_project_data holds the projects that were asked for by name; all_projects are the names of all.
     """
 
     org_data: SummaryTotals
     org_project_data: tuple[OrgProjectSummary, ...] = ()
-    all_projects: tuple[str, ...] | None = None
+    all_projects: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -1,0 +1,207 @@
+"""Deploys: environments, the components that are deployed to them, their versions, and rollbacks.
+
+CircleCI promises none of these models' fields: an id or name that is not given is empty, anything else None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, sent
+
+__all__ = ["Component", "ComponentVersion", "Deploys", "Environment", "Label", "Rollback"]
+
+
+@attrs.frozen(kw_only=True)
+class Label:
+    """A label of an environment or a component."""
+
+    key: str = ""
+    value: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Environment:
+    """A place that components are deployed to."""
+
+    id: str = ""
+    name: str = ""
+    description: str | None = None
+    labels: tuple[Label, ...] = ()
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Component:
+    """Something that is deployed. release_count is the number of its releases."""
+
+    id: str = ""
+    name: str = ""
+    project_id: str | None = None
+    labels: tuple[Label, ...] = ()
+    release_count: int | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ComponentVersion:
+    """A version of a component in one environment, with the job that deployed it last."""
+
+    name: str = ""
+    environment_id: str | None = None
+    namespace: str | None = None
+    is_live: bool | None = None
+    pipeline_id: str | None = None
+    workflow_id: str | None = None
+    job_id: str | None = None
+    job_number: int | None = None
+    last_deployed_at: Timestamp | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Rollback:
+    """A rollback that was started. id is that of its pipeline, or of the command that carries it out."""
+
+    id: str = ""
+    rollback_type: str | None = None
+
+
+_LIST_ENVIRONMENTS = ListEndpoint(
+    "GET",
+    "/deploy/environments",
+    Environment,
+    operation="deploys.list_environments",
+    reference="listEnvironments",
+)
+_GET_ENVIRONMENT = Endpoint(
+    "GET",
+    "/deploy/environments/{environment_id}",
+    Environment,
+    operation="deploys.get_environment",
+    reference="getEnvironment",
+)
+_LIST_COMPONENTS = ListEndpoint(
+    "GET", "/deploy/components", Component, operation="deploys.list_components", reference="listComponents"
+)
+_GET_COMPONENT = Endpoint(
+    "GET",
+    "/deploy/components/{component_id}",
+    Component,
+    operation="deploys.get_component",
+    reference="getComponent",
+)
+_LIST_COMPONENT_VERSIONS = ListEndpoint(
+    "GET",
+    "/deploy/components/{component_id}/versions",
+    ComponentVersion,
+    operation="deploys.list_component_versions",
+    reference="listComponentVersions",
+)
+_ROLLBACK = Endpoint(
+    "POST",
+    "/projects/{project_id}/rollback",
+    Rollback,
+    operation="deploys.rollback",
+    reference="rollbackProject",
+)
+
+
+class Deploys(Group):
+    """Deploys: `circle.deploys`."""
+
+    def list_environments(
+        self, *, org_id: Id, page_size: int = 20, page_token: str | None = None
+    ) -> Pager[Environment]:
+        """An organization's environments. page_size: how many of them one request fetches.
+
+        https://circleci.com/docs/api/v2/#operation/listEnvironments
+        """
+        return self._list(
+            _LIST_ENVIRONMENTS,
+            query={"org-id": org_id, "page-size": page_size},
+            page_token=page_token,
+        )
+
+    async def get_environment(self, environment_id: Id) -> Environment:
+        """An environment, by id.
+
+        https://circleci.com/docs/api/v2/#operation/getEnvironment
+        """
+        return await self._call(_GET_ENVIRONMENT, environment_id)
+
+    def list_components(
+        self,
+        *,
+        org_id: Id,
+        project_id: Id | None = None,
+        page_size: int = 20,
+        page_token: str | None = None,
+    ) -> Pager[Component]:
+        """An organization's components, or one project's. page_size: how many of them one request fetches.
+
+        https://circleci.com/docs/api/v2/#operation/listComponents
+        """
+        return self._list(
+            _LIST_COMPONENTS,
+            query={"org-id": org_id, "project-id": project_id, "page-size": page_size},
+            page_token=page_token,
+        )
+
+    async def get_component(self, component_id: Id) -> Component:
+        """A component, by id.
+
+        https://circleci.com/docs/api/v2/#operation/getComponent
+        """
+        return await self._call(_GET_COMPONENT, component_id)
+
+    def list_component_versions(
+        self, component_id: Id, *, environment_id: Id | None = None, page_token: str | None = None
+    ) -> Pager[ComponentVersion]:
+        """A component's versions, in all environments or in one.
+
+        https://circleci.com/docs/api/v2/#operation/listComponentVersions
+        """
+        return self._list(
+            _LIST_COMPONENT_VERSIONS,
+            component_id,
+            query={"environment-id": environment_id},
+            page_token=page_token,
+        )
+
+    async def rollback(
+        self,
+        project_id: Id,
+        *,
+        component_name: str,
+        environment_name: str,
+        current_version: str,
+        target_version: str,
+        namespace: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> Rollback:
+        """Start a rollback of a component in an environment, from one version to another.
+
+        parameters: further parameters of the rollback's pipeline. The answer comes when the rollback has been accepted,
+        not when it is done.
+
+        https://circleci.com/docs/api/v2/#operation/rollbackProject
+        """
+        return await self._call(
+            _ROLLBACK,
+            project_id,
+            body=sent(
+                component_name=component_name,
+                environment_name=environment_name,
+                current_version=current_version,
+                target_version=target_version,
+                namespace=namespace,
+                parameters=parameters,
+                reason=reason,
+            ),
+        )

@@ -1,0 +1,95 @@
+"""OpenTelemetry exporters: where an organization's pipelines are sent as traces. Experimental at CircleCI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import attrs
+
+from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, sent
+
+__all__ = ["Exporter", "ExporterProtocol", "Otel"]
+
+
+class ExporterProtocol(StrEnum):
+    """How traces are sent, as far as known today."""
+
+    GRPC = "grpc"
+    HTTP = "http"
+
+
+@attrs.frozen(kw_only=True)
+class Exporter:
+    """An exporter: traces go to endpoint, a host and port without a scheme.
+
+    protocol is one of ExporterProtocol, or a newer one; insecure says that there is no TLS. The headers' values read
+    back masked, and stay out of the repr. issues is what CircleCI finds wrong with the exporter.
+    """
+
+    id: str
+    org_id: str
+    endpoint: str
+    protocol: str
+    insecure: bool | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    issues: tuple[str, ...] = ()
+
+
+_LIST_EXPORTERS = ListEndpoint(
+    "GET",
+    "/otel/exporters",
+    Exporter,
+    operation="otel.list_exporters",
+    reference="listOtelExporters",
+    paged=False,
+    bare=True,
+)
+_CREATE_EXPORTER = Endpoint(
+    "POST", "/otel/exporters", Exporter, operation="otel.create_exporter", reference="createOtelExporter"
+)
+_DELETE_EXPORTER: Endpoint[None] = Endpoint(
+    "DELETE",
+    "/otel/exporters/{exporter_id}",
+    None,
+    operation="otel.delete_exporter",
+    reference="deleteOtelExporter",
+)
+
+
+class Otel(Group):
+    """OpenTelemetry exporters: `circle.otel`. There is no reading a single one, and no changing one."""
+
+    def list_exporters(self, *, org_id: Id, page_token: str | None = None) -> Pager[Exporter]:
+        """An organization's exporters. The API gives them in one piece.
+
+        https://circleci.com/docs/api/v2/#operation/listOtelExporters
+        """
+        return self._list(_LIST_EXPORTERS, query={"org-id": org_id}, page_token=page_token)
+
+    async def create_exporter(
+        self,
+        *,
+        org_id: Id,
+        endpoint: str,
+        protocol: ExporterProtocol | str,
+        insecure: bool,
+        headers: Mapping[str, str] | None = None,
+    ) -> Exporter:
+        """Create an exporter; an organization has five at most, a sixth is a BadRequest without a reason.
+
+        endpoint: host and port, without a scheme. insecure: whether to do without TLS.
+
+        https://circleci.com/docs/api/v2/#operation/createOtelExporter
+        """
+        return await self._call(
+            _CREATE_EXPORTER,
+            body=sent(org_id=org_id, endpoint=endpoint, protocol=protocol, insecure=insecure, headers=headers),
+        )
+
+    async def delete_exporter(self, exporter_id: Id) -> None:
+        """Delete an exporter.
+
+        https://circleci.com/docs/api/v2/#operation/deleteOtelExporter
+        """
+        return await self._call(_DELETE_EXPORTER, exporter_id)

@@ -1,0 +1,305 @@
+"""Policies: what an organization demands of its configurations, and the decisions made by it.
+
+A context names a set of policies; configurations are judged by the one called "config". CircleCI promises few of these
+models' fields: a name or content that is not given is empty, anything else None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, OneOrMore, Pager, Timestamp, sent
+
+__all__ = [
+    "Decision",
+    "DecisionLog",
+    "DecisionMetadata",
+    "DecisionSettings",
+    "DecisionStatus",
+    "DecisionVcs",
+    "Policies",
+    "Policy",
+    "PolicyBundle",
+    "PolicyBundleChange",
+    "PolicyViolation",
+]
+
+
+class DecisionStatus(StrEnum):
+    """What a decision can come to, as far as known today."""
+
+    PASS = "PASS"
+    SOFT_FAIL = "SOFT_FAIL"
+    HARD_FAIL = "HARD_FAIL"
+    ERROR = "ERROR"
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """A policy: its name and its content, in Rego."""
+
+    name: str = ""
+    content: str = ""
+    created_at: Timestamp | None = None
+    created_by: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PolicyBundle:
+    """All policies of a context, by name. CircleCI's document allows several of one name; one is usual."""
+
+    policies: Mapping[str, OneOrMore[Policy]]
+
+
+@attrs.frozen(kw_only=True)
+class PolicyBundleChange:
+    """The names of the policies that a new bundle creates, changes and deletes."""
+
+    created: tuple[str, ...] = ()
+    modified: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class PolicyViolation:
+    """A rule that was broken, and how."""
+
+    rule: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """What the policies say of an input. status is one of DecisionStatus, or a newer one.
+
+    reason is why there is no judgement, where there is none.
+    """
+
+    status: str
+    reason: str | None = None
+    enabled_rules: tuple[str, ...] = ()
+    hard_failures: tuple[PolicyViolation, ...] = ()
+    soft_failures: tuple[PolicyViolation, ...] = ()
+
+    @property
+    def is_pass(self) -> bool:
+        """Whether no rule was broken."""
+        return self.status == DecisionStatus.PASS
+
+
+@attrs.frozen(kw_only=True)
+class DecisionVcs:
+    """The repository and the branch or tag that a decision was about."""
+
+    branch: str | None = None
+    release_tag: str | None = None
+    origin_repository_url: str | None = None
+    target_repository_url: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DecisionMetadata:
+    """The build that a decision was about. ssh_rerun says whether it was run again for SSH access."""
+
+    project_id: str | None = None
+    build_number: int | None = None
+    ssh_rerun: bool | None = None
+    vcs: DecisionVcs | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DecisionLog:
+    """A decision that was made. policies maps the policies' names to their hashes; time_taken_ms is in milliseconds."""
+
+    id: str = ""
+    created_at: Timestamp | None = None
+    decision: Decision | None = None
+    metadata: DecisionMetadata | None = None
+    policies: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    time_taken_ms: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class DecisionSettings:
+    """Whether configurations are judged by the policies."""
+
+    enabled: bool | None = None
+
+
+_GET_BUNDLE = Endpoint(
+    "GET",
+    "/owner/{owner_id}/context/{context}/policy-bundle",
+    PolicyBundle,
+    operation="policies.get_bundle",
+    reference="GetPolicyBundle",
+    wrap="policies",
+)
+_CREATE_BUNDLE = Endpoint(
+    "POST",
+    "/owner/{owner_id}/context/{context}/policy-bundle",
+    PolicyBundleChange,
+    operation="policies.create_bundle",
+    reference="CreatePolicyBundle",
+)
+_GET = Endpoint(
+    "GET",
+    "/owner/{owner_id}/context/{context}/policy-bundle/{policy_name}",
+    Policy,
+    operation="policies.get",
+    reference="GetPolicyDocument",
+)
+_LIST_DECISIONS = ListEndpoint(
+    "GET",
+    "/owner/{owner_id}/context/{context}/decision",
+    DecisionLog,
+    operation="policies.list_decisions",
+    reference="GetDecisionLogs",
+    bare=True,
+    by_offset=True,
+)
+_MAKE_DECISION = Endpoint(
+    "POST",
+    "/owner/{owner_id}/context/{context}/decision",
+    Decision,
+    operation="policies.make_decision",
+    reference="MakeDecision",
+)
+_GET_DECISION = Endpoint(
+    "GET",
+    "/owner/{owner_id}/context/{context}/decision/{decision_id}",
+    DecisionLog,
+    operation="policies.get_decision",
+    reference="GetDecisionLog",
+)
+_GET_DECISION_POLICY_BUNDLE = Endpoint(
+    "GET",
+    "/owner/{owner_id}/context/{context}/decision/{decision_id}/policy-bundle",
+    PolicyBundle,
+    operation="policies.get_decision_policy_bundle",
+    reference="GetDecisionLogPolicyBundle",
+    wrap="policies",
+)
+_GET_DECISION_SETTINGS = Endpoint(
+    "GET",
+    "/owner/{owner_id}/context/{context}/decision/settings",
+    DecisionSettings,
+    operation="policies.get_decision_settings",
+    reference="GetDecisionSettings",
+)
+_UPDATE_DECISION_SETTINGS = Endpoint(
+    "PATCH",
+    "/owner/{owner_id}/context/{context}/decision/settings",
+    DecisionSettings,
+    operation="policies.update_decision_settings",
+    reference="SetDecisionSettings",
+)
+
+
+class Policies(Group):
+    """Policies and decisions: `circle.policies`. The owner is the organization, by its id."""
+
+    async def get_bundle(self, owner_id: Id, context: str) -> PolicyBundle:
+        """All policies of a context.
+
+        https://circleci.com/docs/api/v2/#operation/GetPolicyBundle
+        """
+        return await self._call(_GET_BUNDLE, owner_id, context)
+
+    async def create_bundle(
+        self, owner_id: Id, context: str, *, policies: Mapping[str, str], dry: bool | None = None
+    ) -> PolicyBundleChange:
+        """Replace all policies of a context, and say what that changes; with dry=True only say it.
+
+        policies: content by name or path. Those that are not among them are deleted, so an empty mapping deletes all.
+
+        https://circleci.com/docs/api/v2/#operation/CreatePolicyBundle
+        """
+        return await self._call(_CREATE_BUNDLE, owner_id, context, query={"dry": dry}, body={"policies": policies})
+
+    async def get(self, owner_id: Id, context: str, policy_name: str) -> Policy:
+        """A policy, by the name that it gives itself.
+
+        https://circleci.com/docs/api/v2/#operation/GetPolicyDocument
+        """
+        return await self._call(_GET, owner_id, context, policy_name)
+
+    def list_decisions(
+        self,
+        owner_id: Id,
+        context: str,
+        *,
+        status: DecisionStatus | str | None = None,
+        after: datetime | str | None = None,
+        before: datetime | str | None = None,
+        branch: str | None = None,
+        project_id: Id | None = None,
+        build_number: int | str | None = None,
+        page_token: str | None = None,
+    ) -> Pager[DecisionLog]:
+        """The decisions that were made by an organization's policies.
+
+        after, before: only decisions made after the one and before the other. This list has no page tokens: page_token
+        is the number of decisions to skip, as text, and the list ends with an empty page.
+
+        https://circleci.com/docs/api/v2/#operation/GetDecisionLogs
+        """
+        return self._list(
+            _LIST_DECISIONS,
+            owner_id,
+            context,
+            query={
+                "status": status,
+                "after": after,
+                "before": before,
+                "branch": branch,
+                "project_id": project_id,
+                "build_number": build_number,
+            },
+            page_token=page_token,
+        )
+
+    async def make_decision(
+        self, owner_id: Id, context: str, *, input: str, metadata: Mapping[str, Any] | None = None
+    ) -> Decision:
+        """What the policies say of a configuration.
+
+        input: the configuration, as YAML text. metadata: what the policies may look at beside it, such as project_id.
+
+        https://circleci.com/docs/api/v2/#operation/MakeDecision
+        """
+        return await self._call(_MAKE_DECISION, owner_id, context, body=sent(input=input, metadata=metadata))
+
+    async def get_decision(self, owner_id: Id, context: str, decision_id: Id) -> DecisionLog:
+        """A decision that was made, by id.
+
+        https://circleci.com/docs/api/v2/#operation/GetDecisionLog
+        """
+        return await self._call(_GET_DECISION, owner_id, context, decision_id)
+
+    async def get_decision_policy_bundle(self, owner_id: Id, context: str, decision_id: Id) -> PolicyBundle:
+        """The policies that a decision was made by, as they were then.
+
+        https://circleci.com/docs/api/v2/#operation/GetDecisionLogPolicyBundle
+        """
+        return await self._call(_GET_DECISION_POLICY_BUNDLE, owner_id, context, decision_id)
+
+    async def get_decision_settings(self, owner_id: Id, context: str) -> DecisionSettings:
+        """Whether configurations are judged by the policies.
+
+        https://circleci.com/docs/api/v2/#operation/GetDecisionSettings
+        """
+        return await self._call(_GET_DECISION_SETTINGS, owner_id, context)
+
+    async def update_decision_settings(
+        self, owner_id: Id, context: str, *, enabled: bool | None = None
+    ) -> DecisionSettings:
+        """Switch the judging of configurations on or off.
+
+        https://circleci.com/docs/api/v2/#operation/SetDecisionSettings
+        """
+        return await self._call(_UPDATE_DECISION_SETTINGS, owner_id, context, body=sent(enabled=enabled))
