@@ -1,0 +1,72 @@
+# Everything here works in a private virtual environment, which the first target that needs it makes.
+# What is installed is installed again only when pyproject.toml changes: a second run needs no network.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+IN_VENV = $(VENV)/bin/python -m
+INSTALL = $(IN_VENV) pip install --quiet --disable-pip-version-check
+
+# One pip at a time in one environment, also under `make -j`.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name what; do \
+		printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+.PHONY: demo
+demo: $(VENV)/.has-cli ## fetch 90 days of insights of 25 projects from a local CircleCI; DEMO="--projects 50" for more
+	@$(IN_VENV) aiocircle demo $(DEMO)
+
+.PHONY: test
+test: $(VENV)/.has-test ## run the whole test suite; TESTS="-k pager" for a part of it
+	$(IN_VENV) pytest $(TESTS)
+
+.PHONY: check
+check: $(VENV)/.has-test ## lint, check the format, check the types
+	$(IN_VENV) ruff check .
+	$(IN_VENV) ruff format --check .
+	$(IN_VENV) mypy
+	@# pyright would ask the registry for its latest version on every run.
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(IN_VENV) pyright --pythonpath $(VENV)/bin/python
+
+.PHONY: format
+format: $(VENV)/.has-test ## mend what lint and format can mend by themselves
+	$(IN_VENV) ruff check --fix-only .
+	$(IN_VENV) ruff format .
+
+.PHONY: docs
+docs: $(VENV)/.has-docs ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(IN_VENV) mkdocs build --strict --quiet
+
+.PHONY: clean
+clean: ## remove the environment and all that was built
+	rm -rf $(VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c '' || { echo 'There is no working "$(PYTHON)". Name another: make PYTHON=python3.13' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'aiocircle needs Python 3.11 or newer, and "$(PYTHON)" is' \
+			"$$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo 'The virtual environment could not be made; on Debian, python3-venv may be missing.' >&2; exit 1; }
+
+# Stamps: which extras the environment has. `test` and `docs` bring `cli` along.
+$(VENV)/.has-cli: pyproject.toml | $(VENV)/bin/python
+	@echo 'Setting up $(VENV) ...'
+	@$(INSTALL) -e '.[cli]'
+	@touch $@
+
+$(VENV)/.has-test: pyproject.toml | $(VENV)/bin/python
+	@echo 'Setting up $(VENV) for tests and checks ...'
+	@$(INSTALL) -e '.[test]'
+	@touch $(VENV)/.has-cli $@
+
+$(VENV)/.has-docs: pyproject.toml | $(VENV)/bin/python
+	@echo 'Setting up $(VENV) for the documentation ...'
+	@$(INSTALL) -e '.[docs]'
+	@touch $(VENV)/.has-cli $@

@@ -1,0 +1,65 @@
+"""What a terminal may be shown, and whether there is one."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import re
+import sys
+import unicodedata
+from typing import Final, TextIO
+
+__all__ = ["clean", "has_rich", "is_terminal", "tolerate_any_text", "width_of"]
+
+# ECMA-48: control sequences, control strings (titles, links, clipboards), and two-character escapes, whole.
+_ESCAPES: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]"
+)
+# Controls, invisible formatting (bidirectional overrides, zero widths, tags), lone surrogates, code points that a
+# font or terminal may give a meaning of its own, and line and paragraph separators.
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_SPACE: Final = re.compile(r"\s+")
+
+
+def clean(text: str) -> str:
+    """`text` on one line, without anything that would steer a terminal.
+
+    Branches, workflows, jobs, tests and error messages are other people's text.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    text = _SPACE.sub(" ", _ESCAPES.sub("", text))
+    return "".join(character for character in text if unicodedata.category(character) not in _HIDDEN)
+
+
+def width_of(text: str) -> int:
+    """The columns that cleaned text takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person watches `stream` on something that understands control codes."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def has_rich() -> bool:
+    """Whether the package that draws colours and live bars is installed."""
+    return importlib.util.find_spec("rich") is not None
+
+
+def tolerate_any_text() -> None:
+    """Make stdout and stderr replace what their encoding lacks, rather than fail on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
