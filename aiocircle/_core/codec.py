@@ -11,7 +11,8 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from functools import cache
+from functools import cache, partial
+from operator import is_
 from typing import (
     Annotated,
     Any,
@@ -21,6 +22,7 @@ from typing import (
     Required,
     TypeGuard,
     TypeVar,
+    Union,
     cast,
     get_args,
     get_origin,
@@ -32,9 +34,9 @@ from uuid import UUID
 import attrs
 import cattrs
 import msgspec
-from cattrs.errors import ClassValidationError, IterableValidationError
+from cattrs.cols import list_structure_factory, mapping_structure_factory  # pyright: ignore[reportUnknownVariableType]
+from cattrs.errors import StructureHandlerNotFoundError
 from cattrs.gen import make_dict_structure_fn
-from cattrs.strategies import configure_union_passthrough
 
 from aiocircle._core.http import JSON, Request, Response
 from aiocircle.errors import DecodeError, InvalidArgument
@@ -125,7 +127,9 @@ def decode(model: Any, response: Response, request: Request) -> Any:
     plain = decode_json(response, request)
     try:
         return _converter().structure(plain, model)
-    except (ClassValidationError, IterableValidationError, ValueError, TypeError, RecursionError) as error:
+    except StructureHandlerNotFoundError:
+        raise  # The declared type is at fault, not the answer.
+    except Exception as error:
         problems = _problems(error)
     raise _decode_error(problems, response, request, next_page_token=_next_page_token(plain))
 
@@ -186,26 +190,26 @@ def _fast_decoder(model: Any) -> Callable[[bytes], Any] | None:
 
 
 def reads_alike(model: Any) -> bool:
-    """Whether msgspec and cattrs read `model` alike.
+    """Whether what msgspec reads as `model` is what cattrs reads.
 
-    They do not where a field has a second spelling, a converter or an alias: msgspec would leave it at its default.
+    It is not where a field has a second spelling, a converter or an alias, which msgspec would leave at its default,
+    nor for types that the two understand differently. What msgspec refuses is for cattrs to decide.
     """
     return _reads_alike(model, set())
 
 
-def _reads_alike(model: Any, seen: set[Any]) -> bool:
-    if model in seen:
-        return True
-    origin = get_origin(model)
-    if origin is not None:
-        seen.add(model)
-        if attrs.has(origin) and not _plain_fields(origin, seen):
-            return False
-        return all(_reads_alike(each, seen) for each in get_args(model) if each is not Ellipsis)
-    if isinstance(model, type) and attrs.has(model):
-        seen.add(model)
-        return _plain_fields(model, seen)
-    return True
+def _reads_alike(kind: Any, seen: set[Any]) -> bool:
+    if kind in _SCALARS or kind in (Any, Timestamp) or isinstance(kind, TypeVar) or kind in seen:
+        return True  # What a type variable stands for is looked at where it is given.
+    seen.add(kind)
+    arguments = get_args(kind)
+    if _is_model(kind):
+        return _plain_fields(get_origin(kind) or kind, seen) and all(_reads_alike(each, seen) for each in arguments)
+    if _is_array(kind) or _is_one_or_more(kind):
+        return _reads_alike(arguments[0], seen)
+    if _is_mapping(kind):
+        return arguments[0] is str and _reads_alike(arguments[1], seen)
+    return _is_union(kind) and all(_reads_alike(each, seen) for each in arguments)
 
 
 def _plain_fields(model: type, seen: set[Any]) -> bool:
@@ -217,37 +221,60 @@ def _plain_fields(model: type, seen: set[Any]) -> bool:
     return True
 
 
+# How JSON's types are called; int and float are both its numbers.
+_JSON_TYPES: Final[Mapping[type, str]] = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+    types.NoneType: "null",
+}
+_SCALARS: Final = (types.NoneType, bool, int, float, str)
+
+
 @cache
 def _converter() -> cattrs.Converter:
     """cattrs, without its coercions: a JSON type is itself and nothing else."""
     converter = cattrs.Converter()
-    converter.register_structure_hook(str, _exactly(str, "a string"))
-    converter.register_structure_hook(int, _exactly(int, "an integer"))
-    converter.register_structure_hook(bool, _exactly(bool, "true or false"))
+    for scalar in (bool, int, str):
+        converter.register_structure_hook(scalar, _exactly(scalar))
+    for kind in (types.NoneType, list, dict):
+        converter.register_structure_hook_func(partial(is_, kind), _exactly(kind))
     converter.register_structure_hook(float, _structure_float)
-    converter.register_structure_hook_func(lambda kind: kind is Any, lambda value, _: value)
+    converter.register_structure_hook_func(partial(is_, Any), lambda value, _: value)
     converter.register_structure_hook_func(_is_timestamp, _structure_timestamp)
-    converter.register_structure_hook_factory(_is_tuple, _tuple_hook)
+    converter.register_structure_hook_factory(_is_union, _union_hook)
+    converter.register_structure_hook_factory(_is_array, _array_hook)
     converter.register_structure_hook_factory(_is_one_or_more, _one_or_more_hook)
     converter.register_structure_hook_factory(_is_mapping, _mapping_hook)
     converter.register_structure_hook_factory(_is_model, _model_hook)
-    configure_union_passthrough(str | bool | int | float | None, converter)
     return converter
 
 
-def _exactly(kind: type[T], name: str) -> Callable[[Any, Any], T]:
-    def structure(value: Any, _: Any) -> T:
-        # type(), not isinstance(): true is no integer.
-        if type(value) is not kind:
-            raise ValueError(f"expected {name}, got {_json_type(value)}")
-        return value
+def _exactly(source: type) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, kind: Any) -> Any:
+        _expect(source, value)
+        # A subclass, such as an enum of strings, is made of the value.
+        return value if kind is source else kind(value)
 
     return structure
 
 
+def _expect(source: type, value: Any) -> None:
+    # type(), not isinstance(): true is no integer.
+    if type(value) is not source:
+        raise _unexpected(_JSON_TYPES[source], value)
+
+
+def _unexpected(expected: str, value: Any) -> ValueError:
+    return ValueError(f"expected {expected}, got {_JSON_TYPES[value.__class__]}")
+
+
 def _structure_float(value: Any, _: Any) -> float:
-    if type(value) is not float and type(value) is not int:
-        raise ValueError(f"expected a number, got {_json_type(value)}")
+    if type(value) is not int:
+        _expect(float, value)
     try:
         return float(value)
     except OverflowError:
@@ -259,28 +286,58 @@ def _is_timestamp(kind: Any) -> bool:
 
 
 def _structure_timestamp(value: Any, _: Any) -> datetime:
-    if type(value) is not str:
-        raise ValueError(f"expected a time, got {_json_type(value)}")
+    _expect(str, value)
     try:
         return msgspec.convert(value, Timestamp)
     except msgspec.ValidationError:
         raise ValueError("expected a time as RFC 3339 writes it, with an offset") from None
 
 
-def _is_tuple(kind: Any) -> bool:
-    return get_origin(kind) is tuple
+def _is_union(kind: Any) -> bool:
+    """Whether `kind` is a union of what is read from different JSON types, so that the value tells which it is."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return False
+    sources = [_source(member) for member in get_args(kind)]
+    return None not in sources and len(sources) == len({*sources})
 
 
-def _tuple_hook(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
-    target: Any = list.__class_getitem__(get_args(kind)[0])
-    inner: list[Callable[[Any, Any], Any]] = []
+def _source(kind: Any) -> type | None:
+    """The JSON type that `kind` is read from; None where that is not known."""
+    if kind in _SCALARS:
+        return cast("type", kind)
+    if _is_timestamp(kind):
+        return str
+    if _is_array(kind):
+        return list
+    return dict if _is_mapping(kind) or _is_model(kind) else None
 
-    def structure(value: Any, _: Any) -> tuple[Any, ...]:
-        if type(value) is not list:
-            raise ValueError(f"expected an array, got {_json_type(value)}")
-        if not inner:
-            inner.append(converter.get_structure_hook(target))
-        return tuple(inner[0](value, target))
+
+def _union_hook(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    members: dict[Any, Any] = {_source(member): member for member in get_args(kind)}
+    if float in members:
+        members.setdefault(int, float)
+    expected = " or ".join(name for source, name in _JSON_TYPES.items() if source in members)
+
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) not in members:
+            raise _unexpected(expected, value)
+        return converter.structure(value, members[type(value)])
+
+    return structure
+
+
+def _is_array(kind: Any) -> bool:
+    return get_origin(kind) in (list, Sequence) or (get_origin(kind) is tuple and get_args(kind)[1:] == (...,))
+
+
+def _array_hook(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    inner = list_structure_factory(kind, converter)
+    made: Any = tuple if get_origin(kind) is tuple else list
+
+    def structure(value: Any, _: Any) -> Any:
+        # cattrs would take whatever can be iterated over, such as a string for an array of strings.
+        _expect(list, value)
+        return made(inner(value, kind))
 
     return structure
 
@@ -289,9 +346,9 @@ def _is_one_or_more(kind: Any) -> bool:
     return get_origin(kind) is Annotated and _ONE_OR_MORE in get_args(kind)[1:]
 
 
-def _one_or_more_hook(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
+def _one_or_more_hook(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     array: Any = get_args(kind)[0]
-    inner = _tuple_hook(array, converter)
+    inner = _array_hook(array, converter)
     return lambda value, _: inner(value if type(value) is list else [value], array)
 
 
@@ -299,16 +356,12 @@ def _is_mapping(kind: Any) -> bool:
     return get_origin(kind) in (Mapping, dict)
 
 
-def _mapping_hook(kind: Any, converter: Any) -> Callable[[Any, Any], Any]:
-    target: Any = dict.__class_getitem__((str, get_args(kind)[1]))
-    inner: list[Callable[[Any, Any], Any]] = []
+def _mapping_hook(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    inner: Callable[[Any, Any], Any] = mapping_structure_factory(kind, converter)
 
-    def structure(value: Any, _: Any) -> dict[str, Any]:
-        if type(value) is not dict:
-            raise ValueError(f"expected an object, got {_json_type(value)}")
-        if not inner:
-            inner.append(converter.get_structure_hook(target))
-        return cast("dict[str, Any]", inner[0](value, target))
+    def structure(value: Any, _: Any) -> Any:
+        _expect(dict, value)
+        return inner(value, kind)
 
     return structure
 
@@ -331,8 +384,7 @@ def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
     spellings = [(wire_name(field), field.name) for field in attrs.fields(origin) if wire_name(field) != field.name]
 
     def structure(value: Any, kind: Any) -> Any:
-        if not _is_object(value):
-            raise ValueError(f"expected an object, got {_json_type(value)}")
+        _expect(dict, value)
         renamed: dict[str, Any] = {name: value[wire] for wire, name in spellings if wire in value and name not in value}
         given: dict[str, Any] = {**value, **renamed} if renamed else value
         if None in given.values():
@@ -342,27 +394,10 @@ def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
     return structure
 
 
-def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    return type(value) is dict
-
-
 def _takes_null(kind: Any) -> bool:
-    return kind is Any or type(None) in get_args(kind)
-
-
-def _json_type(value: Any) -> str:
-    if value is None:
-        return "null"
-    kind: Any = value.__class__
-    names: dict[type[Any], str] = {
-        bool: "a boolean",
-        int: "an integer",
-        float: "a number",
-        str: "a string",
-        list: "an array",
-        dict: "an object",
-    }
-    return names.get(kind) or str(kind.__name__)
+    return kind in (Any, types.NoneType) or (
+        get_origin(kind) in (Union, types.UnionType) and types.NoneType in get_args(kind)
+    )
 
 
 def _problems(error: BaseException) -> list[str]:
