@@ -25,6 +25,7 @@ from aiocircle._core.transport import USER_AGENT, AiohttpTransport, client_timeo
 from aiocircle.errors import ConfigurationError, InvalidArgument
 
 if TYPE_CHECKING:
+    from aiocircle.resources.contexts import Contexts
     from aiocircle.resources.deploys import Deploys
     from aiocircle.resources.groups import Groups
     from aiocircle.resources.insights import Insights
@@ -32,11 +33,15 @@ if TYPE_CHECKING:
     from aiocircle.resources.oidc import Oidc
     from aiocircle.resources.organizations import Organizations
     from aiocircle.resources.otel import Otel
+    from aiocircle.resources.pipeline_definitions import PipelineDefinitions
     from aiocircle.resources.pipelines import Pipelines
     from aiocircle.resources.policies import Policies
     from aiocircle.resources.projects import Projects
+    from aiocircle.resources.schedules import Schedules
+    from aiocircle.resources.triggers import Triggers
     from aiocircle.resources.usage import Usage
     from aiocircle.resources.users import Users
+    from aiocircle.resources.webhooks import Webhooks
     from aiocircle.resources.workflows import Workflows
 
 __all__ = ["CircleCI"]
@@ -251,6 +256,13 @@ class CircleCI:
     # --- groups: each is imported when it is first touched -------------------------------------------------
 
     @cached_property
+    def contexts(self) -> Contexts:
+        """Contexts: shared environment variables, and who may use them."""
+        from aiocircle.resources.contexts import Contexts
+
+        return Contexts(self._executor)
+
+    @cached_property
     def deploys(self) -> Deploys:
         """Environments, components, versions and rollbacks."""
         from aiocircle.resources.deploys import Deploys
@@ -300,6 +312,13 @@ class CircleCI:
         return Otel(self._executor)
 
     @cached_property
+    def pipeline_definitions(self) -> PipelineDefinitions:
+        """Pipeline definitions: which configuration runs on which code."""
+        from aiocircle.resources.pipeline_definitions import PipelineDefinitions
+
+        return PipelineDefinitions(self._executor)
+
+    @cached_property
     def pipelines(self) -> Pipelines:
         """Pipelines: read, start, continue."""
         from aiocircle.resources.pipelines import Pipelines
@@ -321,6 +340,20 @@ class CircleCI:
         return Projects(self._executor)
 
     @cached_property
+    def schedules(self) -> Schedules:
+        """Schedules: pipelines that start by the clock."""
+        from aiocircle.resources.schedules import Schedules
+
+        return Schedules(self._executor)
+
+    @cached_property
+    def triggers(self) -> Triggers:
+        """Triggers: which events start a pipeline definition."""
+        from aiocircle.resources.triggers import Triggers
+
+        return Triggers(self._executor)
+
+    @cached_property
     def usage(self) -> Usage:
         """Exports of what an organization used."""
         from aiocircle.resources.usage import Usage
@@ -333,6 +366,13 @@ class CircleCI:
         from aiocircle.resources.users import Users
 
         return Users(self._executor)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Outbound webhooks."""
+        from aiocircle.resources.webhooks import Webhooks
+
+        return Webhooks(self._executor)
 
     @cached_property
     def workflows(self) -> Workflows:

@@ -1,0 +1,241 @@
+"""Contexts: environment variables that projects of an organization share, and who may use them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypedDict
+
+import attrs
+
+from aiocircle.resources.common import (
+    Endpoint,
+    Group,
+    Id,
+    ListEndpoint,
+    Org,
+    Pager,
+    Timestamp,
+    nested,
+    org_slug_text,
+    sent,
+)
+
+__all__ = [
+    "Context",
+    "ContextEnvVar",
+    "ContextOwner",
+    "ContextRestriction",
+    "ContextRestrictionType",
+    "Contexts",
+]
+
+
+class ContextRestrictionType(StrEnum):
+    """The types of a context's restrictions that are known today."""
+
+    PROJECT = "project"
+    EXPRESSION = "expression"
+    GROUP = "group"
+
+
+@attrs.frozen(kw_only=True)
+class ContextEnvVar:
+    """An environment variable of a context, without its value, which the API never tells.
+
+    variable is its name; "" where the API did no more than confirm that it was set. truncated_value is the end of
+    the value: its last four characters, of a value of up to eight the last half; None just after it was set.
+    """
+
+    variable: str = ""
+    context_id: str | None = None
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
+    truncated_value: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class ContextRestriction:
+    """A rule about who may use a context.
+
+    restriction_value is the id of a project or of a group, or an expression, as restriction_type says. name says
+    it readably, such as a project's name. project_id is what older answers have for a project.
+    """
+
+    id: str = ""
+    context_id: str | None = None
+    restriction_type: str = ""
+    restriction_value: str = ""
+    name: str | None = None
+    project_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Context:
+    """A context. org_id, environment_variables and restrictions are there in the answer of `get` alone."""
+
+    id: str
+    name: str
+    created_at: Timestamp | None = None
+    org_id: str | None = None
+    environment_variables: tuple[ContextEnvVar, ...] = ()
+    restrictions: tuple[ContextRestriction, ...] = ()
+
+
+class ContextOwner(TypedDict, total=False):
+    """An organization, by id or by slug. type is "organization" when it is left out; "account" is for Server."""
+
+    id: Id
+    slug: str
+    type: str
+
+
+_CREATE = Endpoint("POST", "/context", Context, operation="contexts.create", reference="createContext")
+_CREATE_RESTRICTION = Endpoint(
+    "POST",
+    "/context/{context_id}/restrictions",
+    ContextRestriction,
+    operation="contexts.create_restriction",
+    reference="createContextRestriction",
+)
+_DELETE: Endpoint[None] = Endpoint(
+    "DELETE", "/context/{context_id}", None, operation="contexts.delete", reference="deleteContext"
+)
+_DELETE_ENV_VAR: Endpoint[None] = Endpoint(
+    "DELETE",
+    "/context/{context_id}/environment-variable/{env_var_name}",
+    None,
+    operation="contexts.delete_env_var",
+    reference="deleteEnvironmentVariableFromContext",
+)
+_DELETE_RESTRICTION: Endpoint[None] = Endpoint(
+    "DELETE",
+    "/context/{context_id}/restrictions/{restriction_id}",
+    None,
+    operation="contexts.delete_restriction",
+    reference="deleteContextRestriction",
+)
+_GET = Endpoint("GET", "/context/{context_id}", Context, operation="contexts.get", reference="getContext")
+_LIST = ListEndpoint("GET", "/context", Context, operation="contexts.list", reference="listContexts")
+_LIST_ENV_VARS = ListEndpoint(
+    "GET",
+    "/context/{context_id}/environment-variable",
+    ContextEnvVar,
+    operation="contexts.list_env_vars",
+    reference="listEnvironmentVariablesFromContext",
+)
+_LIST_RESTRICTIONS = ListEndpoint(
+    "GET",
+    "/context/{context_id}/restrictions",
+    ContextRestriction,
+    operation="contexts.list_restrictions",
+    reference="getContextRestrictions",
+)
+_SET_ENV_VAR = Endpoint(
+    "PUT",
+    "/context/{context_id}/environment-variable/{env_var_name}",
+    ContextEnvVar,
+    operation="contexts.set_env_var",
+    reference="addEnvironmentVariableToContext",
+)
+
+
+class Contexts(Group):
+    """Contexts: `circle.contexts`.
+
+    The API answers Forbidden, not NotFound, for a context that does not exist.
+    """
+
+    async def get(self, context_id: Id) -> Context:
+        """A context, by id, with its variables and restrictions where the API includes them.
+
+        https://circleci.com/docs/api/v2/#operation/getContext
+        """
+        return await self._call(_GET, context_id)
+
+    def list(
+        self,
+        *,
+        owner_id: Id | None = None,
+        owner_slug: Org | None = None,
+        owner_type: str | None = None,
+        page_token: str | None = None,
+    ) -> Pager[Context]:
+        """The contexts of an organization, which owner_id or owner_slug names; one of the two is needed.
+
+        owner_type: "organization" when it is left out; "account" is for CircleCI Server.
+
+        https://circleci.com/docs/api/v2/#operation/listContexts
+        """
+        return self._list(
+            _LIST,
+            query={"owner-id": owner_id, "owner-slug": org_slug_text(owner_slug), "owner-type": owner_type},
+            page_token=page_token,
+        )
+
+    async def create(self, *, name: str, owner: ContextOwner) -> Context:
+        """The new context. owner: the organization, as `{"slug": "gh/acme"}` or `{"id": …}`.
+
+        https://circleci.com/docs/api/v2/#operation/createContext
+        """
+        return await self._call(_CREATE, body={"name": name, "owner": nested(ContextOwner, owner, "owner")})
+
+    async def delete(self, context_id: Id) -> None:
+        """Delete a context, with all its environment variables.
+
+        https://circleci.com/docs/api/v2/#operation/deleteContext
+        """
+        return await self._call(_DELETE, context_id)
+
+    def list_env_vars(self, context_id: Id, *, page_token: str | None = None) -> Pager[ContextEnvVar]:
+        """A context's environment variables, without their values.
+
+        A context has at most 100, which is one page. Where it has got more of them nevertheless, the API answers
+        its first page again and again: PaginationError follows the first 100.
+
+        https://circleci.com/docs/api/v2/#operation/listEnvironmentVariablesFromContext
+        """
+        return self._list(_LIST_ENV_VARS, context_id, page_token=page_token)
+
+    async def set_env_var(self, context_id: Id, env_var_name: str, *, value: str) -> ContextEnvVar:
+        """The environment variable of a context that was made, or whose value was replaced.
+
+        https://circleci.com/docs/api/v2/#operation/addEnvironmentVariableToContext
+        """
+        return await self._call(_SET_ENV_VAR, context_id, env_var_name, body={"value": value})
+
+    async def delete_env_var(self, context_id: Id, env_var_name: str) -> None:
+        """Delete an environment variable of a context.
+
+        https://circleci.com/docs/api/v2/#operation/deleteEnvironmentVariableFromContext
+        """
+        return await self._call(_DELETE_ENV_VAR, context_id, env_var_name)
+
+    def list_restrictions(self, context_id: Id, *, page_token: str | None = None) -> Pager[ContextRestriction]:
+        """A context's restrictions.
+
+        https://circleci.com/docs/api/v2/#operation/getContextRestrictions
+        """
+        return self._list(_LIST_RESTRICTIONS, context_id, page_token=page_token)
+
+    async def create_restriction(
+        self, context_id: Id, *, restriction_type: str | None = None, restriction_value: Id | None = None
+    ) -> ContextRestriction:
+        """The new restriction of a context.
+
+        restriction_type: "project", "expression" or "group". restriction_value: the id of the project or group, or
+        the expression. The API's document requires neither; the API has use for both.
+
+        https://circleci.com/docs/api/v2/#operation/createContextRestriction
+        """
+        return await self._call(
+            _CREATE_RESTRICTION,
+            context_id,
+            body=sent(restriction_type=restriction_type, restriction_value=restriction_value),
+        )
+
+    async def delete_restriction(self, context_id: Id, restriction_id: Id) -> None:
+        """Delete a restriction of a context.
+
+        https://circleci.com/docs/api/v2/#operation/deleteContextRestriction
+        """
+        return await self._call(_DELETE_RESTRICTION, context_id, restriction_id)

@@ -1,0 +1,234 @@
+"""Pipeline definitions: which configuration a project's pipelines run, and on which code."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NotRequired, TypedDict
+
+import attrs
+
+from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, nested, sent
+
+__all__ = [
+    "CheckoutSource",
+    "CheckoutSourceChanges",
+    "CheckoutSourceFields",
+    "ConfigSource",
+    "ConfigSourceChanges",
+    "ConfigSourceFields",
+    "PipelineDefinition",
+    "PipelineDefinitions",
+    "Provider",
+    "Repository",
+    "RepositoryChanges",
+    "RepositoryFields",
+]
+
+
+class Provider(StrEnum):
+    """The integrations that code, configuration and events come from, as far as they are known today."""
+
+    BITBUCKET_DC = "bitbucket_dc"
+    CIRCLECI = "circleci"
+    GITHUB_APP = "github_app"
+    GITHUB_OAUTH = "github_oauth"
+    GITHUB_SERVER = "github_server"
+    ORIGIN = "origin"
+    SCHEDULE = "schedule"
+    WEBHOOK = "webhook"
+
+
+@attrs.frozen(kw_only=True)
+class Repository:
+    """A repository. external_id is its id at the provider, a number as text at GitHub."""
+
+    external_id: str | None = None
+    full_name: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ConfigSource:
+    """Where a pipeline's configuration is: file_path, in a repository or at CircleCI itself."""
+
+    provider: str | None = None
+    repo: Repository | None = None
+    file_path: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CheckoutSource:
+    """Where the code is that a pipeline's `checkout` gets."""
+
+    provider: str | None = None
+    repo: Repository | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PipelineDefinition:
+    """A pipeline definition of a project."""
+
+    id: str = ""
+    name: str = ""
+    description: str | None = None
+    created_at: Timestamp | None = None
+    config_source: ConfigSource | None = None
+    checkout_source: CheckoutSource | None = None
+
+
+class RepositoryFields(TypedDict):
+    """A repository, by its id at the provider."""
+
+    external_id: str
+
+
+class RepositoryChanges(TypedDict, total=False):
+    """A repository, by its id at the provider."""
+
+    external_id: str
+
+
+class ConfigSourceFields(TypedDict):
+    """Where a new definition's configuration is. "github_app" needs a repo, "circleci" has none."""
+
+    provider: str
+    file_path: str
+    repo: NotRequired[RepositoryFields | Repository]
+
+
+class ConfigSourceChanges(TypedDict, total=False):
+    """What can change of where the configuration is."""
+
+    file_path: str
+
+
+class CheckoutSourceFields(TypedDict):
+    """Where a new definition's code is. provider: "github_app"."""
+
+    provider: str
+    repo: RepositoryFields | Repository
+
+
+class CheckoutSourceChanges(TypedDict, total=False):
+    """What can change of where the code is."""
+
+    provider: str
+    repo: RepositoryChanges | Repository
+
+
+_CREATE = Endpoint(
+    "POST",
+    "/projects/{project_id}/pipeline-definitions",
+    PipelineDefinition,
+    operation="pipeline_definitions.create",
+    reference="createPipelineDefinition",
+)
+_DELETE: Endpoint[None] = Endpoint(
+    "DELETE",
+    "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}",
+    None,
+    operation="pipeline_definitions.delete",
+    reference="deletePipelineDefinition",
+)
+_GET = Endpoint(
+    "GET",
+    "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}",
+    PipelineDefinition,
+    operation="pipeline_definitions.get",
+    reference="getPipelineDefinition",
+)
+_LIST = ListEndpoint(
+    "GET",
+    "/projects/{project_id}/pipeline-definitions",
+    PipelineDefinition,
+    operation="pipeline_definitions.list",
+    reference="listPipelineDefinitions",
+    paged=False,
+)
+_UPDATE = Endpoint(
+    "PATCH",
+    "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}",
+    PipelineDefinition,
+    operation="pipeline_definitions.update",
+    reference="updatePipelineDefinition",
+)
+
+
+class PipelineDefinitions(Group):
+    """Pipeline definitions: `circle.pipeline_definitions`. Projects are named by their ids here.
+
+    The API changes definitions of GitHub App projects only, and of others tells no more than a list.
+    """
+
+    async def get(self, project_id: Id, pipeline_definition_id: Id) -> PipelineDefinition:
+        """A pipeline definition of a project, by id.
+
+        https://circleci.com/docs/api/v2/#operation/getPipelineDefinition
+        """
+        return await self._call(_GET, project_id, pipeline_definition_id)
+
+    def list(self, project_id: Id, *, page_token: str | None = None) -> Pager[PipelineDefinition]:
+        """A project's pipeline definitions. The API gives them in one piece.
+
+        https://circleci.com/docs/api/v2/#operation/listPipelineDefinitions
+        """
+        return self._list(_LIST, project_id, page_token=page_token)
+
+    async def create(
+        self,
+        project_id: Id,
+        *,
+        name: str,
+        config_source: ConfigSourceFields | ConfigSource,
+        checkout_source: CheckoutSourceFields | CheckoutSource,
+        description: str | None = None,
+    ) -> PipelineDefinition:
+        """The new pipeline definition of a project.
+
+        config_source: such as `{"provider": "github_app", "repo": {"external_id": "…"}, "file_path": "…"}`.
+        checkout_source: the same without a file_path.
+
+        https://circleci.com/docs/api/v2/#operation/createPipelineDefinition
+        """
+        return await self._call(
+            _CREATE,
+            project_id,
+            body={
+                "name": name,
+                "config_source": nested(ConfigSourceFields, config_source, "config_source"),
+                "checkout_source": nested(CheckoutSourceFields, checkout_source, "checkout_source"),
+                **sent(description=description),
+            },
+        )
+
+    async def update(
+        self,
+        project_id: Id,
+        pipeline_definition_id: Id,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        config_source: ConfigSourceChanges | ConfigSource | None = None,
+        checkout_source: CheckoutSourceChanges | CheckoutSource | None = None,
+    ) -> PipelineDefinition:
+        """The pipeline definition, after what is given was changed. Of a config_source only the file_path can.
+
+        https://circleci.com/docs/api/v2/#operation/updatePipelineDefinition
+        """
+        return await self._call(
+            _UPDATE,
+            project_id,
+            pipeline_definition_id,
+            body=sent(
+                name=name,
+                description=description,
+                config_source=nested(ConfigSourceChanges, config_source, "config_source"),
+                checkout_source=nested(CheckoutSourceChanges, checkout_source, "checkout_source"),
+            ),
+        )
+
+    async def delete(self, project_id: Id, pipeline_definition_id: Id) -> None:
+        """Delete a pipeline definition of a project. One that is gone already is confirmed again.
+
+        https://circleci.com/docs/api/v2/#operation/deletePipelineDefinition
+        """
+        return await self._call(_DELETE, project_id, pipeline_definition_id)

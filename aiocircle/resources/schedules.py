@@ -1,0 +1,183 @@
+"""Schedules: pipelines that start by the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, NotRequired, TypedDict
+
+import attrs
+
+from aiocircle.resources.common import (
+    KEBAB,
+    UNSET,
+    Endpoint,
+    Group,
+    Id,
+    ListEndpoint,
+    Pager,
+    Project,
+    Several,
+    Timestamp,
+    Unset,
+    nested,
+    sent,
+)
+from aiocircle.resources.users import User
+
+__all__ = ["AttributionActor", "Schedule", "Schedules", "Timetable", "TimetableChanges", "TimetableFields"]
+
+
+class AttributionActor(StrEnum):
+    """In whose name a schedule's pipelines run: the token's user, or CircleCI itself."""
+
+    CURRENT = "current"
+    SYSTEM = "system"
+
+
+@attrs.frozen(kw_only=True)
+class Timetable:
+    """When a schedule starts pipelines. All hours are UTC.
+
+    per_hour: how often in each of the hours_of_day, 1 to 60. days_of_week ("MON") or days_of_month
+    (1 to 31): one of the two; the other is None. months: ("JAN"), None for all.
+    """
+
+    per_hour: int | None = attrs.field(default=None, metadata=KEBAB)
+    hours_of_day: tuple[int, ...] = attrs.field(default=(), metadata=KEBAB)
+    days_of_week: tuple[str, ...] | None = attrs.field(default=None, metadata=KEBAB)
+    days_of_month: tuple[int, ...] | None = attrs.field(default=None, metadata=KEBAB)
+    months: tuple[str, ...] | None = None
+
+
+class TimetableFields(TypedDict):
+    """The timetable of a new schedule, as Timetable describes it."""
+
+    per_hour: Annotated[int, "per-hour"]
+    hours_of_day: Annotated[Sequence[int], "hours-of-day"]
+    days_of_week: NotRequired[Annotated[Several, "days-of-week"]]
+    days_of_month: NotRequired[Annotated[Sequence[int], "days-of-month"]]
+    months: NotRequired[Several]
+
+
+class TimetableChanges(TypedDict, total=False):
+    """What to change of a timetable, as Timetable describes it."""
+
+    per_hour: Annotated[int, "per-hour"]
+    hours_of_day: Annotated[Sequence[int], "hours-of-day"]
+    days_of_week: Annotated[Several, "days-of-week"]
+    days_of_month: Annotated[Sequence[int], "days-of-month"]
+    months: Several
+
+
+@attrs.frozen(kw_only=True)
+class Schedule:
+    """A schedule. parameters are those of its pipelines, `branch` or `tag` among them."""
+
+    id: str
+    name: str
+    description: str | None = None
+    project_slug: str = attrs.field(metadata=KEBAB)
+    timetable: Timetable
+    parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    actor: User | None = None
+    created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
+    updated_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
+
+
+_CREATE = Endpoint(
+    "POST", "/project/{project}/schedule", Schedule, operation="schedules.create", reference="createSchedule"
+)
+_DELETE: Endpoint[None] = Endpoint(
+    "DELETE", "/schedule/{schedule_id}", None, operation="schedules.delete", reference="deleteScheduleById"
+)
+_GET = Endpoint("GET", "/schedule/{schedule_id}", Schedule, operation="schedules.get", reference="getScheduleById")
+_LIST = ListEndpoint(
+    "GET",
+    "/project/{project}/schedule",
+    Schedule,
+    operation="schedules.list",
+    reference="listSchedulesForProject",
+)
+_UPDATE = Endpoint(
+    "PATCH", "/schedule/{schedule_id}", Schedule, operation="schedules.update", reference="updateSchedule"
+)
+
+
+class Schedules(Group):
+    """Schedules: `circle.schedules`. GitHub App and GitLab projects have schedule triggers instead."""
+
+    async def get(self, schedule_id: Id) -> Schedule:
+        """A schedule, by id.
+
+        https://circleci.com/docs/api/v2/#operation/getScheduleById
+        """
+        return await self._call(_GET, schedule_id)
+
+    def list(self, project: Project, *, page_token: str | None = None) -> Pager[Schedule]:
+        """A project's schedules.
+
+        https://circleci.com/docs/api/v2/#operation/listSchedulesForProject
+        """
+        return self._list(_LIST, project, page_token=page_token)
+
+    async def create(
+        self,
+        project: Project,
+        *,
+        name: str,
+        timetable: TimetableFields | Timetable,
+        attribution_actor: str,
+        parameters: Mapping[str, str | int | bool],
+        description: str | Unset | None = UNSET,
+    ) -> Schedule:
+        """The new schedule of a project.
+
+        timetable: such as `{"per_hour": 1, "hours_of_day": [3], "days_of_week": ["MON"]}`, in UTC.
+        attribution_actor: "current" for the token's user, or "system". parameters: those of the pipelines; `branch`
+        or `tag` has to be among them.
+
+        https://circleci.com/docs/api/v2/#operation/createSchedule
+        """
+        return await self._call(
+            _CREATE,
+            project,
+            body={
+                "name": name,
+                "timetable": nested(TimetableFields, timetable, "timetable"),
+                "attribution-actor": attribution_actor,
+                "parameters": parameters,
+                "description": description,
+            },
+        )
+
+    async def update(
+        self,
+        schedule_id: Id,
+        *,
+        name: str | None = None,
+        timetable: TimetableChanges | Timetable | None = None,
+        attribution_actor: str | None = None,
+        parameters: Mapping[str, str | int | bool] | None = None,
+        description: str | Unset | None = UNSET,
+    ) -> Schedule:
+        """The schedule, after what is given was changed. A description of None is removed.
+
+        https://circleci.com/docs/api/v2/#operation/updateSchedule
+        """
+        return await self._call(
+            _UPDATE,
+            schedule_id,
+            body={
+                **sent(name=name, timetable=nested(TimetableChanges, timetable, "timetable")),
+                **sent(**{"attribution-actor": attribution_actor, "parameters": parameters}),
+                "description": description,
+            },
+        )
+
+    async def delete(self, schedule_id: Id) -> None:
+        """Delete a schedule.
+
+        https://circleci.com/docs/api/v2/#operation/deleteScheduleById
+        """
+        return await self._call(_DELETE, schedule_id)

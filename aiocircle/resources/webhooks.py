@@ -1,0 +1,157 @@
+"""Webhooks: where CircleCI reports what has happened. What it then sends is read by aiocircle.events."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypedDict
+
+import attrs
+
+from aiocircle.resources.common import (
+    KEBAB,
+    Endpoint,
+    Group,
+    Id,
+    ListEndpoint,
+    Pager,
+    Several,
+    Timestamp,
+    nested,
+    several,
+)
+
+__all__ = ["Webhook", "WebhookEvent", "WebhookScope", "WebhookScopeFields", "Webhooks"]
+
+
+class WebhookEvent(StrEnum):
+    """The events that a webhook can report, as far as they are known today."""
+
+    WORKFLOW_COMPLETED = "workflow-completed"
+    JOB_COMPLETED = "job-completed"
+
+
+@attrs.frozen(kw_only=True)
+class WebhookScope:
+    """What a webhook reports on: type is "project", and id that project's."""
+
+    id: str
+    type: str = "project"
+
+
+class WebhookScopeFields(TypedDict):
+    """What a new webhook is to report on, as WebhookScope describes it."""
+
+    id: Id
+    type: str
+
+
+@attrs.frozen(kw_only=True)
+class Webhook:
+    """An outbound webhook. signing_secret is masked by the API; None or "" without one."""
+
+    id: str
+    name: str
+    url: str
+    events: tuple[str, ...] = ()
+    scope: WebhookScope | None = None
+    verify_tls: bool | None = attrs.field(default=None, metadata=KEBAB)
+    signing_secret: str | None = attrs.field(default=None, repr=False, metadata=KEBAB)
+    created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
+    updated_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
+
+
+_CREATE = Endpoint("POST", "/webhook", Webhook, operation="webhooks.create", reference="createWebhook")
+_DELETE: Endpoint[None] = Endpoint(
+    "DELETE", "/webhook/{webhook_id}", None, operation="webhooks.delete", reference="deleteWebhook"
+)
+_GET = Endpoint("GET", "/webhook/{webhook_id}", Webhook, operation="webhooks.get", reference="getWebhookById")
+_LIST = ListEndpoint("GET", "/webhook", Webhook, operation="webhooks.list", reference="getWebhooks")
+_UPDATE = Endpoint("PUT", "/webhook/{webhook_id}", Webhook, operation="webhooks.update", reference="updateWebhook")
+
+
+class Webhooks(Group):
+    """Webhooks: `circle.webhooks`."""
+
+    async def get(self, webhook_id: Id) -> Webhook:
+        """A webhook, by id.
+
+        https://circleci.com/docs/api/v2/#operation/getWebhookById
+        """
+        return await self._call(_GET, webhook_id)
+
+    def list(self, *, scope_id: Id, scope_type: str, page_token: str | None = None) -> Pager[Webhook]:
+        """The webhooks of a project: scope_id is the project's id, and scope_type "project".
+
+        https://circleci.com/docs/api/v2/#operation/getWebhooks
+        """
+        return self._list(_LIST, query={"scope-id": scope_id, "scope-type": scope_type}, page_token=page_token)
+
+    async def create(
+        self,
+        *,
+        name: str,
+        events: Several,
+        url: str,
+        verify_tls: bool,
+        signing_secret: str,
+        scope: WebhookScopeFields | WebhookScope,
+    ) -> Webhook:
+        """The new webhook. A project has at most five.
+
+        events: "workflow-completed", "job-completed" or both. url: https only. verify_tls: whether CircleCI checks
+        its certificate. signing_secret: what the signature of each report is made with, "" for none.
+        scope: the project, as `{"id": …, "type": "project"}`.
+
+        https://circleci.com/docs/api/v2/#operation/createWebhook
+        """
+        return await self._call(
+            _CREATE,
+            body={
+                **_fields(name, events, url, verify_tls, signing_secret),
+                "scope": nested(WebhookScopeFields, scope, "scope"),
+            },
+        )
+
+    async def update(
+        self,
+        webhook_id: Id,
+        *,
+        signing_secret: str | None,
+        name: str | None = None,
+        events: Several | None = None,
+        url: str | None = None,
+        verify_tls: bool | None = None,
+    ) -> Webhook:
+        """The webhook, after it was replaced.
+
+        This replaces the webhook rather than parts of it: what is left out may be lost, so read the webhook and give
+        all of its fields. signing_secret has to be given, since leaving it out would delete it: None does. The
+        one that was read is masked and must not be given back. The scope cannot change.
+
+        https://circleci.com/docs/api/v2/#operation/updateWebhook
+        """
+        return await self._call(_UPDATE, webhook_id, body=_fields(name, events, url, verify_tls, signing_secret))
+
+    async def delete(self, webhook_id: Id) -> None:
+        """Delete a webhook.
+
+        https://circleci.com/docs/api/v2/#operation/deleteWebhook
+        """
+        return await self._call(_DELETE, webhook_id)
+
+
+def _fields(
+    name: str | None,
+    events: Several | None,
+    url: str | None,
+    verify_tls: bool | None,
+    signing_secret: str | None,
+) -> dict[str, Any]:
+    fields = {
+        "name": name,
+        "events": several(events),
+        "url": url,
+        "verify-tls": verify_tls,
+        "signing-secret": signing_secret,
+    }
+    return {wire: value for wire, value in fields.items() if value is not None}
