@@ -1,0 +1,68 @@
+"""Every Python block of README.md and docs/ runs as it stands, against a local CircleCI."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import attrs
+import pytest
+
+from aiocircle.testing import LocalCircleCI
+
+ROOT = Path(__file__).parents[2]
+# A fence, its indentation (in a list or a tab of the documentation), and what is inside.
+FENCED = re.compile(r"^(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+
+
+@attrs.frozen
+class Block:
+    path: Path
+    line: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}"
+
+    def compiled(self) -> CodeType:
+        # Line numbers of the file, so that a traceback points into it.
+        padded = "\n" * (self.line - 1) + textwrap.dedent(self.code)
+        return compile(padded, str(self.path), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def blocks() -> Iterator[Block]:
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        text = path.read_text(encoding="utf-8")
+        for match in FENCED.finditer(text):
+            yield Block(path, text.count("\n", 0, match.start("code")) + 1, match["code"])
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The projects that the examples name, where a client without arguments finds them."""
+    async with LocalCircleCI(["gh/acme/web", "gh/acme/api"]) as server:
+        monkeypatch.setenv("CIRCLECI_BASE_URL", server.url)
+        monkeypatch.setenv("CIRCLECI_TOKEN", server.token)
+        yield server
+
+
+@pytest.mark.parametrize("block", list(blocks()), ids=str)
+async def test_block_runs(block: Block, server: LocalCircleCI) -> None:
+    names: dict[str, Any] = {"__name__": "example"}
+    under_way = eval(block.compiled(), names)
+    if under_way is not None:
+        await under_way
+    for name, value in list(names.items()):
+        if name.startswith("test_"):
+            await value(server)
+
+
+def test_readme_has_blocks_and_no_more_than_it_runs() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = [block for block in blocks() if block.path.name == "README.md"]
+    assert len(found) == text.count("```python") >= 8
