@@ -14,9 +14,10 @@ import msgspec
 
 from .identity import is_uuid, slug_form
 from .model import Organization, Project
+from .signing import Storage
 from .world import World
 
-__all__ = ["Answer", "Call", "Handler", "Refusal", "Route", "Router", "Routes", "iso", "iso_ms"]
+__all__ = ["Answer", "Call", "Handler", "Refusal", "Route", "Router", "Routes", "iso", "iso_ms", "parse_time"]
 
 _T = TypeVar("_T")
 _DEFAULT_PAGE_SIZE = 20
@@ -59,6 +60,7 @@ class Call:
     query: Mapping[str, Sequence[str]]
     body: Any  # decoded JSON; None when there was none, or it came without its content type
     url: str  # root of the server
+    storage: Storage
     page_size: int | None
     spelling: str
     workflow_delay: float
@@ -125,6 +127,10 @@ class Call:
     def org(self) -> Organization:
         """The organization that the path names."""
         return self.found(self.world.organization(self.variables["org"]), "Organization not found")
+
+    def owner(self, name: str) -> Organization:
+        """The organization whose UUID is this variable of the path."""
+        return self.found(self.world.organization(self.uuid(name)), "Organization not found")
 
     def found(self, thing: _T | None, message: str) -> _T:
         """The thing, or a 404 when there is none."""

@@ -21,6 +21,8 @@ from .call import Answer, Call, Refusal, Route, Router
 from .faults import Fault, FaultPlan
 from .routes import GROUPS
 from .routes.pipelines import continuation_key
+from .signing import Storage
+from .storage import fetch
 from .world import World
 
 __all__ = ["LocalCircleCI", "ReceivedRequest", "Statistics"]
@@ -112,6 +114,7 @@ class LocalCircleCI:
     pipeline. A branch with `fail` in its name fails, `[skip ci]` in a branch or a parameter makes `pipeline/run` skip,
     and a project with `monorepo` in its name has a setup workflow. Time is the event loop's, so a loop with virtual
     time works. `spelling="spec"` answers with the official document's keys where the wire has others.
+    Artifacts and usage exports lie behind signed URLs at `storage_host`, which refuses a token as S3 does.
     """
 
     def __init__(
@@ -130,6 +133,7 @@ class LocalCircleCI:
         spelling: Literal["wire", "spec"] = "wire",
         record: bool | int = True,
         slow: float = 5.0,
+        storage_host: str = "localhost",
         workflow_seconds: float = 5.0,
         workflow_delay: float = 0.0,
     ) -> None:
@@ -152,6 +156,8 @@ class LocalCircleCI:
         self._spelling = spelling
         self._record = record
         self._slow = slow
+        self._storage_host = storage_host
+        self._storage = Storage("", seed)
         self._workflow_delay = workflow_delay
         self._router = Router(GROUPS)
         self._runner: web.ServerRunner | None = None
@@ -241,6 +247,7 @@ class LocalCircleCI:
         self._runner = runner
         host, port = runner.addresses[0][:2]
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._storage = Storage(f"http://{self._storage_host}:{port}", self.world.seed)
 
     async def stop(self) -> None:
         """Close all connections and listen no more; what arrived can still be looked at."""
@@ -283,7 +290,7 @@ class LocalCircleCI:
         fault = self._faults.scripted(request.method, path)
         limits: dict[str, str] = {}
         if fault is None:
-            refused = self._refused(received, found is not None, limits)
+            refused = self._refused(received, limits) if path.startswith(_API) else None
             if refused is not None:
                 return self._response(received, refused, limits)
             fault = self._faults.drawn(request.method)
@@ -318,9 +325,9 @@ class LocalCircleCI:
                 return "basic"
         return None
 
-    def _refused(self, received: ReceivedRequest, routed: bool, limits: dict[str, str]) -> Answer | None:
+    def _refused(self, received: ReceivedRequest, limits: dict[str, str]) -> Answer | None:
         """What stops a request before its operation: an unknown path, no token, too many requests."""
-        if not routed:
+        if received.operation is None:
             return _NOT_FOUND
         if received.auth is None:
             return _UNAUTHORIZED
@@ -339,7 +346,7 @@ class LocalCircleCI:
     def _operate(self, received: ReceivedRequest, found: tuple[Route, dict[str, str]] | None, query: str) -> Answer:
         """Carry the operation out."""
         if found is None:
-            return _NOT_FOUND
+            return self._elsewhere(received, query)
         route, variables = found
         world = self.world
         world.advance(asyncio.get_running_loop().time())
@@ -363,6 +370,7 @@ class LocalCircleCI:
                 query=parameters,
                 body=_json_body(received),
                 url=self.url,
+                storage=self._storage,
                 page_size=self._page_size,
                 spelling=self._spelling,
                 workflow_delay=self._workflow_delay,
@@ -377,6 +385,14 @@ class LocalCircleCI:
             self._kept[key] = answer
             self._kept_bytes += len(answer.body)
         return answer
+
+    def _elsewhere(self, received: ReceivedRequest, query: str) -> Answer:
+        """Answer what is no operation of the API: files, or nothing."""
+        if received.method != "GET":
+            return _NOT_FOUND
+        self.world.advance(asyncio.get_running_loop().time())
+        authorized = received.auth is not None
+        return fetch(self.world, self._storage, received.path, query, received.headers, authorized=authorized)
 
     def _response(self, received: ReceivedRequest, answer: Answer, headers: Mapping[str, str]) -> web.Response:
         body, content_type = answer.body, answer.content_type
@@ -404,7 +420,8 @@ class LocalCircleCI:
         """Answer a request that something goes wrong with."""
         answer = _NOT_FOUND
         if fault.after or fault.kind in {"truncate", "cut", "slow", "headers"}:
-            answer = self._operate(received, found, query) if received.auth is not None else _UNAUTHORIZED
+            denied = received.auth is None and found is not None
+            answer = _UNAUTHORIZED if denied else self._operate(received, found, query)
         if fault.status is not None:
             answer = Answer(fault.status, fault.body or b"", fault.content_type)
         headers = {**limits, **fault.headers}

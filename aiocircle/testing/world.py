@@ -58,6 +58,7 @@ class World:
         else:
             for slug in [projects] if isinstance(projects, str) else projects:
                 self._add_slug(slug)
+        self.founding = tuple(self.organizations.values())  # those that have a past
 
     @property
     def me(self) -> User:
@@ -74,8 +75,15 @@ class World:
         return self.organizations.setdefault(made.slug, made)
 
     def add_organization(self, provider: str, name: str) -> Organization:
-        """Make an organization; `provider` is gh, bb or circleci."""
-        return self._organization(provider, name)
+        """Make an organization; `provider` is gh, bb or circleci, where names need not differ."""
+        if provider != "circleci":
+            return self._organization(provider, name)
+        key = _key(self.seed, self.new_id(Kind.ORGANIZATION))
+        ident = self.identities.uuid(Kind.ORGANIZATION, key)
+        fragment = base62(uuid.UUID(ident).int)
+        made = Organization(id=ident, key=key, provider=provider, name=name, fragment=fragment)
+        self.organizations[made.slug] = made
+        return made
 
     def add_project(self, organization: Organization, name: str, fragment: str | None = None) -> Project:
         """Make a project with a configuration and no history yet but the one its name stands for."""

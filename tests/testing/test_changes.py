@@ -103,6 +103,10 @@ async def test_run(api):
     assert (await api("POST", f"/project/{standalone}/pipeline", json={})).status == 400
     assert (await api("POST", f"/project/{standalone}/pipeline/run", json={})).status == 400
     body = {"definition_id": "5034460f-c7c4-4c43-9457-de07e2029e7b", "checkout": {"tag": "v9"}}
+    assert (await api("POST", f"/project/{standalone}/pipeline/run", json=body)).status == 404
+    project_id = (await api.get(f"/project/{standalone}"))["id"]
+    definition = (await api.get(f"/projects/{project_id}/pipeline-definitions"))["items"][0]
+    body["definition_id"] = definition["id"]
     reply = await api("POST", f"/project/{standalone}/pipeline/run", json=body)
     assert reply.status == 201
     pipeline = await api.get(f"/pipeline/{reply.json['id']}")

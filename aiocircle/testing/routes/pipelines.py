@@ -9,6 +9,7 @@ from .. import wire
 from ..call import Answer, Call, Routes, iso_ms
 from ..identity import digest, is_uuid
 from ..model import Pipeline, Project
+from .definitions import has_definition
 
 __all__ = ["continuation_key", "routes"]
 
@@ -158,6 +159,8 @@ def run(call: Call) -> Answer:
     definition: object = fields.get("definition_id")
     if definition is not None and not (isinstance(definition, str) and is_uuid(definition)):
         call.refuse(400, "definition_id: must be a valid UUID.")
+    if isinstance(definition, str) and not has_definition(call.world, project, definition):
+        call.refuse(404, "Pipeline definition not found")
     if definition is None and project.organization.standalone:
         call.refuse(400, "definition_id: is a required field.")
     refs: list[tuple[str | None, str | None]] = []

@@ -1,0 +1,127 @@
+"""Custom claims of OIDC tokens, of organizations and of projects."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+import attrs
+
+from ..call import Answer, Call, Routes, iso_ms
+from ..identity import is_uuid
+from ..world import World, now
+
+__all__ = ["routes"]
+
+routes = Routes()
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_TTL = re.compile(r"([0-9]+(ms|s|m|h|d|w)){1,7}")
+_CLAIMS = ("audience", "ttl")
+
+
+@attrs.define
+class _Claims:
+    audience: list[str] | None = None
+    audience_updated: float = 0.0
+    ttl: str | None = None
+    ttl_updated: float = 0.0
+
+
+class _AllClaims:
+    def __init__(self, world: World) -> None:
+        self.of: dict[tuple[str, str | None], _Claims] = {}
+
+
+def _target(call: Call) -> tuple[str, str | None]:
+    """The organization and the project whose claims are meant, known to the caller."""
+    org_id = call.variable("orgID")
+    project_id = call.variables.get("projectID")
+    if not is_uuid(org_id):
+        call.refuse(400, "OwnerID: must be a valid UUID.", "error")
+    organization = call.world.organization(org_id)
+    if organization is None:
+        call.refuse(403, "Forbidden", "error")
+    if project_id is None:
+        return organization.id, None
+    if not is_uuid(project_id):
+        call.refuse(400, "ProjectID: must be a valid UUID.", "error")
+    project = call.world.project_by_id(project_id)
+    if project is None or project.organization is not organization:
+        call.refuse(403, "Forbidden", "error")
+    return organization.id, project.id
+
+
+def _answer(call: Call, target: tuple[str, str | None], claims: _Claims) -> Answer:
+    shown: dict[str, Any] = {"org_id": target[0]}
+    if target[1] is not None:
+        shown["project_id"] = target[1]
+    if claims.audience is not None:
+        shown["audience"] = claims.audience
+        shown["audience_updated_at"] = iso_ms(claims.audience_updated)
+    if claims.ttl is not None:
+        shown["ttl"] = claims.ttl
+        shown["ttl_updated_at"] = iso_ms(claims.ttl_updated)
+    return call.json(shown)
+
+
+def _get(call: Call) -> Answer:
+    target = _target(call)
+    return _answer(call, target, call.world.part(_AllClaims).of.get(target, _Claims()))
+
+
+def _update(call: Call) -> Answer:
+    target = _target(call)
+    body: object = call.body
+    if not isinstance(body, dict):
+        call.refuse(400, "request body: must be an object.", "error")
+    fields = cast("dict[str, Any]", body)
+    audience: object = fields.get("audience")
+    ttl: object = fields.get("ttl")
+    if audience is not None and not (
+        isinstance(audience, list) and all(isinstance(each, str) for each in cast("list[object]", audience))
+    ):
+        call.refuse(400, "audience: must be an array of strings.", "error")
+    if ttl is not None and not (isinstance(ttl, str) and _TTL.fullmatch(ttl)):
+        call.refuse(400, "ttl: must be a valid duration.", "error")
+    claims = call.world.part(_AllClaims).of.setdefault(target, _Claims())
+    if audience is not None:
+        claims.audience, claims.audience_updated = sorted(cast("list[str]", audience)), now()
+    if isinstance(ttl, str):
+        claims.ttl, claims.ttl_updated = _rewritten(ttl), now()
+    if audience is not None or ttl is not None:
+        call.changed(" ".join(filter(None, target)))
+    return _answer(call, target, claims)
+
+
+def _rewritten(ttl: str) -> str:
+    """A duration as the server writes it: 90m becomes 1h30m0s."""
+    total = sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)(ms|[smhdw])", ttl))
+    seconds = int(total)
+    if seconds < 1:
+        return f"{round(total * 1000)}ms"
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    written = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{written}{seconds % 60}s"
+
+
+def _delete(call: Call) -> Answer:
+    target = _target(call)
+    names = [name for value in call.query.get("claims", ()) for name in value.split(",")]
+    if not names or not set(names) <= set(_CLAIMS):
+        call.refuse(400, "claims: must be audience, ttl or both.", "error")
+    claims = call.world.part(_AllClaims).of.setdefault(target, _Claims())
+    before = (claims.audience, claims.ttl)
+    if "audience" in names:
+        claims.audience = None
+    if "ttl" in names:
+        claims.ttl = None
+    if before != (claims.audience, claims.ttl):
+        call.changed(" ".join(filter(None, target)))
+    return _answer(call, target, claims)
+
+
+for _path, _whose in (("/org/{orgID}", "org"), ("/org/{orgID}/project/{projectID}", "project")):
+    routes.add("GET", f"{_path}/oidc-custom-claims", f"oidc.get_{_whose}_claims")(_get)
+    routes.add("PATCH", f"{_path}/oidc-custom-claims", f"oidc.update_{_whose}_claims")(_update)
+    routes.add("DELETE", f"{_path}/oidc-custom-claims", f"oidc.delete_{_whose}_claims")(_delete)

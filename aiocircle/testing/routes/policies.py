@@ -1,0 +1,309 @@
+"""Policies: the bundle of an organization, and the decisions that were made by it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import Any, cast
+
+import attrs
+
+from ..call import Answer, Call, Routes, iso_ms
+from ..history import DAY
+from ..identity import Kind, is_uuid
+from ..model import Organization, Pipeline
+from ..world import World, now
+
+__all__ = ["routes"]
+
+routes = Routes()
+
+_DECISIONS_PER_PAGE = 20
+_LARGEST_BUNDLE = 512 * 1024
+_RULES = ("require_pinned_images", "no_long_jobs")
+_POLICY = """package org
+
+policy_name["images"]
+
+enable_rule["require_pinned_images"]
+
+require_pinned_images = "an image has no tag" { input.jobs[_].docker[_].image == "cimg/base" }
+"""
+
+
+@attrs.frozen(kw_only=True)
+class _Policy:
+    name: str
+    content: str
+    created: float
+    created_by: str
+
+
+@attrs.frozen(kw_only=True)
+class _Decision:
+    id: str
+    created: float
+    status: str
+    metadata: dict[str, Any]
+    bundle: dict[str, _Policy]
+    branch: str | None
+
+
+@attrs.define(eq=False)
+class _Owner:
+    """What one organization has decided."""
+
+    bundle: dict[str, _Policy]
+    decisions: list[_Decision]  # newest first
+    enabled: bool = True
+
+
+class _Owners:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._of: dict[str, _Owner] = {}
+
+    def of(self, organization: Organization) -> _Owner:
+        """An organization's policies and decisions."""
+        found = self._of.get(organization.id)
+        if found is None:
+            found = self._of[organization.id] = self._first(organization)
+        return found
+
+    def _first(self, organization: Organization) -> _Owner:
+        world = self._world
+        if organization not in world.founding:
+            return _Owner({}, [])
+        created = world.anchor - 120 * DAY
+        policy = _Policy(name="images", content=_POLICY, created=created, created_by=world.me.id)
+        bundle = {"images": policy}
+        rng = random.Random(f"decisions {world.seed} {organization.key}")
+        pipelines: list[Pipeline] = []
+        for project in world.projects_of(organization)[:3]:
+            pipelines += project.history.pipelines[-16:]
+        pipelines.sort(key=lambda pipeline: (-pipeline.created, pipeline.id))
+        decisions = [
+            _Decision(
+                id=world.identities.uuid(Kind.DECISION, organization.key, number),
+                created=pipeline.created,
+                status=rng.choice(("PASS", "PASS", "PASS", "SOFT_FAIL", "HARD_FAIL")),
+                metadata={
+                    "build_number": pipeline.number,
+                    "project_id": pipeline.project.id,
+                    "ssh_rerun": False,
+                    "vcs": {
+                        "branch": pipeline.branch or "",
+                        "origin_repository_url": pipeline.project.repository_url,
+                        "release_tag": pipeline.tag or "",
+                        "target_repository_url": pipeline.project.repository_url,
+                    },
+                },
+                bundle=bundle,
+                branch=pipeline.branch,
+            )
+            for number, pipeline in enumerate(pipelines)
+        ]
+        return _Owner(bundle, decisions)
+
+
+def _owner(call: Call) -> _Owner:
+    ident = call.variable("ownerID")
+    if not is_uuid(ident):
+        call.refuse(400, "OwnerID: must be a valid UUID.", "error")
+    if call.variable("context") != "config":
+        call.refuse(400, "context: must be a valid value.", "error")
+    organization = call.world.organization(ident)
+    if organization is None:
+        call.refuse(403, "Forbidden", "error")
+    return call.world.part(_Owners).of(organization)
+
+
+def _fields(call: Call) -> dict[str, Any]:
+    body: object = call.body
+    if not isinstance(body, dict):
+        call.refuse(400, "request body: must be an object.", "error")
+    return cast("dict[str, Any]", body)
+
+
+def _document(policy: _Policy) -> dict[str, Any]:
+    return {
+        "name": policy.name,
+        "content": policy.content,
+        "created_at": iso_ms(policy.created),
+        "created_by": policy.created_by,
+    }
+
+
+@routes.add("GET", "/owner/{ownerID}/context/{context}/policy-bundle", "policies.get_bundle")
+def get_bundle(call: Call) -> Answer:
+    """All policies by name."""
+    return call.json({name: _document(policy) for name, policy in _owner(call).bundle.items()})
+
+
+@routes.add("POST", "/owner/{ownerID}/context/{context}/policy-bundle", "policies.create_bundle")
+def create_bundle(call: Call) -> Answer:
+    """Replace all policies, or tell what that would do."""
+    owner = _owner(call)
+    sent: object = _fields(call).get("policies")
+    if not isinstance(sent, dict) or not all(
+        isinstance(text, str) for text in cast("dict[str, object]", sent).values()
+    ):
+        call.refuse(400, "policies: must be an object of strings.", "error")
+    policies = cast("dict[str, str]", sent)
+    if sum(len(text) for text in policies.values()) > _LARGEST_BUNDLE:
+        call.refuse(413, "http: request payload too large", "error")
+    known = owner.bundle
+    difference = {
+        "created": sorted(policies.keys() - known.keys()),
+        "deleted": sorted(known.keys() - policies.keys()),
+        "modified": sorted(name for name in policies.keys() & known.keys() if policies[name] != known[name].content),
+    }
+    dry = call.one("dry")
+    if dry not in {None, "true", "false"}:
+        call.refuse(400, "dry: must be true or false.", "error")
+    if dry == "true":
+        return call.json(difference)
+    bundle: dict[str, _Policy] = {}
+    for name, text in policies.items():
+        old = known.get(name)
+        same = old is not None and old.content == text
+        made = _Policy(name=name, content=text, created=now(), created_by=call.world.me.id)
+        bundle[name] = old if same and old is not None else made
+    owner.bundle = bundle
+    if any(difference.values()):
+        call.changed(call.variable("ownerID"))
+    return call.json(difference, 201)
+
+
+@routes.add("GET", "/owner/{ownerID}/context/{context}/policy-bundle/{policyName}", "policies.get")
+def get(call: Call) -> Answer:
+    """A policy."""
+    policy = _owner(call).bundle.get(call.variable("policyName"))
+    if policy is None:
+        call.refuse(404, "policy not found", "error")
+    return call.json(_document(policy))
+
+
+def _outcome(status: str) -> dict[str, Any]:
+    failure = {"rule": _RULES[0], "reason": "an image has no tag"}
+    outcome: dict[str, Any] = {"status": status, "enabled_rules": [_RULES[0]]}
+    if status == "HARD_FAIL":
+        outcome["hard_failures"] = [failure]
+    if status == "SOFT_FAIL":
+        outcome["soft_failures"] = [failure]
+    return outcome
+
+
+def _show(decision: _Decision) -> dict[str, Any]:
+    policies = {name: hashlib.sha512(policy.content.encode()).hexdigest() for name, policy in decision.bundle.items()}
+    return {
+        "id": decision.id,
+        "created_at": iso_ms(decision.created),
+        "decision": _outcome(decision.status),
+        "metadata": decision.metadata,
+        "policies": policies,
+        "time_taken_ms": 4 + len(policies),
+    }
+
+
+@routes.add("GET", "/owner/{ownerID}/context/{context}/decision", "policies.list_decisions")
+def list_decisions(call: Call) -> Answer:
+    """Decisions, newest first: a bare array from an offset on."""
+    owner = _owner(call)
+    offset = call.one("offset") or "0"
+    if not (offset.isascii() and offset.isdigit()):
+        call.refuse(400, "offset: must be an integer no less than 0.", "error")
+    after, before = call.time("after"), call.time("before")
+    wanted = {
+        name: value
+        for name in ("status", "branch", "project_id", "build_number")
+        if (value := call.one(name)) is not None
+    }
+    chosen: list[_Decision] = []
+    for decision in owner.decisions:
+        own = {
+            "status": decision.status,
+            "branch": decision.branch,
+            "project_id": decision.metadata.get("project_id"),
+            "build_number": str(decision.metadata.get("build_number")),
+        }
+        if any(own[name] != value for name, value in wanted.items()):
+            continue
+        if (after is None or decision.created > after) and (before is None or decision.created < before):
+            chosen.append(decision)
+    start = int(offset)
+    size = call.page_size or _DECISIONS_PER_PAGE
+    return call.json([_show(decision) for decision in chosen[start : start + size]])
+
+
+@routes.add("POST", "/owner/{ownerID}/context/{context}/decision", "policies.make_decision")
+def make_decision(call: Call) -> Answer:
+    """Judge a configuration: an untagged `cimg/base` fails, softly where `# soft` is written beside it."""
+    owner = _owner(call)
+    fields = _fields(call)
+    text: object = fields.get("input")
+    metadata: object = fields.get("metadata", {})
+    if not isinstance(text, str):
+        call.refuse(400, "input: cannot be blank.", "error")
+    if not isinstance(metadata, dict):
+        call.refuse(400, "metadata: must be an object.", "error")
+    status = "PASS"
+    if owner.bundle and any(line.split("#")[0].rstrip().endswith("cimg/base") for line in text.splitlines()):
+        status = "SOFT_FAIL" if "# soft" in text else "HARD_FAIL"
+    decision = _Decision(
+        id=call.world.new_id(Kind.DECISION),
+        created=now(),
+        status=status,
+        metadata=cast("dict[str, Any]", metadata),
+        bundle=owner.bundle,
+        branch=None,
+    )
+    owner.decisions.insert(0, decision)
+    call.changed(decision.id)
+    return call.json(_outcome(status))
+
+
+@routes.add("GET", "/owner/{ownerID}/context/{context}/decision/settings", "policies.get_decision_settings")
+def get_decision_settings(call: Call) -> Answer:
+    """Whether policies decide anything."""
+    return call.json({"enabled": _owner(call).enabled})
+
+
+@routes.add("PATCH", "/owner/{ownerID}/context/{context}/decision/settings", "policies.update_decision_settings")
+def update_decision_settings(call: Call) -> Answer:
+    """Let policies decide, or not."""
+    owner = _owner(call)
+    enabled: object = _fields(call).get("enabled", owner.enabled)
+    if not isinstance(enabled, bool):
+        call.refuse(400, "enabled: must be a boolean.", "error")
+    if enabled != owner.enabled:
+        owner.enabled = enabled
+        call.changed(call.variable("ownerID"))
+    return call.json({"enabled": enabled})
+
+
+def _decision(call: Call) -> _Decision:
+    ident = call.variable("decisionID")
+    owner = _owner(call)
+    if not is_uuid(ident):
+        call.refuse(400, "DecisionID: must be a valid UUID.", "error")
+    decision = next((decision for decision in owner.decisions if decision.id == ident.lower()), None)
+    if decision is None:
+        call.refuse(404, "decision log not found", "error")
+    return decision
+
+
+@routes.add("GET", "/owner/{ownerID}/context/{context}/decision/{decisionID}", "policies.get_decision")
+def get_decision(call: Call) -> Answer:
+    """A decision."""
+    return call.json(_show(_decision(call)))
+
+
+@routes.add(
+    "GET",
+    "/owner/{ownerID}/context/{context}/decision/{decisionID}/policy-bundle",
+    "policies.get_decision_policy_bundle",
+)
+def get_decision_policy_bundle(call: Call) -> Answer:
+    """The policies that a decision was made by."""
+    return call.json({name: _document(policy) for name, policy in _decision(call).bundle.items()})
