@@ -65,7 +65,10 @@ class _JumpingSelector(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
-        if ready := super().select(min(max(timeout * _GRACE_SHARE, _LEAST_GRACE), _MOST_GRACE)):
+        # The loop's own pipe is always there: with nothing else there is no kernel to wait for.
+        alone = len(self.get_map()) <= 1
+        grace = 0.0 if alone else min(max(timeout * _GRACE_SHARE, _LEAST_GRACE), _MOST_GRACE)
+        if ready := super().select(grace):
             return ready
         if self._loop.jump(timeout):
             return []
