@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
 from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
+import yarl
 
 from aiocircle._core.clock import Clock
 from aiocircle._core.codec import UNSET, Unset, encode_json
@@ -55,6 +56,9 @@ _BASE_URL: Final = "https://circleci.com"
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _METHOD = re.compile(r"[A-Z]{3,10}")
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\\\\#]")
+_NO_URL = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff\\]")
+# A name's labels, or the inside of an IPv6 address's brackets.
+_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", re.ASCII)
 
 Auth = Literal["circle-token", "bearer", "basic"]
 
@@ -94,17 +98,24 @@ class CircleCI:
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         allow_http: bool = False,
     ) -> None:
-        # Under its own name, so that no traceback with locals shows it.
-        token = _token(None if token is None else Secret(token))
+        # Under their own names, and before anything can fail, so that no traceback with locals shows what they hold.
+        token = _secret(token, "token")
+        base_url = _secret(base_url, "base_url")
+        token = _token(token)
+        root = _root(base_url, allow_http=allow_http)
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
             raise ConfigurationError(f"max_concurrency takes a number of requests, at least 1, not {max_concurrency!r}")
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise ConfigurationError(f"session takes an aiohttp.ClientSession, not {type(session).__name__}")
+        if throttle is not None and not isinstance(throttle, Throttle):
+            raise ConfigurationError(f"throttle takes a Throttle, not {type(throttle).__name__}")
         if session is not None and trace_configs:
             raise ConfigurationError(
                 "trace_configs are for the client's own session: give them to yours when you make it"
             )
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT, **_auth_header(auth, token)}
         connection = Connection(
-            _root(base_url or os.environ.get(_BASE_URL_VARIABLE) or _BASE_URL, allow_http=allow_http),
+            root,
             headers,
             AiohttpTransport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
             Throttle() if throttle is None else throttle,
@@ -130,19 +141,19 @@ class CircleCI:
         *,
         timeout: float | aiohttp.ClientTimeout | Unset | None = UNSET,
         retry: RetryPolicy | None = None,
-    ) -> CircleCI:
+    ) -> Self:
         """A copy with other per-call options, which shares session, throttle and token. What is left out stays."""
         executor = self._executor
         other = copy.copy(self)
         # Groups that were already touched hold the other executor.
-        other.__dict__ = {
-            "_executor": Executor(
-                executor.connection,
-                executor.timeout if timeout is UNSET else client_timeout(timeout),
-                executor.retry if retry is None else _policy(retry),
-            ),
-            "_borrowed": True,
-        }
+        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]:
+            del other.__dict__[name]
+        other._executor = Executor(
+            executor.connection,
+            executor.timeout if timeout is UNSET else client_timeout(timeout),
+            executor.retry if retry is None else _policy(retry),
+        )
+        other._borrowed = True
         return other
 
     @property
@@ -197,12 +208,13 @@ class CircleCI:
         """What a path answers that is not modelled here, as `into` or as plain JSON (None for an empty answer).
 
         path: from the host's root, such as "/api/v2/me". params: the query; json: the body, None for none. Retries,
-        rate limits and errors are those of all other calls; PUT and DELETE count as safe to repeat, POST and PATCH do not.
+        rate limits and errors are those of all other calls: PUT and DELETE count as safe to repeat, POST and PATCH
+        do not.
         """
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
             raise InvalidArgument(f"{method!r} is no HTTP method; it is written in capitals")
         body = None if json is None else encode_json(json, "json")
-        return await self._executor.request(method, self._path(path), params, body, into)
+        return await self._executor.request(method, self._path(path), _params(params), body, into)
 
     @overload
     def request_pages(
@@ -234,7 +246,10 @@ class CircleCI:
 
         The answer is an object with `items` and perhaps a `next_page_token`, or a bare array.
         """
-        return self._executor.request_pages(self._path(path), params, into, page_token)
+        query = _params(params)
+        if "page-token" in query:
+            raise InvalidArgument("the page to start at is given as page_token=…, not among params")
+        return self._executor.request_pages(self._path(path), query, into, page_token)
 
     def _path(self, path: str) -> str:
         if not isinstance(path, str) or not path.startswith("/") or path.startswith("//"):
@@ -382,6 +397,12 @@ class CircleCI:
         return Workflows(self._executor)
 
 
+def _secret(value: str | None, name: str) -> Secret | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigurationError(f"{name} takes a str, not {type(value).__name__}")
+    return None if value is None else Secret(value)
+
+
 def _token(given: Secret | None) -> Secret:
     token = given
     if token is None:
@@ -409,21 +430,38 @@ def _auth_header(auth: str, token: Secret) -> dict[str, str]:
     raise ConfigurationError(f'auth is "circle-token", "bearer" or "basic", not {auth!r}')
 
 
-def _root(url: str, *, allow_http: bool) -> str:
+def _root(given: Secret | None, *, allow_http: bool) -> str:
+    if given is None:
+        given = Secret(os.environ.get(_BASE_URL_VARIABLE, "").strip() or _BASE_URL)
+    given = Secret(given.strip())
+    if "@" in given:
+        raise ConfigurationError("base_url holds credentials or an @: the token is given as token=…")
+    if _NO_URL.search(given):
+        raise ConfigurationError("base_url has white space, a control character or a backslash")
     try:
-        parts = urlsplit(url.strip())
-        host, _ = parts.hostname, parts.port
+        url = yarl.URL(given)
+        root = str(url.origin())
     except ValueError:
-        raise ConfigurationError("base_url is no URL") from None
-    if parts.scheme not in ("https", "http") or not host:
+        url, root = yarl.URL(), ""
+    scheme, host = url.scheme, url.raw_host or ""
+    if scheme not in ("https", "http") or not _HOST.fullmatch(host):
         raise ConfigurationError("base_url is the root of a host, such as https://circleci.example.com")
-    if "@" in parts.netloc:
-        raise ConfigurationError("base_url holds credentials: the token is given as token=…")
-    if parts.path.strip("/") or parts.query or parts.fragment:
+    if url.raw_path.strip("/") or url.raw_query_string or url.raw_fragment:
         raise ConfigurationError("base_url is the root of the host, without a path: /api/v2 is added by the client")
-    if parts.scheme == "http" and not allow_http and not _is_loopback(host):
+    if scheme == "http" and not allow_http and not _is_loopback(host):
         raise ConfigurationError(f"base_url would send the token over plain http to {host}; allow_http=True permits it")
-    return f"{parts.scheme}://{parts.netloc}"
+    return root
+
+
+def _params(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if params is None:
+        return {}
+    if not isinstance(params, Mapping):
+        raise InvalidArgument(f"params takes a mapping, not {type(params).__name__}")
+    for name in params:
+        if not isinstance(name, str):
+            raise InvalidArgument(f"params has a name that is no string: {name!r}")
+    return params
 
 
 def _is_loopback(host: str) -> bool:

@@ -180,11 +180,9 @@ class Executor:
 
         return Pager(fetch, page_token=page_token, paged=endpoint.paged, stop=stop)
 
-    async def request(
-        self, method: str, path: str, params: Mapping[str, Any] | None, body: bytes | None, into: Any
-    ) -> Any:
+    async def request(self, method: str, path: str, params: Mapping[str, Any], body: bytes | None, into: Any) -> Any:
         """What any path answers: `into`, or plain JSON."""
-        call = self._raw_call(method, path, encode_query(params or {}), body)
+        call = self._raw_call(method, path, encode_query(params), body)
 
         def read(response: Response) -> Any:
             if into is not None:
@@ -193,11 +191,9 @@ class Executor:
 
         return await self.perform(call, read)
 
-    def request_pages(
-        self, path: str, params: Mapping[str, Any] | None, into: Any, page_token: str | None
-    ) -> Pager[Any]:
+    def request_pages(self, path: str, params: Mapping[str, Any], into: Any, page_token: str | None) -> Pager[Any]:
         """The list that any path answers, as items of `into` or plain JSON."""
-        pairs = encode_query(params or {})
+        pairs = encode_query(params)
         self._raw_call("GET", path, pairs, None)
         item: Any = Any if into is None else into
         bare: Any = tuple_of(item)

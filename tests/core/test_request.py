@@ -1,0 +1,214 @@
+"""The way out: request() and request_pages() for what is not modelled."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from aiocircle import BadRequest, DecodeError, InvalidArgument, NotFound
+from aiocircle.resources.users import User
+
+
+@attrs.frozen(kw_only=True)
+class Thing:
+    """A model of the caller's own."""
+
+    id: int
+    name: str | None = None
+
+
+async def test_plain_json_comes_back_as_it_is(server, circle):
+    server.on("/api/v1.1/projects", server.reply(200, [{"a": 1}, None, "x"]))
+    assert await circle.request("GET", "/api/v1.1/projects") == [{"a": 1}, None, "x"]
+
+
+async def test_a_model_comes_back_as_that_model(server, circle):
+    server.on("/api/v2/me", server.reply(200, {"id": "1", "login": "ada", "name": "Ada", "more": 1}))
+    server.on("/api/v3/thing", server.reply(200, {"id": 1}))
+    assert await circle.request("GET", "/api/v2/me", into=User) == User(id="1", login="ada", name="Ada")
+    assert await circle.request("GET", "/api/v3/thing", into=Thing) == Thing(id=1)
+
+
+async def test_an_empty_answer_is_none(server, circle):
+    server.on("/api/v2/x", server.reply(204, headers={"Content-Length": "0"}))
+    assert await circle.request("DELETE", "/api/v2/x") is None
+
+
+async def test_what_is_sent(server, circle):
+    server.on("/api/v2/x", server.reply(200, {}))
+    await circle.request(
+        "POST",
+        "/api/v2/x",
+        params={"branch": "feat/a&b#c", "all": True, "none": None, "names": ["a b", "ü"]},
+        json={"parameters": {"n": 1, "on": True, "text": "é"}},
+    )
+    [request] = server.requests
+    assert request.method == "POST"
+    assert request.target == "/api/v2/x?branch=feat%2Fa%26b%23c&all=true&names=a+b&names=%C3%BC"
+    assert request.body == '{"parameters":{"n":1,"on":true,"text":"é"}}'.encode()
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["Accept"] == "application/json"
+    assert request.headers["User-Agent"].startswith("aiocircle/")
+
+
+async def test_a_request_without_a_body_names_no_content_type(server, circle):
+    server.on("/api/v2/x", server.reply(200, {}))
+    await circle.request("GET", "/api/v2/x")
+    assert "Content-Type" not in server.requests[0].headers
+
+
+async def test_a_query_in_the_path_is_kept_and_added_to(server, circle):
+    server.on("/api/v2/x", server.reply(200, {}))
+    await circle.request("GET", "/api/v2/x?a=1", params={"b": 2})
+    assert server.requests[0].target == "/api/v2/x?a=1&b=2"
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        (
+            "/api/v2/insights/gh/a/b/workflows/build%20%26%20test",
+            "/api/v2/insights/gh/a/b/workflows/build%20%26%20test",
+        ),
+        (
+            "/api/v2/insights/gh/a/b/workflows/build und prüf",
+            "/api/v2/insights/gh/a/b/workflows/build%20und%20pr%C3%BCf",
+        ),
+        ("/api/v2/a%2Fb", "/api/v2/a%2Fb"),
+        ("/api/v2/@x:y", "/api/v2/@x:y"),
+        ('/api/v2/"<>', "/api/v2/%22%3C%3E"),
+    ],
+)
+async def test_a_path_arrives_as_it_was_given(server, circle, path, target):
+    """What is encoded already is not encoded again; what no URL can hold is."""
+    with pytest.raises(NotFound):
+        await circle.request("GET", path)
+    assert server.requests[0].target == target
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "api/v2/me",
+        "//evil.example/api/v2/me",
+        "https://evil.example/",
+        "/api/v2/../v1.1/me",
+        "/api/v2/%2e%2E/me",
+        "/api/v2/./me",
+        "/api/v2/..",
+        "/api/v2/me\r\nHost: evil.example",
+        "/api/v2/me\x00",
+        "/api/v2\\me",
+        "/\\evil.example",
+        "/api/v2/me#fragment",
+        "/api/v2/\ud800",
+        None,
+        5,
+    ],
+)
+async def test_a_path_that_could_lead_elsewhere_is_refused_unsent(server, circle, path):
+    with pytest.raises(InvalidArgument, match="path"):
+        await circle.request("GET", path)
+    with pytest.raises(InvalidArgument, match="path"):
+        circle.request_pages(path)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("method", ["get", "", "GET ", "GET\r\n", "G\u0116T", None, 5])
+async def test_what_is_no_method_is_refused_unsent(server, circle, method):
+    with pytest.raises(InvalidArgument, match="method"):
+        await circle.request(method, "/api/v2/me")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"params": {"x": object()}},
+        {"params": {"x": float("nan")}},
+        {"params": {"x": "\ud800"}},
+        {"params": {"x": -1}},
+        {"params": {5: "x"}},
+        {"params": [("x", "y")]},
+        {"json": {"x": {1, 2}}},
+        {"json": {"x": float("inf")}},
+        {"json": {5: 1}},
+        {"json": {"x": "\ud800"}},
+        {"json": b"bytes"},
+    ],
+    ids=str,
+)
+async def test_what_cannot_go_on_the_wire_is_refused_unsent(server, circle, arguments):
+    with pytest.raises(InvalidArgument):
+        await circle.request("POST", "/api/v2/x", **arguments)
+    assert server.requests == []
+
+
+async def test_a_body_that_refers_to_itself_is_refused_unsent(server, circle):
+    loop: dict[str, object] = {}
+    loop["again"] = loop
+    with pytest.raises(InvalidArgument):
+        await circle.request("POST", "/api/v2/x", json=loop)
+    assert server.requests == []
+
+
+async def test_an_error_is_the_same_as_everywhere(server, circle):
+    server.on("/api/v2/x", server.reply(400, {"message": "no such thing"}))
+    with pytest.raises(BadRequest, match=r"POST .*/api/v2/x -> 400: no such thing"):
+        await circle.request("POST", "/api/v2/x", json={})
+
+
+async def test_an_answer_that_is_no_such_model_is_a_decode_error(server, circle):
+    server.on("/api/v2/x", server.reply(200, {"id": "one"}))
+    with pytest.raises(DecodeError) as caught:
+        await circle.request("GET", "/api/v2/x", into=Thing)
+    assert caught.value.problems
+    assert caught.value.body == b'{"id": "one"}'
+    assert len(server.requests) == 1
+
+
+async def test_pages_of_plain_json(server, circle):
+    server.pages(
+        "/api/v2/x",
+        {None: {"items": [1, {"a": 2}], "next_page_token": "t"}, "t": {"items": [3], "next_page_token": None}},
+    )
+    assert await circle.request_pages("/api/v2/x", params={"q": "a"}).collect() == [1, {"a": 2}, 3]
+    assert [request.query for request in server.requests] == [{"q": "a"}, {"q": "a", "page-token": "t"}]
+
+
+async def test_pages_of_a_model_and_bare_arrays(server, circle):
+    server.on("/api/v2/x", server.reply(200, {"items": [{"id": 1}, {"id": 2, "name": "b"}]}))
+    server.on("/api/v1.1/x", server.reply(200, body=b' [{"id": 3}]'))
+    assert await circle.request_pages("/api/v2/x", into=Thing).collect() == [Thing(id=1), Thing(id=2, name="b")]
+    assert await circle.request_pages("/api/v1.1/x", into=Thing).collect() == [Thing(id=3)]
+
+
+async def test_an_empty_list_is_empty(server, circle):
+    server.on("/api/v1.1/x", server.reply(200, []))
+    assert await circle.request_pages("/api/v1.1/x").collect() == []
+
+
+async def test_a_page_token_is_given_as_such_and_not_among_the_parameters(server, circle):
+    """It would be sent twice from the second page on, and the server would take one of them."""
+    with pytest.raises(InvalidArgument, match="page_token"):
+        circle.request_pages("/api/v2/x", params={"page-token": "t"})
+    server.on("/api/v2/x", server.reply(200, {"items": [], "next_page_token": None}))
+    await circle.request_pages("/api/v2/x", page_token="t").collect()
+    assert server.requests[0].query == {"page-token": "t"}
+
+
+@pytest.mark.parametrize(
+    ("path", "family"),
+    [
+        ("/api/v2/project/gh/a/b", "project"),
+        ("/api/v2/me", "me"),
+        ("/api/v2/me?x=/y", "me"),
+        ("/api/v1.1/project/gh/a/b", "v1.1/project"),
+        ("/api/v3/jobs", "v3/jobs"),
+    ],
+)
+async def test_a_raw_path_shares_the_gate_of_its_family(server, circle, path, family):
+    server.on(path.partition("?")[0], server.reply(200, {}))
+    await circle.request("GET", path)
+    assert list(circle.rate_limits) == [family]
