@@ -24,6 +24,8 @@ _APP_HOSTS = {"app.circleci.com", "circleci.com", "www.circleci.com"}
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # C0 and C1 controls, DEL, and what cannot be encoded as UTF-8 at all (lone surrogates).
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_AT = re.compile("@|%40")
+_PORT = re.compile(r"(//[^/:]*):[^/]*")
 # git's scp-like form: [user@]host:path
 _SCP = re.compile(r"(?:[^@/\s]+@)?([A-Za-z0-9.-]+):(?!//)(.+)")
 
@@ -43,19 +45,48 @@ def check_segment(value: str, what: str) -> str:
     return value
 
 
+def _check_name(value: object, what: str) -> None:
+    if not isinstance(value, str):
+        raise InvalidArgument(f"{what} is a string, not {type(value).__name__}")
+    if "/" in check_segment(value, what):
+        raise InvalidArgument(f"{what} has a slash")
+
+
 def _is_uuid(value: str) -> bool:
     return _UUID.fullmatch(value) is not None
+
+
+def _provider(name: str, text: str) -> str:
+    provider = _PROVIDERS.get(name)
+    if provider is None:
+        raise InvalidArgument(
+            f"{_shown(text)} names no provider that CircleCI has: gh, bb or circleci (GitLab and GitHub App projects "
+            "are circleci/<org id>/<project id>, found in the project's settings)"
+        )
+    return provider
+
+
+def _short_provider(name: str | None) -> str | None:
+    if name is None:
+        return None
+    _check_name(name, "the provider")
+    return _provider(name, name)
 
 
 @attrs.frozen
 class OrgSlug:
     """An organization: `gh/acme`, `bb/acme`, `circleci/<id>`, or a bare organization UUID.
 
-    provider is None where the organization is named by its UUID alone.
+    provider is None where the organization is named by its UUID alone; `github` becomes `gh`, `bitbucket` becomes `bb`.
     """
 
-    provider: str | None
+    provider: str | None = attrs.field(converter=_short_provider)
     organization: str
+
+    def __attrs_post_init__(self) -> None:
+        _check_name(self.organization, "the organization's name")
+        if self.provider is None and not _is_uuid(self.organization):
+            raise InvalidArgument("an organization is named by its UUID alone, or together with its provider")
 
     @classmethod
     def parse(cls, value: OrgSlug | str | UUID) -> OrgSlug:
@@ -68,12 +99,12 @@ class OrgSlug:
         text = _text(value, "an organization")
         if _is_uuid(text):
             return cls(None, text)
-        parts = _parts(text, "an organization")
+        parts = _parts(text)
         if len(parts) < 2 or (len(parts) > 2 and not _is_url(text)):
             raise InvalidArgument(
                 f"an organization is named gh/<org>, bb/<org>, circleci/<id> or by a UUID, not {_shown(text)}"
             )
-        return cls(_provider(parts[0], text), check_segment(parts[1], "the organization's name"))
+        return cls(_provider(parts[0], text), parts[1])
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -88,12 +119,22 @@ class OrgSlug:
 class ProjectSlug:
     """A project: `gh/acme/web`, `bb/acme/web`, `circleci/<org id>/<project id>`, or a bare project UUID.
 
-    provider and organization are None where the project is named by its UUID alone.
+    provider and organization are None where the project is named by its UUID alone; `github` becomes `gh`,
+    `bitbucket` becomes `bb`.
     """
 
-    provider: str | None
+    provider: str | None = attrs.field(converter=_short_provider)
     organization: str | None
     project: str
+
+    def __attrs_post_init__(self) -> None:
+        _check_name(self.project, "the project's name")
+        if self.provider is not None:
+            _check_name(self.organization, "the organization's name")
+        elif self.organization is not None or not _is_uuid(self.project):
+            raise InvalidArgument(
+                "a project is named by its UUID alone, or together with its provider and its organization"
+            )
 
     @classmethod
     def parse(cls, value: ProjectSlug | str | UUID) -> ProjectSlug:
@@ -107,17 +148,13 @@ class ProjectSlug:
         text = _text(value, "a project")
         if _is_uuid(text):
             return cls(None, None, text)
-        parts = _parts(text, "a project")
+        parts = _parts(text)
         if len(parts) < 3 or (len(parts) > 3 and not _is_url(text)):
             raise InvalidArgument(
                 "a project is named gh/<org>/<repo>, bb/<org>/<repo>, circleci/<org id>/<project id>, by a UUID, by "
                 f"a URL of app.circleci.com or by a git remote, not {_shown(text)}"
             )
-        return cls(
-            _provider(parts[0], text),
-            check_segment(parts[1], "the organization's name"),
-            check_segment(parts[2], "the project's name"),
-        )
+        return cls(_provider(parts[0], text), parts[1], parts[2])
 
     @property
     def org(self) -> OrgSlug | None:
@@ -151,28 +188,24 @@ def _is_url(text: str) -> bool:
     return "://" in text or text.startswith("//")
 
 
-def _provider(name: str, text: str) -> str:
-    try:
-        return _PROVIDERS[name]
-    except KeyError:
-        raise InvalidArgument(
-            f"{_shown(text)} names no provider that CircleCI has: gh, bb or circleci (GitLab and GitHub App projects "
-            "are circleci/<org id>/<project id>, found in the project's settings)"
-        ) from None
-
-
-def _parts(text: str, what: str) -> list[str]:
+def _parts(text: str) -> list[str]:
     """Provider, organization, project and whatever follows, from a slug, a URL or a git remote."""
     if _is_url(text):
-        try:
-            url = urlsplit(text)
-            host = (url.hostname or "").lower()
-        except ValueError:
-            raise InvalidArgument(f"the URL that names {what} cannot be read") from None
-        return _from_host(host, url.path, text)
+        host, path = _host_and_path(text)
+        return _from_host(host, path, text)
     if scp := _SCP.fullmatch(text):
         return _from_host(scp[1].lower(), scp[2], text)
     return text.removesuffix("/").split("/")
+
+
+def _host_and_path(url: str) -> tuple[str, str]:
+    """Those of a URL; empty where it cannot be read, such as `ssh://git@github.com:acme/web`."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "", ""
+    return (parts.hostname or "").lower(), parts.path
 
 
 def _from_host(host: str, path: str, text: str) -> list[str]:
@@ -197,5 +230,10 @@ def _from_host(host: str, path: str, text: str) -> list[str]:
 
 def _shown(text: str) -> str:
     """What an error may repeat of the input: never what may be a credential, nor a query or a fragment."""
-    text = re.split(r"[?#]", text, maxsplit=1)[0].rpartition("@")[2]
-    return repr(text if len(text) <= 100 else text[:100] + "…")
+    shown, _, rest = text.partition("?")
+    shown, _, fragment = shown.partition("#")
+    if _AT.search(rest + fragment):
+        return "what was given"  # A password may hold a question mark, or a number sign.
+    # No port either: a password stands in its place where the @ was forgotten.
+    shown = _PORT.sub(r"\1", _AT.split(shown)[-1])
+    return repr(shown if len(shown) <= 100 else shown[:100] + "…")

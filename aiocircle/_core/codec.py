@@ -420,34 +420,33 @@ def encode_body(fields: Mapping[str, Any]) -> bytes:
 
     UNSET leaves a field out; None is null. InvalidArgument names the field whose value cannot go on the wire.
     """
-    return msgspec.json.encode({name: _json(value, name) for name, value in fields.items() if value is not UNSET})
+    return msgspec.json.encode({name: _bounded(value, name) for name, value in fields.items() if value is not UNSET})
 
 
 def encode_json(value: Any, name: str) -> bytes:
     """Any value as a JSON body; InvalidArgument names the place of what cannot go on the wire."""
-    return msgspec.json.encode(_json(value, name))
+    return msgspec.json.encode(_bounded(value, name))
 
 
 def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
     """A nested body as it goes on the wire, from a mapping or a model; `shape` is the TypedDict that declares it.
 
-    A key whose annotation is `Annotated[…, "wire-name"]` is sent under that name. None in a mapping is null; in a
-    model it means "not sent". Unknown and missing keys are an InvalidArgument that names them.
+    A key whose annotation is `Annotated[…, "wire-name"]` is sent under that name. None in a mapping is null. Of a
+    model the fields that the shape knows are sent, unless they are None. Unknown and missing keys are an
+    InvalidArgument that names them.
     """
     hints, required = _shape(shape)
     if _is_attrs(value):
         value = {name: each for name in hints if (each := getattr(value, name, None)) is not None}
     if not _is_map(value):
         raise InvalidArgument(f"{path} takes a mapping or a model, not {type(value).__name__}")
-    given = value
+    given = {name: each for name, each in value.items() if each is not UNSET}
     if unknown := [str(key) for key in given if key not in hints]:
         raise InvalidArgument(f"{path} has no key {unknown[0]!r}; it knows {', '.join(hints)}")
     if missing := sorted(required - given.keys()):
         raise InvalidArgument(f"{path} needs the key {missing[0]!r}")
     return {
-        wire: _json_of(kind, given[name], f"{path}.{name}")
-        for name, (wire, kind) in hints.items()
-        if name in given and given[name] is not UNSET
+        wire: _json_of(kind, given[name], f"{path}.{name}") for name, (wire, kind) in hints.items() if name in given
     }
 
 
@@ -461,27 +460,40 @@ def _shape(shape: type) -> tuple[dict[str, tuple[str, Any]], frozenset[str]]:
         while get_origin(hint) in (Required, NotRequired):
             (required.add if get_origin(hint) is Required else required.discard)(name)
             hint = get_args(hint)[0]
-        wire = name
-        if get_origin(hint) is Annotated:
-            hint, wire = get_args(hint)[0], get_args(hint)[1]
-        keys[name] = (wire, hint)
+        notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+        keys[name] = (next((note for note in notes if isinstance(note, str)), name), hint)
     return keys, frozenset(required)
 
 
 def _json_of(kind: Any, value: Any, path: str) -> JSON:
+    """`value`, with the keys that `kind` declares of it or of its items."""
     if value is None:
         return None
-    options = [kind, *get_args(kind)]
+    options = _options(kind)
     for option in options:
         if is_typeddict(option) and (_is_map(value) or _is_attrs(value)):
             return encode_nested(option, value, path)
-        if get_origin(option) is Sequence and is_typeddict(get_args(option)[0]):
-            if not _is_sequence(value):
-                raise InvalidArgument(f"{path} takes a sequence, not {type(value).__name__}")
-            return [encode_nested(get_args(option)[0], each, f"{path}[{index}]") for index, each in enumerate(value)]
-        if get_origin(option) is Sequence and isinstance(value, str | UUID):
-            return [_json(value, path)]
-    return _json(value, path)
+        if get_origin(option) is Sequence:
+            item: Any = get_args(option)[0]
+            if isinstance(value, str | UUID) and not is_typeddict(item):
+                value = [value]  # One value stands for an array of one.
+            if _is_sequence(value):
+                return [_json_of(item, each, f"{path}[{index}]") for index, each in enumerate(value)]
+    if all(is_typeddict(option) or get_origin(option) is Sequence for option in options):
+        takes = "a mapping or a model" if is_typeddict(options[0]) else "a sequence"
+        raise InvalidArgument(f"{path} takes {takes}, not {type(value).__name__}")
+    return _bounded(value, path)
+
+
+def _options(kind: Any) -> list[Any]:
+    """What a value of `kind` can be but None: the members of a union, a shape rather than the model beside it."""
+    if get_origin(kind) is Annotated:
+        return _options(get_args(kind)[0])
+    if get_origin(kind) in (Union, types.UnionType):
+        members = [option for member in get_args(kind) for option in _options(member)]
+        shaped = any(is_typeddict(member) for member in members)
+        return [each for each in members if each is not types.NoneType and not (shaped and attrs.has(each))]
+    return [kind]
 
 
 def encode_query(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -511,16 +523,13 @@ def _is_sequence(value: Any) -> TypeGuard[Sequence[Any]]:
 
 
 def _query_value(value: Any, name: str) -> str:
+    value = _plain(value, name)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, int):
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         if value < 0:
             raise InvalidArgument(f"{name} is negative: {value}")
         return str(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return repr(value)
     if isinstance(value, str):
         return _text(value, name)
     if isinstance(value, UUID):
@@ -530,15 +539,19 @@ def _query_value(value: Any, name: str) -> str:
     raise InvalidArgument(f"{name} cannot be sent: {type(value).__name__} has no form in a query")
 
 
+def _bounded(value: Any, path: str) -> JSON:
+    try:
+        return _json(value, path)
+    except RecursionError:
+        raise InvalidArgument(f"{path} cannot be sent: it is nested too deeply, or holds itself") from None
+
+
 def _json(value: Any, path: str) -> JSON:
-    if value is None or isinstance(value, bool):
+    value = _plain(value, path)
+    if value is None or isinstance(value, bool | int):
         return value
-    if isinstance(value, Enum):
-        return _json(value.value, path)
     if isinstance(value, str):
         return _text(value, path)
-    if isinstance(value, int):
-        return value
     if isinstance(value, float):
         if not math.isfinite(value):
             raise InvalidArgument(f"{path} cannot be sent: JSON has no {value}")
@@ -566,15 +579,28 @@ def _json(value: Any, path: str) -> JSON:
     raise InvalidArgument(f"{path} cannot be sent: {type(value).__name__} has no form in JSON")
 
 
+def _plain(value: Any, path: str) -> Any:
+    """`value` without what a subclass adds to a number or a text: an enum's member is its value."""
+    if isinstance(value, Enum):
+        if value is UNSET:
+            raise InvalidArgument(f"{path} cannot be sent: UNSET leaves out a field, and is no value")
+        return _plain(value.value, path)
+    for kind in (bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
 def _text(value: str, name: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
         raise InvalidArgument(f"{name} cannot be sent: it has a lone surrogate, which is no text") from None
-    return str(value)
+    return str.__str__(value)
 
 
 def _rfc3339(value: datetime, name: str) -> str:
     if value.tzinfo is None or value.utcoffset() is None:
         raise InvalidArgument(f"{name} is a naive datetime; say which time zone it is in, as datetime.now(UTC) does")
-    return value.isoformat().replace("+00:00", "Z")
+    text = value.isoformat()
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text

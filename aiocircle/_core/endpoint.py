@@ -27,7 +27,10 @@ def reference_url(operation_id: str) -> str:
 
 
 def _split(route: _Route) -> tuple[str, ...]:
-    return tuple(_PLACEHOLDER.split(route.path))
+    parts = tuple(_PLACEHOLDER.split(route.path))
+    if any("{" in literal or "}" in literal for literal in parts[::2]):
+        raise ValueError(f"{route.operation}: {route.path} has a placeholder that is none")
+    return parts
 
 
 def _family(route: _Route) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
 
 import attrs
 from multidict import CIMultiDict
@@ -16,8 +16,13 @@ __all__ = ["JSON", "Request", "Response", "Secret", "Transport", "shown_url"]
 JSON = Any
 
 # Query parameters whose values open something: signed storage URLs and the API's own deprecated token parameter.
-_SIGNED = re.compile(r"token|signature|credential|secret|password|policy|^sig$|^se$|^x-amz-|^x-goog-", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"token|signature|credential|secret|password|key|policy|^sig$|^se$|^x-amz-|^x-goog-", re.IGNORECASE
+)
 _PUBLIC = {"page-token", "page_token"}
+_USER = re.compile(r"//[^/?#\s<>\"]*@")
+_FRAGMENT = re.compile(r"#[^\s<>\"]*")
+_PARAMETER = re.compile(r"(?P<mark>[?&;])(?P<name>[^=&;#\s<>\"]+)=[^&;#\s<>\"]+")
 
 
 class Secret(str):
@@ -44,7 +49,7 @@ class Request:
     """One HTTP request, complete but for what the transport adds to all of them."""
 
     method: str
-    url: str
+    url: str = attrs.field(repr=lambda url: repr(shown_url(url)))
     headers: Mapping[str, str]
     body: bytes | None = attrs.field(default=None, repr=False)
 
@@ -63,7 +68,7 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     flaw: str | None = None
 
@@ -76,7 +81,7 @@ class Response:
     def shown_headers(self) -> CIMultiDict[str]:
         """The headers as errors may keep them: no cookies, no signed query values."""
         return CIMultiDict(
-            (name, shown_url(value) if name.lower() in ("location", "link") else value)
+            (name, shown_url(value) if "//" in value or name.lower() == "location" else value)
             for name, value in self.headers.items()
             if name.lower() != "set-cookie"
         )
@@ -100,15 +105,14 @@ class Transport(Protocol):
 
 
 def shown_url(url: str) -> str:
-    """`url` without user part, and without the values of query parameters that sign or authenticate."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    query = parts.query
-    if query:
-        pairs: list[str] = []
-        for pair in query.split("&"):
-            name, _, value = pair.partition("=")
-            hidden = value and name.lower() not in _PUBLIC and _SIGNED.search(name)
-            pairs.append(f"{name}=***" if hidden else pair)
-        query = "&".join(pairs)
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+    """`url` without user part and fragment, and without the values of query parameters that sign or authenticate.
+
+    Takes any text, several URLs too (as a Link header has them): what a server sends need not be a URL.
+    """
+    return _PARAMETER.sub(_masked, _FRAGMENT.sub("", _USER.sub("//", url)))
+
+
+def _masked(parameter: re.Match[str]) -> str:
+    name = unquote(parameter["name"]).lower()
+    hidden = name not in _PUBLIC and _SIGNED.search(name)
+    return f"{parameter['mark']}{parameter['name']}=***" if hidden else parameter[0]
