@@ -189,7 +189,7 @@ class RateLimited(APIError):
     """429, or a request that was held back because it would have had to wait longer than `max_wait`.
 
     retry_after: seconds until it may be tried again, where that is known.
-    `attempts` is 0 where the request was never sent.
+    held_back: whether it was the client that held this attempt back; `attempts` is 0 where none was sent.
     """
 
     def __init__(
@@ -202,8 +202,11 @@ class RateLimited(APIError):
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         retry_after: float | None = None,
+        *,
+        held_back: bool = False,
     ) -> None:
         self.retry_after = retry_after
+        self.held_back = held_back
         super().__init__(status, message, method, url, request_id, headers, body)
 
     def hint(self) -> str:

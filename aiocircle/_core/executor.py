@@ -318,6 +318,7 @@ class Executor:
             method=call.request.method,
             url=call.request.shown_url,
             retry_after=seconds,
+            held_back=True,
         )
 
     def _read(self, call: _Call, response: Response, read: Callable[[Response], R]) -> R:

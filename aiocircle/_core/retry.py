@@ -21,8 +21,9 @@ from aiocircle.errors import (
 
 __all__ = ["RetryPolicy", "retry_after"]
 
-# At most nine digits before the point: more is no delay that anybody means, and would overflow arithmetic.
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?", re.ASCII)
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+# Seconds; thirty years are as good as for ever, and more would overflow arithmetic.
+_FOR_EVER = 1e9
 
 
 def _finite(policy: RetryPolicy, field: attrs.Attribute[float], value: float) -> None:
@@ -60,7 +61,7 @@ class RetryPolicy:
     def may_repeat(self, error: CircleCIError, *, repeatable: bool) -> bool:
         """Whether a request that ended in `error` may be sent again; `repeatable` says that its verb is idempotent."""
         if isinstance(error, RateLimited):
-            return True
+            return not error.held_back
         if isinstance(error, RequestError):
             return error.outcome == "not_done" or repeatable or self.repeat_unsafe
         if isinstance(error, ServerError) or (isinstance(error, DecodeError) and error.malformed):
@@ -88,12 +89,12 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     if not value:
         return None
     if _SECONDS.fullmatch(value):
-        return float(value)
+        return min(float(value), _FOR_EVER)
     until = _http_date(value)
     if until is None:
         return None
     since = _http_date(headers.get("Date", ""))
-    return max(0.0, until - (now if since is None else since))
+    return min(max(0.0, until - (now if since is None else since)), _FOR_EVER)
 
 
 def _http_date(value: str) -> float | None:
