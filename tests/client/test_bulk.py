@@ -1,0 +1,213 @@
+"""Many projects' insights at once: all of it, once, whatever goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import Counter
+from contextlib import aclosing
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from aiocircle import CircleCI, InvalidArgument, NotFound, ProjectSlug, RetryPolicy
+from aiocircle.bulk import Progress, ProjectInsights, fetch_insights
+from aiocircle.testing import LocalCircleCI
+
+PATIENT = RetryPolicy(attempts=12, base=0.01, max_wait=3600.0)
+
+
+async def fetched(server: LocalCircleCI, **options: Any) -> dict[str, ProjectInsights]:
+    async with CircleCI(server.token, base_url=server.url, retry=PATIENT) as circle:
+        projects = [project async for project in fetch_insights(circle, server.projects, **options)]
+    slugs = [str(project.slug) for project in projects]
+    assert len(slugs) == len(set(slugs)), "no project comes twice"
+    return dict(zip(slugs, projects, strict=True))
+
+
+@pytest.mark.parametrize("rate_limit", [None, 40.0])
+async def test_faults_of_every_kind_and_a_rate_limit_change_nothing_of_what_is_fetched(
+    rate_limit: float | None,
+) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    async with LocalCircleCI(50, seed=seed) as server:
+        calm = await fetched(server)
+    async with LocalCircleCI(50, seed=seed, faults=0.2, rate_limit=rate_limit) as server:
+        stormy = await fetched(server)
+        kinds = Counter(request.fault for request in server.requests if request.fault)
+    # The windows' ends are the same to the second, not to the microsecond: compare what was fetched.
+    assert stormy == calm
+    assert len(calm) == 50
+    assert not any(project.failures for project in stormy.values())
+    assert {"429", "500", "502", "503", "drop", "truncate", "slow"} <= set(kinds)
+
+
+async def test_each_project_has_its_metrics_runs_jobs_and_flaky_tests(server: LocalCircleCI, circle: CircleCI) -> None:
+    async for project in fetch_insights(circle, server.projects, window="last-30-days", all_branches=True):
+        assert [workflow.name for workflow in project.workflows]
+        for workflow in project.workflows:
+            assert workflow.metrics.name == workflow.name
+            since = next(dict(each.query)["start-date"] for each in server.requests if "start-date" in dict(each.query))
+            every = await circle.insights.list_workflow_runs(project.slug, workflow.name, all_branches=True).collect()
+            assert workflow.runs == tuple(run for run in every if run.created_at >= datetime.fromisoformat(since))
+            assert workflow.runs
+            assert workflow.jobs
+        expected = await circle.insights.get_flaky_tests(project.slug)
+        assert project.flaky_tests == expected.flaky_tests
+        assert project.failures == ()
+
+
+async def test_runs_get_the_window_as_dates_that_are_the_same_for_all(server: LocalCircleCI, circle: CircleCI) -> None:
+    async for _ in fetch_insights(circle, server.projects, window="last-7-days"):
+        pass
+    spans = {
+        (dict(request.query)["start-date"], dict(request.query)["end-date"])
+        for request in server.requests
+        if "start-date" in dict(request.query)
+    }
+    assert len(spans) == 1
+    windows = {dict(request.query).get("reporting-window") for request in server.requests}
+    assert windows == {None, "last-7-days"}
+
+
+async def test_a_project_given_twice_in_other_spellings_is_fetched_once(
+    server: LocalCircleCI, circle: CircleCI
+) -> None:
+    slug = next(slug for slug in server.projects if slug.startswith("gh/"))
+    _, org, repo = slug.split("/")
+    spellings = [slug, f"github/{org}/{repo}", f"git@github.com:{org}/{repo}.git", ProjectSlug.parse(slug)]
+    assert [str(project.slug) async for project in fetch_insights(circle, spellings)] == [slug]
+    assert [str(project.slug) async for project in fetch_insights(circle, slug)] == [slug]
+
+
+async def test_only_what_is_included_is_asked_for(server: LocalCircleCI, circle: CircleCI) -> None:
+    async for project in fetch_insights(circle, server.projects, include="flaky_tests"):
+        assert project.workflows == ()
+    assert all(request.path.endswith("/flaky-tests") for request in server.requests)
+    async for project in fetch_insights(circle, server.projects, include=["jobs"]):
+        assert project.flaky_tests == ()
+        assert all(workflow.jobs and not workflow.runs for workflow in project.workflows)
+
+
+async def test_an_operation_that_fails_becomes_a_failure_and_stops_nothing_else(
+    server: LocalCircleCI, circle: CircleCI
+) -> None:
+    lost, *others = server.projects
+    server.inject("404", times=100, path=f"/insights/{lost}/flaky-tests")
+    found = {str(project.slug): project async for project in fetch_insights(circle, server.projects)}
+    (failure,) = found[lost].failures
+    assert failure.operation == "insights.get_flaky_tests"
+    assert isinstance(failure.error, NotFound)
+    assert found[lost].workflows
+    assert all(found[slug].failures == () for slug in others)
+
+
+async def test_a_list_that_breaks_off_keeps_the_pages_it_gave_and_says_where_to_resume() -> None:
+    async with LocalCircleCI(1, page_size=2) as server, CircleCI(server.token, base_url=server.url) as circle:
+
+        def break_off(progress: Progress) -> None:
+            if progress.requests_done == 12:
+                server.inject("400", path=re.compile(r".*/workflows/[^/]+$"))
+
+        (project,) = [each async for each in fetch_insights(circle, server.projects, on_progress=break_off)]
+        (failure,) = project.failures
+        assert failure.operation == "insights.list_workflow_runs"
+        (workflow,) = [each for each in project.workflows if each.name == failure.workflow]
+
+        dates = next(dict(each.query) for each in server.requests if "start-date" in dict(each.query))
+        rest = await circle.insights.list_workflow_runs(
+            project.slug,
+            workflow.name,
+            start_date=dates["start-date"],
+            end_date=dates["end-date"],
+            page_token=failure.error.page_token,
+        ).collect()
+        whole = await circle.insights.list_workflow_runs(
+            project.slug, workflow.name, start_date=dates["start-date"], end_date=dates["end-date"]
+        ).collect()
+        assert workflow.runs
+        assert [*workflow.runs, *rest] == whole
+
+
+async def test_an_unknown_project_is_a_failure_of_its_own(server: LocalCircleCI, circle: CircleCI) -> None:
+    found = {str(project.slug): project async for project in fetch_insights(circle, ["gh/no/such", *server.projects])}
+    assert len(found) == 1 + len(server.projects)
+    assert {type(failure.error) for failure in found["gh/no/such"].failures} == {NotFound}
+
+
+async def test_progress_counts_up_to_the_totals(server: LocalCircleCI, circle: CircleCI) -> None:
+    seen: list[Progress] = []
+    async for _ in fetch_insights(circle, server.projects, on_progress=seen.append):
+        pass
+    for earlier, later in pairwise(seen):
+        assert later.requests_done >= earlier.requests_done
+        assert later.requests_done <= later.requests_total
+        assert later.projects_done <= later.projects_total == len(server.projects)
+    assert seen[-1].projects_done == len(server.projects)
+    assert seen[-1].requests_done == seen[-1].requests_total == len(server.requests)
+
+
+async def test_a_slow_consumer_stops_new_requests() -> None:
+    async with LocalCircleCI(40) as server, CircleCI(server.token, base_url=server.url, max_concurrency=4) as circle:
+        async with aclosing(fetch_insights(circle, server.projects)) as projects:
+            await anext(projects)
+            await asyncio.sleep(60)
+            at_rest = len(server.requests)
+            await asyncio.sleep(600)
+            assert len(server.requests) == at_rest
+            rest = [project async for project in projects]
+        assert len(rest) == 39
+        assert at_rest < len(server.requests) / 2
+
+
+async def test_leaving_early_leaves_no_task_behind(server: LocalCircleCI, circle: CircleCI) -> None:
+    async for _ in fetch_insights(circle, server.projects):
+        break
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await asyncio.sleep(1)
+    before = len(server.requests)
+    await asyncio.sleep(60)
+    assert len(server.requests) == before
+    # The server has a task for each connection; none of the client's is left.
+    assert not [task for task in asyncio.all_tasks() if "bulk" in repr(task.get_coro())]
+
+
+async def test_an_exception_in_the_consumer_or_in_on_progress_comes_out_as_it_is(
+    server: LocalCircleCI, circle: CircleCI
+) -> None:
+    def refuse(_: Progress) -> None:
+        raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        async for _ in fetch_insights(circle, server.projects, on_progress=refuse):
+            pass
+    with pytest.raises(ZeroDivisionError):
+        async for _ in fetch_insights(circle, server.projects):
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"projects": ["gh/acme"]}, "a project is named"),
+        ({"projects": ["gh/acme/.."]}, "dot|path"),
+        ({"projects": [], "window": "last-5-days"}, "window is one of"),
+        ({"projects": [], "include": ["runs", "walks"]}, "walks"),
+    ],
+)
+async def test_bad_input_is_refused_at_the_call(
+    server: LocalCircleCI, circle: CircleCI, arguments: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=complaint):
+        fetch_insights(circle, **arguments)
+    assert server.requests == []
+
+
+async def test_no_projects_are_no_requests(server: LocalCircleCI, circle: CircleCI) -> None:
+    assert [project async for project in fetch_insights(circle, [])] == []
+    assert server.requests == []
