@@ -211,9 +211,7 @@ def _host_and_path(url: str) -> tuple[str, str]:
 def _from_host(host: str, path: str, text: str) -> list[str]:
     segments = [unquote(segment) for segment in path.strip("/").split("/") if segment]
     if host in _GIT_HOSTS:
-        if len(segments) >= 2:
-            segments = [segments[0], segments[1].removesuffix(".git")]
-        return [_GIT_HOSTS[host], *segments]
+        return [_GIT_HOSTS[host], *segments[:1], *[segment.removesuffix(".git") for segment in segments[1:]]]
     if host in _APP_HOSTS:
         # Pages name the provider somewhere after their own name: /pipelines/github/acme/web/12, /gh/acme/web.
         for index, segment in enumerate(segments):
