@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -9,8 +10,12 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+import yarl
 
 from aiocircle.testing import LocalCircleCI
+
+# Else pytest-asyncio asks for the current loop, which makes one that nobody closes.
+asyncio.set_event_loop(None)
 
 
 @attrs.frozen
@@ -29,8 +34,6 @@ class Api:
     session: aiohttp.ClientSession
 
     async def __call__(self, method: str, path: str, **options: Any) -> Reply:
-        import yarl
-
         root = self.server.url if path.startswith("/api/") else f"{self.server.url}/api/v2"
         url = yarl.URL(root + path, encoded=True)
         async with self.session.request(method, url, allow_redirects=False, **options) as response:
