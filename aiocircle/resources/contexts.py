@@ -15,7 +15,7 @@ from aiocircle.resources.common import (
     Org,
     Pager,
     Timestamp,
-    nested,
+    encode_nested,
     org_slug_text,
     sent,
 )
@@ -177,7 +177,7 @@ class Contexts(Group):
 
         https://circleci.com/docs/api/v2/#operation/createContext
         """
-        return await self._call(_CREATE, body={"name": name, "owner": nested(ContextOwner, owner, "owner")})
+        return await self._call(_CREATE, body={"name": name, "owner": encode_nested(ContextOwner, owner, "owner")})
 
     async def delete(self, context_id: Id) -> None:
         """Delete a context, with all its environment variables.

@@ -7,7 +7,7 @@ from typing import NotRequired, TypedDict
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, nested, sent
+from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, encode_nested, nested, sent
 
 __all__ = [
     "CheckoutSource",
@@ -194,8 +194,8 @@ class PipelineDefinitions(Group):
             project_id,
             body={
                 "name": name,
-                "config_source": nested(ConfigSourceFields, config_source, "config_source"),
-                "checkout_source": nested(CheckoutSourceFields, checkout_source, "checkout_source"),
+                "config_source": encode_nested(ConfigSourceFields, config_source, "config_source"),
+                "checkout_source": encode_nested(CheckoutSourceFields, checkout_source, "checkout_source"),
                 **sent(description=description),
             },
         )

@@ -20,6 +20,7 @@ from aiocircle.resources.common import (
     Several,
     Timestamp,
     Unset,
+    encode_nested,
     nested,
     sent,
 )
@@ -144,7 +145,7 @@ class Schedules(Group):
             project,
             body={
                 "name": name,
-                "timetable": nested(TimetableFields, timetable, "timetable"),
+                "timetable": encode_nested(TimetableFields, timetable, "timetable"),
                 "attribution-actor": attribution_actor,
                 "parameters": parameters,
                 "description": description,

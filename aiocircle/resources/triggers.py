@@ -7,7 +7,7 @@ from typing import NotRequired, TypedDict
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, nested, sent
+from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, encode_nested, nested, sent
 from aiocircle.resources.pipeline_definitions import Repository, RepositoryFields
 
 __all__ = [
@@ -183,7 +183,7 @@ class Triggers(Group):
             project_id,
             pipeline_definition_id,
             body=sent(
-                event_source=nested(EventSourceFields, event_source, "event_source"),
+                event_source=encode_nested(EventSourceFields, event_source, "event_source"),
                 event_preset=event_preset,
                 event_name=event_name,
                 checkout_ref=checkout_ref,

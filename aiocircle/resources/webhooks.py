@@ -16,7 +16,7 @@ from aiocircle.resources.common import (
     Pager,
     Several,
     Timestamp,
-    nested,
+    encode_nested,
     several,
 )
 
@@ -108,7 +108,7 @@ class Webhooks(Group):
             _CREATE,
             body={
                 **_fields(name, events, url, verify_tls, signing_secret),
-                "scope": nested(WebhookScopeFields, scope, "scope"),
+                "scope": encode_nested(WebhookScopeFields, scope, "scope"),
             },
         )
 

@@ -1,0 +1,201 @@
+"""Contexts, their variables and restrictions, over real HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import attrs
+import pytest
+
+from aiocircle import OrgSlug, errors
+from aiocircle.resources.contexts import Context, ContextEnvVar, ContextRestriction, ContextRestrictionType
+
+CONTEXT = "3f9a0ad1-7b8e-4a55-9d0e-6f0a3b1c2d4e"
+OTHER = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
+AT = "2026-11-20T10:00:00Z"
+
+
+def line(request):
+    return attrs.astuple(request, recurse=False)
+
+
+async def named(circle, name):
+    async for context in circle.contexts.list(owner_slug="gh/acme"):
+        if context.name == name:
+            return context
+    raise AssertionError(name)
+
+
+async def test_the_contexts_of_an_organization_are_listed_by_slug_or_by_id(circle, arrived):
+    contexts = await circle.contexts.list(owner_slug="github/acme").collect()
+    assert line(arrived()) == ("GET", "/context", [("owner-slug", "gh/acme")], None)
+    assert all(isinstance(each, Context) for each in contexts)
+    organization = (await circle.projects.get("gh/acme/web")).organization_id
+    assert await circle.contexts.list(owner_id=UUID(organization), owner_type="organization").collect() == contexts
+    assert arrived().query == [("owner-id", organization), ("owner-type", "organization")]
+    assert await circle.contexts.list(owner_slug=OrgSlug("gh", "acme")).collect() == contexts
+
+
+async def test_a_context_is_read_with_what_the_api_includes(circle, arrived):
+    listed = await named(circle, "registry")
+    context = await circle.contexts.get(listed.id)
+    assert line(arrived()) == ("GET", f"/context/{listed.id}", [], None)
+    assert (context.id, context.name, context.created_at) == (listed.id, listed.name, listed.created_at)
+    assert context.org_id == (await circle.projects.get("gh/acme/web")).organization_id
+    assert list(context.environment_variables) == await circle.contexts.list_env_vars(listed.id).collect()
+    assert context.restrictions == ()
+
+
+async def test_a_context_may_be_as_short_as_the_document_says(circle, answer):
+    answer({"id": CONTEXT, "name": "registry", "created_at": AT})
+    assert await circle.contexts.get(CONTEXT) == Context(
+        id=CONTEXT, name="registry", created_at=datetime(2026, 11, 20, 10, tzinfo=UTC)
+    )
+
+
+async def test_what_a_context_includes_may_be_null(circle, answer):
+    answer({"id": CONTEXT, "name": "n", "created_at": AT, "environment_variables": None, "restrictions": None})
+    context = await circle.contexts.get(CONTEXT)
+    assert (context.environment_variables, context.restrictions) == ((), ())
+
+
+async def test_a_context_is_created_for_an_owner_and_deleted(circle, arrived):
+    created = await circle.contexts.create(name="mine", owner={"slug": "gh/acme"})
+    assert line(arrived()) == ("POST", "/context", [], {"name": "mine", "owner": {"slug": "gh/acme"}})
+    assert created == await named(circle, "mine")
+    assert await circle.contexts.delete(created.id) is None
+    assert line(arrived()) == ("DELETE", f"/context/{created.id}", [], None)
+    with pytest.raises(errors.Forbidden):
+        await circle.contexts.get(created.id)
+
+
+async def test_an_owner_may_be_an_id(circle, answer, arrived):
+    answer({"id": CONTEXT, "name": "mine", "created_at": AT})
+    await circle.contexts.create(name="mine", owner={"id": UUID(OTHER), "type": "account"})
+    assert arrived().json == {"name": "mine", "owner": {"id": OTHER, "type": "account"}}
+
+
+@pytest.mark.parametrize("owner", [{"name": "acme"}, {"owner-slug": "gh/acme"}, "gh/acme", ["gh/acme"], 5])
+async def test_an_owner_of_another_shape_is_refused_before_sending(circle, server, owner):
+    with pytest.raises(errors.InvalidArgument, match="owner"):
+        await circle.contexts.create(name="mine", owner=owner)
+    assert server.requests == []
+
+
+async def test_a_variable_is_set_listed_and_deleted(circle, arrived):
+    context = await named(circle, "registry")
+    made = await circle.contexts.set_env_var(context.id, "DEPLOY_KEY", value="hunter2hunter2")
+    path = f"/context/{context.id}/environment-variable"
+    assert line(arrived()) == ("PUT", f"{path}/DEPLOY_KEY", [], {"value": "hunter2hunter2"})
+    assert (made.variable, made.context_id, made.truncated_value) == ("DEPLOY_KEY", context.id, None)
+    listed = await circle.contexts.list_env_vars(context.id).collect()
+    assert line(arrived()) == ("GET", path, [], None)
+    [found] = [each for each in listed if each.variable == "DEPLOY_KEY"]
+    assert found.truncated_value == "ter2"
+    assert "ter2" not in repr(found)
+    assert await circle.contexts.delete_env_var(context.id, "DEPLOY_KEY") is None
+    assert line(arrived()) == ("DELETE", f"{path}/DEPLOY_KEY", [], None)
+
+
+async def test_setting_a_variable_may_be_no_more_than_confirmed(circle, answer):
+    answer({"message": "Environment variable set."})
+    assert await circle.contexts.set_env_var(CONTEXT, "A", value="b") == ContextEnvVar()
+
+
+async def test_the_hundred_and_first_variable_is_refused_in_the_apis_words(circle):
+    context = await named(circle, "legacy-secrets")
+    with pytest.raises(errors.BadRequest, match="Cannot create more than 100"):
+        await circle.contexts.set_env_var(context.id, "ONE_MORE", value="x")
+
+
+async def test_a_list_of_variables_that_never_advances_ends_after_its_first_hundred(circle):
+    context = await named(circle, "legacy-secrets")
+    with pytest.raises(errors.PaginationError) as caught:
+        await circle.contexts.list_env_vars(context.id).collect()
+    assert len(caught.value.items) == 100
+    assert len({each.variable for each in caught.value.items}) == 100
+
+
+async def test_a_context_is_restricted_to_a_project(circle, arrived):
+    context = await named(circle, "registry")
+    project = await circle.projects.get("gh/acme/web")
+    made = await circle.contexts.create_restriction(
+        context.id, restriction_type=ContextRestrictionType.PROJECT, restriction_value=UUID(project.id)
+    )
+    path = f"/context/{context.id}/restrictions"
+    body = {"restriction_type": "project", "restriction_value": project.id}
+    assert line(arrived()) == ("POST", path, [], body)
+    assert (made.restriction_value, made.name) == (project.id, "web")
+    [listed] = await circle.contexts.list_restrictions(context.id).collect()
+    assert line(arrived()) == ("GET", path, [], None)
+    assert listed == attrs.evolve(made, context_id=context.id)
+    assert await circle.contexts.delete_restriction(context.id, made.id) is None
+    assert line(arrived()) == ("DELETE", f"{path}/{made.id}", [], None)
+    assert await circle.contexts.list_restrictions(context.id).collect() == []
+
+
+async def test_an_expression_restricts_as_it_is(circle, arrived):
+    context = await named(circle, "registry")
+    made = await circle.contexts.create_restriction(
+        context.id, restriction_type="expression", restriction_value='pipeline.git.branch == "main"'
+    )
+    assert arrived().json["restriction_value"] == 'pipeline.git.branch == "main"'
+    assert made.name is None
+    assert made.project_id is None
+
+
+async def test_a_restriction_may_lack_what_the_document_does_not_require(circle, answer):
+    answer({"items": [{}, {"id": OTHER, "name": None, "restriction_type": "team"}], "next_page_token": None})
+    assert await circle.contexts.list_restrictions(CONTEXT).collect() == [
+        ContextRestriction(),
+        ContextRestriction(id=OTHER, restriction_type="team"),
+    ]
+
+
+async def test_page_tokens_are_sent_as_they_are(circle, answer, arrived):
+    lists = [
+        circle.contexts.list(owner_slug="gh/acme", page_token="k+/="),
+        circle.contexts.list_env_vars(CONTEXT, page_token="k+/="),
+        circle.contexts.list_restrictions(CONTEXT, page_token="k+/="),
+    ]
+    for pager in lists:
+        answer({"items": [], "next_page_token": None})
+        assert await pager.collect() == []
+        assert arrived().query[-1] == ("page-token", "k+/=")
+
+
+async def test_a_context_that_does_not_exist_is_forbidden_and_a_name_not_found(circle):
+    with pytest.raises(errors.Forbidden):
+        await circle.contexts.get(CONTEXT)
+    with pytest.raises(errors.NotFound):
+        await circle.contexts.get("registry")
+
+
+@pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", None])
+async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
+    calls = [
+        lambda: circle.contexts.get(bad),
+        lambda: circle.contexts.delete(bad),
+        lambda: circle.contexts.set_env_var(bad, "A", value="b"),
+        lambda: circle.contexts.set_env_var(CONTEXT, bad, value="b"),
+        lambda: circle.contexts.delete_env_var(bad, "A"),
+        lambda: circle.contexts.delete_env_var(CONTEXT, bad),
+        lambda: circle.contexts.create_restriction(bad),
+        lambda: circle.contexts.delete_restriction(bad, OTHER),
+        lambda: circle.contexts.delete_restriction(CONTEXT, bad),
+    ]
+    for call in calls:
+        with pytest.raises(errors.InvalidArgument):
+            await call()
+    for listed in (circle.contexts.list_env_vars, circle.contexts.list_restrictions):
+        with pytest.raises(errors.InvalidArgument):
+            listed(bad)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("bad", ["", "acme", "gh/..", "gh/acme/web"])
+async def test_a_bad_owner_slug_is_refused_before_sending(circle, server, bad):
+    with pytest.raises(errors.InvalidArgument):
+        circle.contexts.list(owner_slug=bad)
+    assert server.requests == []

@@ -1,0 +1,186 @@
+"""Pipeline definitions, over real HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import attrs
+import pytest
+
+from aiocircle import errors
+from aiocircle.resources.pipeline_definitions import (
+    CheckoutSource,
+    ConfigSource,
+    PipelineDefinition,
+    Provider,
+    Repository,
+)
+
+DEFINITION = "3f9a0ad1-7b8e-4a55-9d0e-6f0a3b1c2d4e"
+REPO = {"external_id": "1234"}
+CONFIG = {"provider": "github_app", "repo": REPO, "file_path": ".circleci/config.yml"}
+CHECKOUT = {"provider": "github_app", "repo": REPO}
+
+
+def line(request):
+    return attrs.astuple(request, recurse=False)
+
+
+async def standalone(circle, server):
+    """The id of a GitHub App project."""
+    [slug] = [each for each in server.projects if each.startswith("circleci/")]
+    return (await circle.projects.get(slug)).id
+
+
+async def test_a_definition_is_created_found_and_deleted(circle, server, arrived):
+    project = await standalone(circle, server)
+    made = await circle.pipeline_definitions.create(
+        UUID(project), name="docs", description="The docs", config_source=CONFIG, checkout_source=CHECKOUT
+    )
+    path = f"/projects/{project}/pipeline-definitions"
+    assert line(arrived()) == (
+        "POST",
+        path,
+        [],
+        {"name": "docs", "description": "The docs", "config_source": CONFIG, "checkout_source": CHECKOUT},
+    )
+    assert isinstance(made, PipelineDefinition)
+    assert made.config_source.provider == Provider.GITHUB_APP
+    assert made.config_source.file_path == ".circleci/config.yml"
+    assert made.checkout_source.repo.external_id == "1234"
+    assert made in await circle.pipeline_definitions.list(project).collect()
+    assert line(arrived()) == ("GET", path, [], None)
+    assert await circle.pipeline_definitions.get(project, UUID(made.id)) == made
+    assert line(arrived()) == ("GET", f"{path}/{made.id}", [], None)
+    for _ in range(2):
+        assert await circle.pipeline_definitions.delete(project, made.id) is None
+        assert line(arrived()) == ("DELETE", f"{path}/{made.id}", [], None)
+    assert made not in await circle.pipeline_definitions.list(project).collect()
+
+
+async def test_a_configuration_at_circleci_itself_has_no_repository(circle, answer, arrived):
+    answer({"id": DEFINITION})
+    await circle.pipeline_definitions.create(
+        DEFINITION,
+        name="docs",
+        config_source={"provider": "circleci", "file_path": "a.yml"},
+        checkout_source=CHECKOUT,
+    )
+    assert arrived().json["config_source"] == {"provider": "circleci", "file_path": "a.yml"}
+    assert "description" not in arrived().json
+
+
+async def test_an_update_sends_what_was_given_and_nothing_else(circle, server, arrived):
+    project = await standalone(circle, server)
+    [definition] = await circle.pipeline_definitions.list(project).collect()
+    updated = await circle.pipeline_definitions.update(
+        project, definition.id, name="renamed", config_source={"file_path": "b.yml"}
+    )
+    assert line(arrived()) == (
+        "PATCH",
+        f"/projects/{project}/pipeline-definitions/{definition.id}",
+        [],
+        {"name": "renamed", "config_source": {"file_path": "b.yml"}},
+    )
+    assert updated == attrs.evolve(
+        definition, name="renamed", config_source=attrs.evolve(definition.config_source, file_path="b.yml")
+    )
+    await circle.pipeline_definitions.update(project, definition.id, description="", checkout_source=CHECKOUT)
+    assert arrived().json == {"description": "", "checkout_source": CHECKOUT}
+
+
+async def test_a_definition_that_was_read_can_be_copied_and_written_back(circle, server, arrived):
+    project = await standalone(circle, server)
+    [definition] = await circle.pipeline_definitions.list(project).collect()
+    copy = await circle.pipeline_definitions.create(
+        project,
+        name="copy",
+        config_source=definition.config_source,
+        checkout_source=definition.checkout_source,
+    )
+    # The repository's name is the API's to tell.
+    assert "full_name" not in arrived().json["config_source"]["repo"]
+    assert copy.config_source == definition.config_source
+    changed = attrs.evolve(definition.config_source, file_path="c.yml")
+    await circle.pipeline_definitions.update(
+        project, copy.id, config_source=changed, checkout_source=definition.checkout_source
+    )
+    assert arrived().json["config_source"] == {"file_path": "c.yml"}
+
+
+@pytest.mark.parametrize("provider", ["github_server", "origin", "bitbucket_dc", "schedule", "svn"])
+async def test_providers_beyond_the_document_are_kept(circle, answer, provider):
+    answer({"items": [{"id": DEFINITION, "config_source": {"provider": provider}}]})
+    [definition] = await circle.pipeline_definitions.list(DEFINITION).collect()
+    assert definition.config_source == ConfigSource(provider=provider)
+
+
+async def test_a_definition_may_lack_what_the_document_does_not_require(circle, answer):
+    answer({"items": [{}, {"id": DEFINITION, "name": None, "description": None, "checkout_source": {"repo": {}}}]})
+    assert await circle.pipeline_definitions.list(DEFINITION).collect() == [
+        PipelineDefinition(),
+        PipelineDefinition(id=DEFINITION, checkout_source=CheckoutSource(repo=Repository())),
+    ]
+    answer({"id": DEFINITION, "name": "n", "created_at": "2026-11-20T10:00:00Z"})
+    definition = await circle.pipeline_definitions.get(DEFINITION, DEFINITION)
+    assert definition.created_at == datetime(2026, 11, 20, 10, tzinfo=UTC)
+
+
+async def test_a_token_that_the_document_does_not_know_is_followed(circle, answer, arrived):
+    answer({"items": [{"id": "a"}], "next_page_token": "AAEC"})
+    answer({"items": [{"id": "b"}]})
+    assert [each.id for each in await circle.pipeline_definitions.list(DEFINITION).collect()] == ["a", "b"]
+    assert arrived().query == [("page-token", "AAEC")]
+
+
+async def test_a_list_in_one_piece_takes_no_page_token(circle, server):
+    with pytest.raises(errors.InvalidArgument, match="page_token"):
+        circle.pipeline_definitions.list(DEFINITION, page_token="abc")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"config_source": {**CONFIG, "path": "x"}}, "config_source has no key 'path'"),
+        ({"config_source": {"provider": "github_app"}}, "config_source needs the key 'file_path'"),
+        ({"config_source": {**CONFIG, "repo": {"full_name": "acme/web"}}}, r"config_source\.repo has no key"),
+        ({"config_source": {**CONFIG, "repo": {}}}, r"config_source\.repo needs the key 'external_id'"),
+        ({"checkout_source": {**CHECKOUT, "file_path": "x"}}, "checkout_source has no key 'file_path'"),
+        ({"checkout_source": {"provider": "github_app"}}, "checkout_source needs the key 'repo'"),
+        ({"checkout_source": None}, "checkout_source"),
+    ],
+)
+async def test_a_source_of_another_shape_is_refused_before_sending(circle, server, fields, problem):
+    with pytest.raises(errors.InvalidArgument, match=problem):
+        await circle.pipeline_definitions.create(
+            DEFINITION, **{"name": "n", "config_source": CONFIG, "checkout_source": CHECKOUT} | fields
+        )
+    assert server.requests == []
+
+
+async def test_a_change_knows_fewer_keys_than_a_new_definition(circle, server):
+    with pytest.raises(errors.InvalidArgument, match="config_source has no key 'provider'"):
+        await circle.pipeline_definitions.update(DEFINITION, DEFINITION, config_source={"provider": "x"})
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", None])
+async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
+    given = {"name": "n", "config_source": CONFIG, "checkout_source": CHECKOUT}
+    calls = [
+        lambda: circle.pipeline_definitions.create(bad, **given),
+        lambda: circle.pipeline_definitions.get(bad, DEFINITION),
+        lambda: circle.pipeline_definitions.get(DEFINITION, bad),
+        lambda: circle.pipeline_definitions.update(bad, DEFINITION),
+        lambda: circle.pipeline_definitions.update(DEFINITION, bad),
+        lambda: circle.pipeline_definitions.delete(bad, DEFINITION),
+        lambda: circle.pipeline_definitions.delete(DEFINITION, bad),
+    ]
+    for call in calls:
+        with pytest.raises(errors.InvalidArgument):
+            await call()
+    with pytest.raises(errors.InvalidArgument):
+        circle.pipeline_definitions.list(bad)
+    assert server.requests == []

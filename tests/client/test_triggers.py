@@ -1,0 +1,184 @@
+"""Triggers of pipeline definitions, over real HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import attrs
+import pytest
+
+from aiocircle import errors
+from aiocircle.resources.pipeline_definitions import Repository
+from aiocircle.resources.triggers import EventPreset, EventSchedule, EventSource, EventWebhook, Trigger
+
+TRIGGER = "3f9a0ad1-7b8e-4a55-9d0e-6f0a3b1c2d4e"
+REPO_SOURCE = {"provider": "github_app", "repo": {"external_id": "1234"}}
+HOOK_SOURCE = {"provider": "webhook", "webhook": {"sender": "DataDog"}}
+
+
+def line(request):
+    return attrs.astuple(request, recurse=False)
+
+
+async def standalone(circle, server):
+    """The ids of a GitHub App project and of its pipeline definition."""
+    [slug] = [each for each in server.projects if each.startswith("circleci/")]
+    project = (await circle.projects.get(slug)).id
+    return project, (await circle.pipeline_definitions.list(project).first()).id
+
+
+async def test_a_trigger_is_created_listed_found_and_deleted(circle, server, arrived):
+    project, definition = await standalone(circle, server)
+    made = await circle.triggers.create(
+        project, UUID(definition), event_source=REPO_SOURCE, event_preset=EventPreset.ONLY_TAGS
+    )
+    path = f"/projects/{project}/pipeline-definitions/{definition}/triggers"
+    assert line(arrived()) == ("POST", path, [], {"event_source": REPO_SOURCE, "event_preset": "only-tags"})
+    assert isinstance(made, Trigger)
+    assert made.event_source.repo.external_id == "1234"
+    assert made.disabled is False
+    assert made in await circle.triggers.list(project, definition).collect()
+    assert line(arrived()) == ("GET", path, [], None)
+    assert await circle.triggers.get(UUID(project), made.id) == made
+    assert line(arrived()) == ("GET", f"/projects/{project}/triggers/{made.id}", [], None)
+    assert await circle.triggers.delete(project, made.id) is None
+    assert line(arrived()) == ("DELETE", f"/projects/{project}/triggers/{made.id}", [], None)
+    with pytest.raises(errors.NotFound):
+        await circle.triggers.get(project, made.id)
+
+
+async def test_a_webhooks_trigger_sends_all_that_was_given(circle, server, arrived):
+    project, definition = await standalone(circle, server)
+    made = await circle.triggers.create(
+        project,
+        definition,
+        event_source=HOOK_SOURCE,
+        event_name="alert",
+        checkout_ref="main",
+        config_ref="next",
+        disabled=True,
+    )
+    assert arrived().json == {
+        "event_source": HOOK_SOURCE,
+        "event_name": "alert",
+        "checkout_ref": "main",
+        "config_ref": "next",
+        "disabled": True,
+    }
+    assert (made.event_name, made.checkout_ref, made.config_ref, made.disabled) == ("alert", "main", "next", True)
+    assert made.event_source.webhook.sender == "DataDog"
+    assert made.event_source.webhook.url.startswith("https://")
+
+
+async def test_an_update_sends_what_was_given_and_nothing_else(circle, server, arrived):
+    project, definition = await standalone(circle, server)
+    made = await circle.triggers.create(project, definition, event_source=HOOK_SOURCE, disabled=True)
+    updated = await circle.triggers.update(
+        project, made.id, disabled=False, event_source={"webhook": {"sender": "PagerDuty"}}
+    )
+    assert line(arrived()) == (
+        "PATCH",
+        f"/projects/{project}/triggers/{made.id}",
+        [],
+        {"event_source": {"webhook": {"sender": "PagerDuty"}}, "disabled": False},
+    )
+    assert (updated.disabled, updated.event_source.webhook.sender) == (False, "PagerDuty")
+    await circle.triggers.update(
+        project, made.id, event_preset="all-pushes", event_name="a", checkout_ref="b", config_ref="c"
+    )
+    assert arrived().json == {
+        "event_preset": "all-pushes",
+        "event_name": "a",
+        "checkout_ref": "b",
+        "config_ref": "c",
+    }
+
+
+async def test_a_source_that_was_read_can_be_copied_and_written_back(circle, server, arrived):
+    project, definition = await standalone(circle, server)
+    made = await circle.triggers.create(project, definition, event_source=HOOK_SOURCE)
+    await circle.triggers.create(project, definition, event_source=made.event_source)
+    # The webhook's url is the API's to tell.
+    assert arrived().json == {"event_source": HOOK_SOURCE}
+    await circle.triggers.update(project, made.id, event_source=made.event_source)
+    assert arrived().json == {"event_source": {"webhook": {"sender": "DataDog"}}}
+    first = await circle.triggers.list(project, definition).first()
+    await circle.triggers.create(project, definition, event_source=first.event_source)
+    assert set(arrived().json["event_source"]["repo"]) == {"external_id"}
+
+
+async def test_the_repr_of_a_webhook_keeps_its_url_back():
+    source = EventSource(provider="webhook", webhook=EventWebhook(url="https://x.example/?secret=s3", sender="s"))
+    assert "s3" not in repr(source)
+
+
+async def test_a_schedules_trigger_is_read(circle, answer):
+    source = {"provider": "schedule", "schedule": {"cron_expression": "0 3 * * *"}}
+    answer({"id": TRIGGER, "event_source": source, "created_at": "2026-11-20T10:00:00Z", "disabled": False})
+    assert await circle.triggers.get(TRIGGER, TRIGGER) == Trigger(
+        id=TRIGGER,
+        event_source=EventSource(provider="schedule", schedule=EventSchedule(cron_expression="0 3 * * *")),
+        created_at=datetime(2026, 11, 20, 10, tzinfo=UTC),
+        disabled=False,
+    )
+
+
+async def test_a_trigger_may_lack_what_the_document_does_not_require(circle, answer):
+    few = {"id": TRIGGER, "event_source": {"repo": {}}, "event_preset": "only-full-moons", "disabled": None}
+    answer({"items": [{}, few | {"webhook": None, "checkout_ref": None, "created_at": None}]})
+    assert await circle.triggers.list(TRIGGER, TRIGGER).collect() == [
+        Trigger(),
+        Trigger(id=TRIGGER, event_source=EventSource(repo=Repository()), event_preset="only-full-moons"),
+    ]
+
+
+async def test_a_list_in_one_piece_takes_no_page_token(circle, server):
+    with pytest.raises(errors.InvalidArgument, match="page_token"):
+        circle.triggers.list(TRIGGER, TRIGGER, page_token="abc")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ({"repo": {"external_id": "1"}}, "event_source needs the key 'provider'"),
+        ({**REPO_SOURCE, "schedule": {}}, "event_source has no key 'schedule'"),
+        ({"provider": "github_app", "repo": {"id": "1"}}, r"event_source\.repo has no key 'id'"),
+        ({"provider": "github_app", "repo": {}}, r"event_source\.repo needs the key 'external_id'"),
+        ({"provider": "webhook", "webhook": {"url": "x"}}, r"event_source\.webhook has no key 'url'"),
+        ("github_app", "event_source takes a mapping"),
+        (None, "event_source"),
+    ],
+)
+async def test_a_source_of_another_shape_is_refused_before_sending(circle, server, source, problem):
+    with pytest.raises(errors.InvalidArgument, match=problem):
+        await circle.triggers.create(TRIGGER, TRIGGER, event_source=source)
+    assert server.requests == []
+
+
+async def test_a_change_knows_fewer_keys_than_a_new_trigger(circle, server):
+    with pytest.raises(errors.InvalidArgument, match="event_source has no key 'provider'"):
+        await circle.triggers.update(TRIGGER, TRIGGER, event_source={"provider": "webhook"})
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", None])
+async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
+    calls = [
+        lambda: circle.triggers.create(bad, TRIGGER, event_source=REPO_SOURCE),
+        lambda: circle.triggers.create(TRIGGER, bad, event_source=REPO_SOURCE),
+        lambda: circle.triggers.get(bad, TRIGGER),
+        lambda: circle.triggers.get(TRIGGER, bad),
+        lambda: circle.triggers.update(bad, TRIGGER),
+        lambda: circle.triggers.update(TRIGGER, bad),
+        lambda: circle.triggers.delete(bad, TRIGGER),
+        lambda: circle.triggers.delete(TRIGGER, bad),
+    ]
+    for call in calls:
+        with pytest.raises(errors.InvalidArgument):
+            await call()
+    for ids in ((bad, TRIGGER), (TRIGGER, bad)):
+        with pytest.raises(errors.InvalidArgument):
+            circle.triggers.list(*ids)
+    assert server.requests == []

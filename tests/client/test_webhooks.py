@@ -1,0 +1,183 @@
+"""Outbound webhooks, over real HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import attrs
+import pytest
+
+from aiocircle import errors
+from aiocircle.resources.webhooks import Webhook, WebhookEvent, WebhookScope
+
+WEBHOOK = "3f9a0ad1-7b8e-4a55-9d0e-6f0a3b1c2d4e"
+PROJECT = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
+URL = "https://hooks.example.org/circleci"
+
+
+def line(request):
+    return attrs.astuple(request, recurse=False)
+
+
+async def made(circle, **fields):
+    """A new webhook of gh/acme/web."""
+    project = await circle.projects.get("gh/acme/web")
+    given = {
+        "name": "mine",
+        "events": ["workflow-completed", "job-completed"],
+        "url": URL,
+        "verify_tls": True,
+        "signing_secret": "hunter2",
+        "scope": {"id": project.id, "type": "project"},
+    }
+    return await circle.webhooks.create(**given | fields)
+
+
+async def test_a_webhook_is_created_under_the_kebab_keys(circle, arrived):
+    webhook = await made(circle)
+    assert line(arrived()) == (
+        "POST",
+        "/webhook",
+        [],
+        {
+            "name": "mine",
+            "events": ["workflow-completed", "job-completed"],
+            "url": URL,
+            "verify-tls": True,
+            "signing-secret": "hunter2",
+            "scope": {"id": webhook.scope.id, "type": "project"},
+        },
+    )
+    assert isinstance(webhook, Webhook)
+    assert webhook.events == (WebhookEvent.WORKFLOW_COMPLETED, WebhookEvent.JOB_COMPLETED)
+    assert webhook.verify_tls is True
+    assert webhook.signing_secret == "****"
+
+
+async def test_one_event_may_stand_by_itself_and_the_scope_be_a_model(circle, arrived):
+    project = await circle.projects.get("gh/acme/web")
+    webhook = await made(circle, events=WebhookEvent.JOB_COMPLETED, scope=WebhookScope(id=project.id))
+    assert arrived().json["events"] == ["job-completed"]
+    assert arrived().json["scope"] == {"id": project.id, "type": "project"}
+    assert webhook.scope == WebhookScope(id=project.id, type="project")
+
+
+async def test_webhooks_are_listed_by_scope_found_and_deleted(circle, arrived):
+    webhook = await made(circle)
+    listed = await circle.webhooks.list(scope_id=UUID(webhook.scope.id), scope_type="project").collect()
+    assert line(arrived()) == ("GET", "/webhook", [("scope-id", webhook.scope.id), ("scope-type", "project")], None)
+    assert webhook in listed
+    assert await circle.webhooks.get(webhook.id) == webhook
+    assert line(arrived()) == ("GET", f"/webhook/{webhook.id}", [], None)
+    assert await circle.webhooks.delete(UUID(webhook.id)) is None
+    assert line(arrived()) == ("DELETE", f"/webhook/{webhook.id}", [], None)
+    with pytest.raises(errors.NotFound):
+        await circle.webhooks.get(webhook.id)
+
+
+async def test_an_update_sends_the_secret_that_it_needs(circle, arrived):
+    webhook = await made(circle)
+    updated = await circle.webhooks.update(
+        webhook.id, signing_secret="new", name="theirs", events="job-completed", url=URL + "/2", verify_tls=False
+    )
+    assert line(arrived()) == (
+        "PUT",
+        f"/webhook/{webhook.id}",
+        [],
+        {
+            "name": "theirs",
+            "events": ["job-completed"],
+            "url": URL + "/2",
+            "verify-tls": False,
+            "signing-secret": "new",
+        },
+    )
+    assert (updated.name, updated.url, updated.verify_tls) == ("theirs", URL + "/2", False)
+    assert updated.signing_secret == "****"
+    assert updated.scope == webhook.scope
+
+
+async def test_an_update_with_no_secret_leaves_it_out_which_deletes_it(circle, arrived):
+    webhook = await made(circle)
+    updated = await circle.webhooks.update(
+        webhook.id, signing_secret=None, name=webhook.name, events=webhook.events, url=webhook.url, verify_tls=True
+    )
+    assert "signing-secret" not in arrived().json
+    assert updated.signing_secret == ""
+
+
+async def test_an_update_cannot_forget_the_secret(circle, server):
+    with pytest.raises(TypeError, match="signing_secret"):
+        await circle.webhooks.update(WEBHOOK, name="x")
+    assert server.requests == []
+
+
+async def test_the_repr_of_a_webhook_keeps_its_secret_back():
+    webhook = Webhook(id=WEBHOOK, name="mine", url=URL, signing_secret="hunter2")
+    assert "hunter2" not in repr(webhook)
+
+
+@pytest.mark.parametrize("mark", ["_", "-"])
+async def test_a_webhook_is_read_in_both_spellings(circle, answer, mark):
+    wired = {
+        "id": WEBHOOK,
+        "name": "mine",
+        "url": URL,
+        "events": ["workflow-completed"],
+        "scope": {"id": PROJECT, "type": "project"},
+        f"verify{mark}tls": False,
+        f"signing{mark}secret": "****",
+        f"created{mark}at": "2026-11-20T10:00:00.000Z",
+        f"updated{mark}at": "2026-11-20T11:00:00.000Z",
+    }
+    answer({"items": [wired], "next_page_token": None})
+    assert await circle.webhooks.list(scope_id=PROJECT, scope_type="project").collect() == [
+        Webhook(
+            id=WEBHOOK,
+            name="mine",
+            url=URL,
+            events=("workflow-completed",),
+            scope=WebhookScope(id=PROJECT, type="project"),
+            verify_tls=False,
+            signing_secret="****",
+            created_at=datetime(2026, 11, 20, 10, tzinfo=UTC),
+            updated_at=datetime(2026, 11, 20, 11, tzinfo=UTC),
+        )
+    ]
+
+
+async def test_a_webhook_may_have_no_secret_and_events_of_tomorrow(circle, answer):
+    answer({"id": WEBHOOK, "name": "m", "url": URL, "events": ["deploy-completed"], "signing_secret": None})
+    webhook = await circle.webhooks.get(WEBHOOK)
+    assert webhook.signing_secret is None
+    assert webhook.events == ("deploy-completed",)
+
+
+async def test_a_page_token_is_taken_where_the_document_forgot_it(circle, answer, arrived):
+    answer({"items": [], "next_page_token": None})
+    assert await circle.webhooks.list(scope_id=PROJECT, scope_type="project", page_token="kept").collect() == []
+    assert arrived().query[-1] == ("page-token", "kept")
+
+
+@pytest.mark.parametrize(
+    "scope", [{"id": PROJECT}, {"type": "project"}, {"id": PROJECT, "type": "project", "slug": "x"}, PROJECT, None]
+)
+async def test_a_scope_of_another_shape_is_refused_before_sending(circle, server, scope):
+    given = {"name": "m", "events": "job-completed", "url": URL, "verify_tls": True, "signing_secret": ""}
+    with pytest.raises(errors.InvalidArgument, match="scope"):
+        await circle.webhooks.create(**given, scope=scope)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", None])
+async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
+    calls = [
+        lambda: circle.webhooks.get(bad),
+        lambda: circle.webhooks.delete(bad),
+        lambda: circle.webhooks.update(bad, signing_secret="x"),
+    ]
+    for call in calls:
+        with pytest.raises(errors.InvalidArgument):
+            await call()
+    assert server.requests == []
