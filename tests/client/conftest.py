@@ -14,13 +14,9 @@ from aiocircle.testing import LocalCircleCI
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 
 
-def _virtual_time_loop() -> asyncio.AbstractEventLoop:
-    return VirtualTimeLoop()
-
-
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Loops on which no test sleeps for real."""
-    return {"virtual": _virtual_time_loop}
+    return {"virtual": VirtualTimeLoop}
 
 
 @attrs.frozen
