@@ -54,6 +54,7 @@ __all__ = [
     "encode_json",
     "encode_nested",
     "encode_query",
+    "moment",
     "page_of",
     "tuple_of",
     "wire_name",
@@ -148,7 +149,7 @@ def decode_wrapped(model: Any, field: str, response: Response, request: Request)
 def decode_json(response: Response, request: Request) -> JSON:
     """The answer's body as plain JSON values; DecodeError where it is cut or is no JSON."""
     if not response.complete:
-        raise _decode_error((response.flaw or "",), response, request, malformed=True)
+        raise _decode_error((response.flaw or "",), response, request, malformed=not response.too_large)
     try:
         return msgspec.json.decode(response.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -597,6 +598,19 @@ def _text(value: str, name: str) -> str:
     except UnicodeEncodeError:
         raise InvalidArgument(f"{name} cannot be sent: it has a lone surrogate, which is no text") from None
     return str.__str__(value)
+
+
+def moment(value: datetime | str, name: str) -> datetime:
+    """An aware datetime, of one or of its text; InvalidArgument for a naive one or no time at all."""
+    if isinstance(value, str):
+        try:
+            return msgspec.convert(value, Timestamp)
+        except msgspec.ValidationError:
+            raise InvalidArgument(f"{name} is no time with an offset, such as 2026-01-31T12:00:00Z") from None
+    if not isinstance(value, datetime):
+        raise InvalidArgument(f"{name} takes a datetime or its text, not {type(value).__name__}")
+    _rfc3339(value, name)
+    return value
 
 
 def _rfc3339(value: datetime, name: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from aiocircle._core.codec import KEBAB, UNSET, OneOrMore, Timestamp, Unset, encode_nested
+from aiocircle._core.codec import KEBAB, UNSET, OneOrMore, Timestamp, Unset, encode_nested, moment
 from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.pager import Pager
 from aiocircle.resources._group import Group, nested, sent, several
@@ -30,6 +30,7 @@ __all__ = [
     "Unset",
     "encode_nested",
     "job_is_finished",
+    "moment",
     "nested",
     "org_slug_text",
     "sent",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypedDict, cast
 
@@ -18,6 +19,7 @@ from aiocircle.resources.common import (
     Pager,
     Project,
     Timestamp,
+    moment,
     nested,
     org_slug_text,
     sent,
@@ -284,6 +286,10 @@ _TRIGGER = Endpoint(
 )
 
 
+def _older_than(since: datetime) -> Callable[[Pipeline], bool]:
+    return lambda pipeline: pipeline.created_at < since
+
+
 class Pipelines(Group):
     """Pipelines: `circle.pipelines`."""
 
@@ -327,13 +333,27 @@ class Pipelines(Group):
         return self._list(_LIST, query={"org-slug": org_slug_text(org_slug), "mine": mine}, page_token=page_token)
 
     def list_for_project(
-        self, project: Project, *, branch: str | None = None, page_token: str | None = None
+        self,
+        project: Project,
+        *,
+        branch: str | None = None,
+        since: datetime | str | None = None,
+        page_token: str | None = None,
     ) -> Pager[Pipeline]:
         """A project's pipelines, newest first; those of one branch, where it is given.
 
+        since: the list ends before the first pipeline that was created earlier, and no further page is asked for.
+        The API has no such filter: the pages up to there are fetched.
+
         https://circleci.com/docs/api/v2/#operation/listPipelinesForProject
         """
-        return self._list(_LIST_FOR_PROJECT, project, query={"branch": branch}, page_token=page_token)
+        return self._list(
+            _LIST_FOR_PROJECT,
+            project,
+            query={"branch": branch},
+            page_token=page_token,
+            stop=None if since is None else _older_than(moment(since, "since")),
+        )
 
     def list_mine(self, project: Project, *, page_token: str | None = None) -> Pager[Pipeline]:
         """A project's pipelines that the token's user set off, newest first.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any, TypedDict
 
 import attrs
 
+from aiocircle._core.executor import Executor
+from aiocircle._core.pager import Page
+from aiocircle.errors import NotFound
 from aiocircle.resources.common import (
     KEBAB,
     Endpoint,
@@ -21,6 +27,7 @@ from aiocircle.resources.common import (
     sent,
 )
 from aiocircle.resources.common import Project as AnyProject
+from aiocircle.slugs import OrgSlug, check_segment
 
 __all__ = [
     "AdvancedSettings",
@@ -142,6 +149,27 @@ class CheckoutKey:
     created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
 
 
+@attrs.frozen(kw_only=True)
+class _OrgNames:
+    """Of an organization's insights: the names of its projects."""
+
+    all_projects: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class _Org:
+    """Of an organization: its slug."""
+
+    slug: str
+
+
+@attrs.frozen(kw_only=True)
+class _Built:
+    """Of a pipeline: what it is of."""
+
+    project_slug: str
+
+
 _CREATE = Endpoint(
     "POST",
     "/organization/{org-slug-or-id}/project",
@@ -187,6 +215,13 @@ _DELETE_ENV_VAR: Endpoint[None] = Endpoint(
     operation="projects.delete_env_var",
     reference="deleteEnvVar",
 )
+_ORG = Endpoint(
+    "GET", "/organization/{org-slug-or-id}", _Org, operation="projects.list_for_org", reference="getOrganization"
+)
+_ORG_NAMES = Endpoint(
+    "GET", "/insights/{org}/summary", _OrgNames, operation="projects.list_for_org", reference="getOrgSummaryData"
+)
+_ORG_PIPELINES = ListEndpoint("GET", "/pipeline", _Built, operation="projects.list_for_org", reference="listPipelines")
 _GET = Endpoint("GET", "/project/{project}", Project, operation="projects.get", reference="getProjectBySlug")
 _GET_CHECKOUT_KEY = Endpoint(
     "GET",
@@ -228,6 +263,65 @@ _UPDATE_SETTINGS = Endpoint(
 )
 
 
+class _OrgListing:
+    """An organization's projects, found anew by each iteration. A page's token is the slug that it begins with."""
+
+    _SIZE = 20  # projects a page: each is a request
+
+    def __init__(self, executor: Executor, org: Org) -> None:
+        self._executor = executor
+        self._org, self._pattern = _org_and_pattern(org)
+        self._slugs: list[str] = []
+
+    async def page(self, page_token: str | None) -> Page[Project]:
+        if page_token is None or not self._slugs:
+            self._slugs = sorted(await self._find())
+        rest = [slug for slug in self._slugs if page_token is None or slug >= page_token]
+        matching: list[Project] = []
+        while rest and not matching:
+            found = await self._read(rest[: self._SIZE])
+            matching = [project for project in found if fnmatchcase(project.name, self._pattern)]
+            rest = rest[self._SIZE :]
+        return Page(tuple(matching), rest[0] if rest else None)
+
+    async def _find(self) -> set[str]:
+        if self._org.provider is None:
+            self._org = OrgSlug.parse((await self._executor.call(_ORG, self._org)).slug)
+        org = str(self._org)
+        names = (await self._executor.call(_ORG_NAMES, self._org)).all_projects
+        if self._org.provider in ("gh", "bb"):
+            return {f"{org}/{name}" for name in names if fnmatchcase(name, self._pattern)}
+        slugs: set[str] = set()
+        async with aclosing(self._executor.pages(_ORG_PIPELINES, query={"org-slug": org}).pages()) as pages:
+            async for page in pages:
+                slugs.update(pipeline.project_slug for pipeline in page.items)
+                if len(slugs) >= len(names):
+                    break
+        return slugs
+
+    async def _read(self, slugs: Sequence[str]) -> list[Project]:
+        async def read(slug: str) -> Project | None:
+            try:
+                return await self._executor.call(_GET, slug)
+            except NotFound:
+                return None
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(read(slug)) for slug in slugs]
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [project for task in tasks if (project := task.result()) is not None]
+
+
+def _org_and_pattern(org: Org) -> tuple[OrgSlug, str]:
+    """The organization, and the pattern of names, of `gh/acme/web-*` or of `gh/acme` alone."""
+    if isinstance(org, str) and "://" not in org and org.count("/") == 2:
+        prefix, _, pattern = org.rpartition("/")
+        return OrgSlug.parse(prefix), check_segment(pattern, "the pattern")
+    return OrgSlug.parse(org), "*"
+
+
 class Projects(Group):
     """Projects: `circle.projects`."""
 
@@ -237,6 +331,21 @@ class Projects(Group):
         https://circleci.com/docs/api/v2/#operation/getProjectBySlug
         """
         return await self._call(_GET, project)
+
+    def list_for_org(self, org: Org, *, page_token: str | None = None) -> Pager[Project]:
+        """An organization's projects, sorted by slug; those of a pattern such as `gh/acme/web-*`, where it is one.
+
+        A pattern is matched against the project's name: `*` is anything, `?` one character, `[ab]` either of them.
+
+        API v2 has no such list: this one is made of the organization's insights, which name the projects that ran
+        lately, and, where projects are not known by their names (`circleci/…`), of its pipelines, as far back as it
+        takes to find them. Each project is then read on its own: one request for each, and those that the token's
+        user cannot see are left out.
+
+        https://circleci.com/docs/api/v2/#operation/getOrgSummaryData
+        """
+        listing = _OrgListing(self._executor, org)
+        return Pager(listing.page, page_token=page_token)
 
     async def create(self, org: Org, *, name: str) -> Project:
         """The new project of an organization.

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import attrs
 
+from aiocircle.errors import InvalidArgument
 from aiocircle.resources.common import (
     Endpoint,
     Group,
@@ -153,6 +154,17 @@ _RERUN = Endpoint(
 )
 
 
+def _waiting(jobs: Sequence[WorkflowJob], name: str) -> WorkflowJob:
+    """The job of that name that waits for an approval."""
+    approvals = {job.name: job for job in jobs if job.type == JobType.APPROVAL}
+    if name not in approvals:
+        known = ", ".join(map(repr, approvals)) or "none"
+        raise InvalidArgument(f"the workflow has no approval job named {name!r}; it has {known}")
+    if not approvals[name].is_waiting_for_approval:
+        raise InvalidArgument(f"the job {name!r} does not wait for an approval: its status is {approvals[name].status}")
+    return approvals[name]
+
+
 class Workflows(Group):
     """Workflows: `circle.workflows`."""
 
@@ -176,6 +188,17 @@ class Workflows(Group):
         https://circleci.com/docs/api/v2/#operation/approvePendingApprovalJobById
         """
         return await self._call(_APPROVE, workflow_id, approval_request_id)
+
+    async def approve_by_name(self, workflow_id: Id, name: str) -> None:
+        """Approve the job of that name, such as "hold", that waits for it.
+
+        Raises InvalidArgument, with nothing approved, where the workflow has no approval job of that name, or it does
+        not wait: because jobs before it still run, or because it was approved or canceled already.
+
+        https://circleci.com/docs/api/v2/#operation/approvePendingApprovalJobById
+        """
+        job = _waiting(await self.list_jobs(workflow_id).collect(), name)
+        return await self.approve(workflow_id, job.approval_request_id or job.id)
 
     async def cancel(self, workflow_id: Id) -> None:
         """Cancel a workflow. The API confirms at once, and the workflow stops a little later.
