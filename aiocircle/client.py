@@ -266,7 +266,8 @@ class CircleCI:
         return path
 
     def __repr__(self) -> str:
-        return f"<CircleCI at {self.base_url}>"
+        # A traceback with locals shows the client that could not be made, too.
+        return f"<CircleCI at {self.base_url}>" if "_executor" in vars(self) else "<CircleCI, not made>"
 
     # --- groups: each is imported when it is first touched -------------------------------------------------
 
