@@ -1,0 +1,169 @@
+"""Deploys, over real HTTP."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import attrs
+import pytest
+
+from aiocircle import errors
+from aiocircle.resources.deploys import Component, ComponentVersion, Environment, Label, Rollback
+
+ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
+WEB = "gh/acme/web"
+
+
+def line(request):
+    return attrs.astuple(request, recurse=False)
+
+
+@pytest.fixture
+async def project(circle):
+    return await circle.projects.get(WEB)
+
+
+@pytest.fixture
+async def org_id(circle):
+    return (await circle.organizations.get("gh/acme")).id
+
+
+async def a_component(circle, org_id):
+    async for component in circle.deploys.list_components(org_id=org_id):
+        if component.release_count > 2:
+            return component
+    raise AssertionError
+
+
+async def test_environments(circle, arrived, org_id):
+    found = await circle.deploys.list_environments(org_id=UUID(org_id), page_size=2).collect()
+    first, second = arrived(-2), arrived()
+    assert line(first) == ("GET", "/deploy/environments", [("org-id", org_id), ("page-size", "2")], None)
+    assert second.query[:2] == first.query
+    assert second.query[2][0] == "page-token"
+    assert len(found) == 3
+    production = found[0]
+    assert isinstance(production, Environment)
+    assert production.name == "production"
+    assert production.labels == (Label(key="tier", value="production"),)
+    assert production.created_at < production.updated_at
+
+    assert await circle.deploys.get_environment(production.id) == production
+    assert line(arrived()) == ("GET", f"/deploy/environments/{production.id}", [], None)
+
+
+async def test_a_page_size_is_sent_though_none_was_given(circle, arrived, org_id):
+    await circle.deploys.list_environments(org_id=org_id).page()
+    assert arrived().query == [("org-id", org_id), ("page-size", "20")]
+    await circle.deploys.list_components(org_id=org_id).page()
+    assert arrived().query == [("org-id", org_id), ("page-size", "20")]
+
+
+async def test_components_of_an_organization_and_of_a_project(circle, arrived, org_id, project):
+    found = await circle.deploys.list_components(org_id=org_id).collect()
+    assert len(found) > 1
+    assert all(isinstance(each, Component) for each in found)
+    (own,) = await circle.deploys.list_components(org_id=org_id, project_id=project.id, page_size=5).collect()
+    assert line(arrived()) == (
+        "GET",
+        "/deploy/components",
+        [("org-id", org_id), ("project-id", project.id), ("page-size", "5")],
+        None,
+    )
+    assert own in found
+    assert own.project_id == project.id
+
+    assert await circle.deploys.get_component(UUID(own.id)) == own
+    assert line(arrived()) == ("GET", f"/deploy/components/{own.id}", [], None)
+
+
+async def test_versions_of_a_component(circle, arrived, org_id):
+    component = await a_component(circle, org_id)
+    versions = await circle.deploys.list_component_versions(component.id).collect()
+    assert arrived(-1).path == f"/deploy/components/{component.id}/versions"
+    assert all(isinstance(version, ComponentVersion) for version in versions)
+    live = next(version for version in versions if version.is_live)
+    assert (await circle.workflows.get(live.workflow_id)).pipeline_id == live.pipeline_id
+
+    there = circle.deploys.list_component_versions(component.id, environment_id=live.environment_id)
+    assert (await there.first()).environment_id == live.environment_id
+    assert arrived().query == [("environment-id", live.environment_id)]
+
+
+async def test_a_rollback(circle, arrived, org_id):
+    component = await a_component(circle, org_id)
+    newest, *older = await circle.deploys.list_component_versions(component.id).collect()
+    started = await circle.deploys.rollback(
+        component.project_id,
+        component_name=component.name,
+        environment_name="production",
+        current_version=newest.name,
+        target_version=older[-1].name,
+        namespace="default",
+        parameters={"Some Key": {"deep-er": [1, None]}},
+        reason="it burns",
+    )
+    assert isinstance(started, Rollback)
+    assert UUID(started.id)
+    assert started.rollback_type
+    assert line(arrived()) == (
+        "POST",
+        f"/projects/{component.project_id}/rollback",
+        [],
+        {
+            "component_name": component.name,
+            "environment_name": "production",
+            "current_version": newest.name,
+            "target_version": older[-1].name,
+            "namespace": "default",
+            "parameters": {"Some Key": {"deep-er": [1, None]}},
+            "reason": "it burns",
+        },
+    )
+
+
+async def test_a_rollback_sends_only_what_was_said(circle, answer, arrived):
+    answer({"id": ID}, 202)
+    started = await circle.deploys.rollback(
+        UUID(ID), component_name="web", environment_name="e", current_version="2", target_version="1"
+    )
+    assert started == Rollback(id=ID)
+    sent = {"component_name": "web", "environment_name": "e", "current_version": "2", "target_version": "1"}
+    assert arrived().json == sent
+
+
+async def test_nothing_of_a_deploy_is_promised(circle, answer):
+    answer({})
+    assert await circle.deploys.get_environment(ID) == Environment()
+    answer({"id": ID, "name": "web", "labels": None, "description": None, "updated_at": None})
+    assert await circle.deploys.get_component(ID) == Component(id=ID, name="web")
+    answer({"items": [{"name": "1", "job_number": None, "is_live": None}], "next_page_token": ""})
+    assert await circle.deploys.list_component_versions(ID).collect() == [ComponentVersion(name="1")]
+    answer({"id": ID, "created_at": "2026-11-20T10:00:00Z", "labels": [{"key": "a", "value": ""}]})
+    assert await circle.deploys.get_component(ID) == Component(
+        id=ID, created_at=datetime(2026, 11, 20, 10, tzinfo=UTC), labels=(Label(key="a"),)
+    )
+
+
+async def test_a_list_ends_with_an_empty_token_and_also_without_items(circle, answer, server):
+    for payload in ({"items": [], "next_page_token": ""}, {"items": [], "next_page_token": None}, {"items": []}):
+        answer(payload)
+        assert await circle.deploys.list_components(org_id=ID).collect() == []
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("bad", ["", "..", "a\n", None])
+async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
+    with pytest.raises(errors.InvalidArgument):
+        await circle.deploys.get_environment(bad)
+    with pytest.raises(errors.InvalidArgument):
+        await circle.deploys.get_component(bad)
+    with pytest.raises(errors.InvalidArgument):
+        circle.deploys.list_component_versions(bad)
+    versions = {"current_version": "2", "target_version": "1"}
+    with pytest.raises(errors.InvalidArgument):
+        await circle.deploys.rollback(bad, component_name="c", environment_name="e", **versions)
+    with pytest.raises(errors.InvalidArgument, match="page-size"):
+        circle.deploys.list_components(org_id=ID, page_size=-1)
+    assert server.requests == []

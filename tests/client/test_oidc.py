@@ -1,0 +1,103 @@
+"""OIDC claims, over real HTTP."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import attrs
+import pytest
+
+from aiocircle import errors
+from aiocircle.resources.oidc import Claim, Claims
+
+ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
+
+
+def line(request):
+    return attrs.astuple(request, recurse=False)
+
+
+@pytest.fixture
+async def org_id(circle):
+    return (await circle.organizations.get("gh/acme")).id
+
+
+@pytest.fixture
+async def project_id(circle):
+    return (await circle.projects.get("gh/acme/web")).id
+
+
+async def test_an_organizations_claims(circle, arrived, org_id):
+    path = f"/org/{org_id}/oidc-custom-claims"
+    assert await circle.oidc.get_org_claims(UUID(org_id)) == Claims(org_id=org_id)
+    assert line(arrived()) == ("GET", path, [], None)
+
+    claims = await circle.oidc.update_org_claims(org_id, audience=["b", "a"], ttl="90m")
+    assert line(arrived()) == ("PATCH", path, [], {"audience": ["b", "a"], "ttl": "90m"})
+    assert set(claims.audience) == {"a", "b"}
+    assert claims.ttl == "1h30m0s"
+    assert claims.ttl_updated_at.tzinfo is not None
+    assert await circle.oidc.get_org_claims(org_id) == claims
+
+    left = await circle.oidc.delete_org_claims(org_id, claims=Claim.TTL)
+    assert line(arrived()) == ("DELETE", path, [("claims", "ttl")], None)
+    assert (left.ttl, left.ttl_updated_at, left.audience) == (None, None, claims.audience)
+
+
+async def test_a_projects_claims(circle, arrived, org_id, project_id):
+    path = f"/org/{org_id}/project/{project_id}/oidc-custom-claims"
+    assert await circle.oidc.get_project_claims(org_id, UUID(project_id)) == Claims(
+        org_id=org_id, project_id=project_id
+    )
+    assert line(arrived()) == ("GET", path, [], None)
+
+    claims = await circle.oidc.update_project_claims(org_id, project_id, ttl="5m")
+    assert line(arrived()) == ("PATCH", path, [], {"ttl": "5m"})
+    assert (claims.audience, claims.project_id) == ((), project_id)
+
+    left = await circle.oidc.delete_project_claims(org_id, project_id, claims=["audience", Claim.TTL])
+    assert line(arrived()) == ("DELETE", path, [("claims", "audience,ttl")], None)
+    assert left == Claims(org_id=org_id, project_id=project_id)
+
+
+async def test_one_audience_by_itself_is_sent_as_an_array_of_one(circle, arrived, org_id, project_id):
+    await circle.oidc.update_org_claims(org_id, audience="https://vault.example.org")
+    assert arrived().json == {"audience": ["https://vault.example.org"]}
+    await circle.oidc.update_project_claims(org_id, project_id, audience="sts")
+    assert arrived().json == {"audience": ["sts"]}
+
+
+async def test_several_claims_are_one_parameter_with_commas(circle, answer, arrived):
+    answer({"org_id": ID, "audience": None})
+    assert await circle.oidc.delete_org_claims(ID, claims=("audience", "ttl")) == Claims(org_id=ID)
+    assert arrived().query == [("claims", "audience,ttl")]
+
+
+async def test_an_error_of_this_family_has_its_own_key(circle, org_id):
+    with pytest.raises(errors.BadRequest, match="ttl: must be a valid duration"):
+        await circle.oidc.update_org_claims(org_id, ttl="soon")
+    with pytest.raises(errors.Forbidden):
+        await circle.oidc.get_org_claims(ID)
+
+
+@pytest.mark.parametrize("bad", ["", "..", "a\r", None])
+async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
+    oidc = circle.oidc
+    for call in (
+        oidc.get_org_claims(bad),
+        oidc.update_org_claims(bad, ttl="1h"),
+        oidc.delete_org_claims(bad, claims="ttl"),
+        oidc.get_project_claims(ID, bad),
+        oidc.update_project_claims(bad, ID, ttl="1h"),
+        oidc.delete_project_claims(ID, bad, claims="ttl"),
+    ):
+        with pytest.raises(errors.InvalidArgument):
+            await call
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("bad", [None, 5, ["ttl", 5], ["ttl", None]])
+async def test_claims_that_are_no_names_are_refused_before_sending(circle, server, bad):
+    with pytest.raises(errors.InvalidArgument, match="claims"):
+        await circle.oidc.delete_org_claims(ID, claims=bad)
+    assert server.requests == []

@@ -1,0 +1,93 @@
+"""OpenTelemetry exporters, over real HTTP."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import attrs
+import pytest
+
+from aiocircle import errors
+from aiocircle.resources.otel import Exporter, ExporterProtocol
+
+ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
+
+
+def line(request):
+    return attrs.astuple(request, recurse=False)
+
+
+@pytest.fixture
+async def org_id(circle):
+    return (await circle.organizations.get("gh/acme")).id
+
+
+async def test_an_exporter_from_its_making_to_its_end(circle, arrived, org_id):
+    made = await circle.otel.create_exporter(
+        org_id=UUID(org_id),
+        endpoint="otel.example.org:4318",
+        protocol=ExporterProtocol.HTTP,
+        insecure=False,
+        headers={"X-Api-Key": "s3cret"},
+    )
+    assert line(arrived()) == (
+        "POST",
+        "/otel/exporters",
+        [],
+        {
+            "org_id": org_id,
+            "endpoint": "otel.example.org:4318",
+            "protocol": "http",
+            "insecure": False,
+            "headers": {"X-Api-Key": "s3cret"},
+        },
+    )
+    assert isinstance(made, Exporter)
+    assert made.headers == {"X-Api-Key": "xxxx"}
+
+    found = await circle.otel.list_exporters(org_id=org_id).collect()
+    assert line(arrived()) == ("GET", "/otel/exporters", [("org-id", org_id)], None)
+    assert made in found
+    assert any(each.issues for each in found)
+
+    assert await circle.otel.delete_exporter(made.id) is None
+    assert line(arrived()) == ("DELETE", f"/otel/exporters/{made.id}", [], None)
+    assert made not in await circle.otel.list_exporters(org_id=org_id).collect()
+
+
+async def test_the_sixth_exporter_is_a_bad_request(circle, arrived, org_id):
+    exporter = {"org_id": org_id, "endpoint": "h:1", "protocol": "grpc", "insecure": True}
+    with pytest.raises(errors.BadRequest) as caught:
+        for _ in range(6):
+            await circle.otel.create_exporter(**exporter)
+    assert caught.value.status == 422
+    assert caught.value.attempts == 1
+    assert arrived().json == exporter
+
+
+async def test_the_values_of_headers_are_in_no_repr(circle, answer):
+    answer({"id": ID, "org_id": ID, "endpoint": "h:1", "protocol": "grpc", "headers": {"x-api-key": "s3cret"}}, 201)
+    made = await circle.otel.create_exporter(org_id=ID, endpoint="h:1", protocol="grpc", insecure=True)
+    assert made.headers == {"x-api-key": "s3cret"}
+    assert "s3cret" not in repr(made)
+
+
+async def test_an_exporter_may_have_no_headers_and_no_issues(circle, answer):
+    exporter = {"id": ID, "org_id": ID, "endpoint": "h:1", "protocol": "quic", "insecure": False}
+    answer([exporter, {**exporter, "headers": None, "issues": None}])
+    bare, null = await circle.otel.list_exporters(org_id=ID).collect()
+    assert bare == null == Exporter(**exporter)
+    assert (bare.headers, bare.issues) == ({}, ())
+
+
+async def test_a_list_in_one_piece_takes_no_page_token(circle, server):
+    with pytest.raises(errors.InvalidArgument, match="page_token"):
+        circle.otel.list_exporters(org_id=ID, page_token="t")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("bad", ["", "..", "a\x00", None])
+async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
+    with pytest.raises(errors.InvalidArgument):
+        await circle.otel.delete_exporter(bad)
+    assert server.requests == []

@@ -1,0 +1,102 @@
+"""Usage exports, over real HTTP."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import attrs
+import pytest
+
+from aiocircle import errors
+from aiocircle.resources.usage import UsageExport, UsageExportState
+
+ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
+OTHER = "7f9f8a3e-5f8b-4a5e-9d44-5f0b8f6f2a10"
+
+
+def line(request):
+    return attrs.astuple(request, recurse=False)
+
+
+@pytest.fixture
+async def org_id(circle):
+    return (await circle.organizations.get("gh/acme")).id
+
+
+async def test_an_export_from_its_making_to_its_files(circle, arrived, org_id):
+    end = datetime.fromtimestamp(int(time.time()) // 86400 * 86400, UTC) - timedelta(days=1)
+    start = end - timedelta(days=7)
+    export = await circle.usage.create_export(UUID(org_id), start=start, end=end.isoformat())
+    request = arrived()
+    assert (request.method, request.path, request.query) == ("POST", f"/organizations/{org_id}/usage_export_job", [])
+    assert request.json.keys() == {"start", "end"}
+    assert datetime.fromisoformat(request.json["start"]) == start
+    assert request.json["end"] == end.isoformat()
+    assert (export.state, export.start, export.end) == (UsageExportState.CREATED, start, end)
+    assert (export.download_urls, export.is_finished) == ((), False)
+
+    for _ in range(10):
+        export = await circle.usage.get_export(org_id, UUID(export.usage_export_job_id))
+        if export.is_finished:
+            break
+    path = f"/organizations/{org_id}/usage_export_job/{export.usage_export_job_id}"
+    assert line(arrived()) == ("GET", path, [], None)
+    assert export.state == UsageExportState.COMPLETED
+    assert export.download_urls
+    assert export.download_urls[0] not in repr(export)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [(OTHER, [OTHER]), (UUID(OTHER), [OTHER]), ([OTHER, UUID(ID)], [OTHER, ID]), ((), [])],
+)
+async def test_shared_organizations_are_an_array(circle, answer, arrived, given, sent):
+    answer({"usage_export_job_id": ID, "state": "created", "download_urls": None}, 201)
+    await circle.usage.create_export(ID, start="2026-11-01T00:00:00Z", end="2026-11-02T00:00:00Z", shared_org_ids=given)
+    assert arrived().json["shared_org_ids"] == sent
+
+
+async def test_an_export_of_nothing_has_no_files_though_it_is_completed(circle, answer):
+    answer({"usage_export_job_id": ID, "state": "completed", "download_urls": None})
+    export = await circle.usage.get_export(ID, ID)
+    assert export == UsageExport(usage_export_job_id=ID, state="completed")
+    assert (export.is_finished, export.download_urls) == (True, ())
+
+
+async def test_a_failed_export_says_why(circle, answer):
+    answer({"usage_export_job_id": ID, "state": "failed", "error_reason": "too much", "download_urls": []})
+    export = await circle.usage.get_export(ID, ID)
+    assert (export.is_finished, export.error_reason) == (True, "too much")
+
+
+async def test_a_state_that_is_newer_than_this_library_is_not_an_end(circle, answer):
+    answer({"usage_export_job_id": ID, "state": "queued"})
+    assert not (await circle.usage.get_export(ID, ID)).is_finished
+
+
+async def test_rules_between_times_are_the_servers_to_refuse(circle, org_id):
+    with pytest.raises(errors.BadRequest, match="31 days"):
+        await circle.usage.create_export(org_id, start="2026-01-01T00:00:00Z", end="2026-03-01T00:00:00Z")
+
+
+async def test_a_naive_datetime_is_refused_before_sending(circle, server):
+    aware, naive = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 1)
+    with pytest.raises(errors.InvalidArgument, match="start"):
+        await circle.usage.create_export(ID, start=naive, end=aware)
+    with pytest.raises(errors.InvalidArgument, match="end"):
+        await circle.usage.create_export(ID, start=aware, end=naive)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("bad", ["", "..", "a\n", None])
+async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
+    for call in (
+        circle.usage.create_export(bad, start="2026-11-01T00:00:00Z", end="2026-11-02T00:00:00Z"),
+        circle.usage.get_export(bad, ID),
+        circle.usage.get_export(ID, bad),
+    ):
+        with pytest.raises(errors.InvalidArgument):
+            await call
+    assert server.requests == []
