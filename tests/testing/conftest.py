@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -64,16 +64,51 @@ class Api:
 Serve = Callable[..., Any]
 
 
+class Clock(asyncio.SelectorEventLoop):
+    """An event loop whose time hardly passes but when the test says so; its sockets are real."""
+
+    offset = 0.0
+
+    def time(self) -> float:
+        return super().time() / 1000 + self.offset
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.offset += seconds
+
+
+@asynccontextmanager
+async def _serving(*args: Any, **options: Any) -> AsyncIterator[Api]:
+    async with LocalCircleCI(*args, **options) as server:
+        headers = {"Circle-Token": server.token, "Accept": "application/json"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            yield Api(server, session)
+
+
+@pytest.fixture
+def clocked() -> Callable[..., None]:
+    """Run a function with a server's Api and a Clock that it keeps."""
+
+    def run(main: Callable[[Api, Clock], Awaitable[None]], *args: Any, **options: Any) -> None:
+        async def start() -> None:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, Clock)
+            async with _serving(*args, **options) as api:
+                await main(api, loop)
+
+        with asyncio.Runner(loop_factory=Clock) as runner:
+            runner.run(start())
+
+    return run
+
+
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
     """Start servers with the options given, and get an Api for each."""
     async with AsyncExitStack() as stack:
 
         async def start(*args: Any, **options: Any) -> Api:
-            server = await stack.enter_async_context(LocalCircleCI(*args, **options))
-            headers = {"Circle-Token": server.token, "Accept": "application/json"}
-            session = await stack.enter_async_context(aiohttp.ClientSession(headers=headers))
-            return Api(server, session)
+            return await stack.enter_async_context(_serving(*args, **options))
 
         yield start
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from urllib.parse import quote
 
 import pytest
@@ -11,20 +10,12 @@ WEB = "gh/acme/web"
 MONOREPO = "gh/acme/monorepo"
 
 
-async def _reach(api, workflow_id, *statuses):
-    for _ in range(200):
-        workflow = await api.get(f"/workflow/{workflow_id}")
-        if workflow["status"] in statuses:
-            return workflow
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"it is never {statuses}")
-
-
 async def _workflows(api, pipeline_id):
     return {w["name"]: w for w in (await api.get(f"/pipeline/{pipeline_id}/workflow"))["items"]}
 
 
-async def test_a_triggered_pipeline_runs_and_shows(api):
+async def test_a_triggered_pipeline_runs_and_shows(serve):
+    api = await serve(workflow_seconds=3600)
     reply = await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fix/typo", "parameters": {"deep": True}})
     assert reply.status == 201
     assert reply.json.keys() == {"id", "state", "number", "created_at"}
@@ -39,17 +30,23 @@ async def test_a_triggered_pipeline_runs_and_shows(api):
     assert [job["status"] for job in jobs] == ["running", "running", "blocked", "blocked"]
 
 
-async def test_a_triggered_pipeline_ends(serve):
-    api = await serve(workflow_seconds=0.1)
-    reply = await api("POST", f"/project/{WEB}/pipeline", json={"tag": "v9.9"})
-    workflow = (await _workflows(api, reply.json["id"]))["deploy"]
-    assert workflow["status"] == "running"
-    await _reach(api, workflow["id"], "on_hold")
-    reply = await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fix/typo"})
-    workflow = (await _workflows(api, reply.json["id"]))["build-and-test"]
-    assert (await _reach(api, workflow["id"], "success", "failed"))["status"] == "success"
-    jobs = (await api.get(f"/workflow/{workflow['id']}/job"))["items"]
-    assert {job["status"] for job in jobs} == {"success"}
+def test_a_triggered_pipeline_ends(clocked):
+    async def main(api, clock):
+        tagged = (await api("POST", f"/project/{WEB}/pipeline", json={"tag": "v9.9"})).json["id"]
+        pushed = (await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fix/typo"})).json["id"]
+        seen = []
+        for _ in range(11):
+            deploy = (await _workflows(api, tagged))["deploy"]
+            build = (await _workflows(api, pushed))["build-and-test"]
+            seen.append((deploy["status"], build["status"]))
+            clock.wait(1)
+        assert seen[0] == ("running", "running")
+        assert seen[5] == ("on_hold", "running")
+        assert seen[10] == ("on_hold", "success")
+        jobs = (await api.get(f"/workflow/{build['id']}/job"))["items"]
+        assert {job["status"] for job in jobs} == {"success"}
+
+    clocked(main, workflow_seconds=10)
 
 
 async def test_a_branch_that_fails(serve):
@@ -59,13 +56,15 @@ async def test_a_branch_that_fails(serve):
     assert workflow["status"] == "failed"
 
 
-async def test_workflows_come_after_their_pipeline(serve):
-    api = await serve(workflow_delay=0.05)
-    reply = await api("POST", f"/project/{WEB}/pipeline", json={})
-    path = f"/pipeline/{reply.json['id']}/workflow"
-    assert (await api("GET", path)).status == 404
-    await asyncio.sleep(0.06)
-    assert len((await api.get(path))["items"]) == 2
+def test_workflows_come_after_their_pipeline(clocked):
+    async def main(api, clock):
+        reply = await api("POST", f"/project/{WEB}/pipeline", json={})
+        path = f"/pipeline/{reply.json['id']}/workflow"
+        assert (await api("GET", path)).status == 404
+        clock.wait(3)
+        assert len((await api.get(path))["items"]) == 2
+
+    clocked(main, workflow_delay=3)
 
 
 @pytest.mark.parametrize(
@@ -138,30 +137,33 @@ async def test_a_setup_pipeline_is_continued_once(serve):
         api.server.continuation_key(pipeline_id[::-1])
 
 
-async def test_approving_lets_the_rest_run(serve):
-    api = await serve(workflow_seconds=0.05)
-    workflows = [
-        workflow
-        for pipeline in (await api.get(f"/project/{WEB}/pipeline"))["items"]
-        for workflow in (await api.get(f"/pipeline/{pipeline['id']}/workflow"))["items"]
-    ]
-    waiting = next(workflow for workflow in workflows if workflow["status"] == "on_hold")
-    jobs = {job["name"]: job for job in (await api.get(f"/workflow/{waiting['id']}/job"))["items"]}
-    request = jobs["hold"]["approval_request_id"]
-    wrong = f"/workflow/{waiting['id']}/approve/{jobs['hold']['id']}"
-    assert (await api("POST", wrong)).status == 404
-    path = f"/workflow/{waiting['id']}/approve/{request}"
-    assert (await api("POST", path)).status == 202
-    assert (await api("POST", path)).status == 400
-    assert (await _reach(api, waiting["id"], "success", "failed"))["status"] == "success"
-    jobs = {job["name"]: job for job in (await api.get(f"/workflow/{waiting['id']}/job"))["items"]}
-    assert jobs["hold"]["approved_by"] == (await api.get("/me"))["id"]
-    assert "approval_request_id" not in jobs["hold"]
-    assert jobs["deploy-production"]["status"] == "success"
-    assert api.server.changes == [("workflows.approve", waiting["id"])]
+def test_approving_lets_the_rest_run(clocked):
+    async def main(api, clock):
+        workflows = [
+            workflow
+            for pipeline in (await api.get(f"/project/{WEB}/pipeline"))["items"]
+            for workflow in (await api.get(f"/pipeline/{pipeline['id']}/workflow"))["items"]
+        ]
+        waiting = next(workflow for workflow in workflows if workflow["status"] == "on_hold")
+        jobs = {job["name"]: job for job in (await api.get(f"/workflow/{waiting['id']}/job"))["items"]}
+        path = f"/workflow/{waiting['id']}/approve"
+        assert (await api("POST", f"{path}/{jobs['hold']['id']}")).status == 404
+        assert (await api("POST", f"{path}/{jobs['hold']['approval_request_id']}")).status == 202
+        assert (await api("POST", f"{path}/{jobs['hold']['approval_request_id']}")).status == 400
+        assert (await api.get(f"/workflow/{waiting['id']}"))["status"] == "running"
+        clock.wait(10)
+        assert (await api.get(f"/workflow/{waiting['id']}"))["status"] == "success"
+        jobs = {job["name"]: job for job in (await api.get(f"/workflow/{waiting['id']}/job"))["items"]}
+        assert jobs["hold"]["approved_by"] == (await api.get("/me"))["id"]
+        assert "approval_request_id" not in jobs["hold"]
+        assert jobs["deploy-production"]["status"] == "success"
+        assert api.server.changes == [("workflows.approve", waiting["id"])]
+
+    clocked(main, workflow_seconds=10)
 
 
-async def test_canceling_a_workflow_once(api):
+async def test_canceling_a_workflow_once(serve):
+    api = await serve(workflow_seconds=3600)
     reply = await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fix/typo"})
     workflow = (await _workflows(api, reply.json["id"]))["build-and-test"]
     for _ in range(2):
@@ -172,7 +174,8 @@ async def test_canceling_a_workflow_once(api):
     assert [operation for operation, _ in api.server.changes] == ["pipelines.trigger", "workflows.cancel"]
 
 
-async def test_canceling_jobs(api):
+async def test_canceling_jobs(serve):
+    api = await serve(workflow_seconds=3600)
     reply = await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fix/typo"})
     workflow = (await _workflows(api, reply.json["id"]))["build-and-test"]
     lint, unit, *_ = (await api.get(f"/workflow/{workflow['id']}/job"))["items"]

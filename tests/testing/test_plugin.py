@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import pathlib
 import subprocess
 import sys
 
-import aiohttp
 import pytest
-
-from aiocircle.testing import LocalCircleCI
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -54,39 +50,18 @@ def test_without_pytest_asyncio_only_the_fixture_is_missing(tmp_path):
     assert _python("-c", code, cwd=tmp_path).returncode == 0
 
 
-class _Clock(asyncio.SelectorEventLoop):
-    """An event loop whose time is what the test says; its sockets are real."""
-
-    offset = 0.0
-
-    def time(self) -> float:
-        return super().time() + self.offset
-
-
-def test_all_waiting_is_of_the_loops_time():
+def test_all_waiting_is_of_the_loops_time(clocked):
     """An hour that passes on the loop alone refills limits, ends workflows and spoils signed URLs."""
 
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, _Clock)
-        async with LocalCircleCI(rate_limit=0.01, workflow_seconds=3000, workflow_delay=30) as server:
-            headers = {"Circle-Token": server.token, "Accept": "application/json"}
-            root = f"{server.url}/api/v2"
-            async with aiohttp.ClientSession(headers=headers) as session:
+    async def main(api, clock):
+        made = await api("POST", "/project/gh/acme/web/pipeline", json={})
+        assert made.status == 201
+        assert (await api("GET", "/me")).status == 429
+        clock.wait(101)
+        page = await api.get(f"/pipeline/{made.json['id']}/workflow")
+        assert [workflow["status"] for workflow in page["items"]] == ["running", "running"]
+        clock.wait(3600)
+        page = await api.get(f"/pipeline/{made.json['id']}/workflow")
+        assert [workflow["status"] for workflow in page["items"]] == ["on_hold", "success"]
 
-                async def call(method: str, path: str) -> tuple[int, dict[str, str]]:
-                    async with session.request(method, root + path) as response:
-                        return response.status, await response.json()
-
-                status, pipeline = await call("POST", "/project/gh/acme/web/pipeline")
-                assert status == 201
-                assert (await call("GET", "/me"))[0] == 429
-                loop.offset += 101
-                _, page = await call("GET", f"/pipeline/{pipeline['id']}/workflow")
-                assert [workflow["status"] for workflow in page["items"]] == ["running", "running"]
-                loop.offset += 3600
-                _, page = await call("GET", f"/pipeline/{pipeline['id']}/workflow")
-                assert [workflow["status"] for workflow in page["items"]] == ["on_hold", "success"]
-
-    with asyncio.Runner(loop_factory=_Clock) as runner:
-        runner.run(main())
+    clocked(main, rate_limit=0.01, workflow_seconds=3000, workflow_delay=30)
