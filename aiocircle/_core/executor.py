@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
@@ -56,7 +57,10 @@ _STATUSES: Final[Mapping[int, type[APIError]]] = {
 }
 _LONG_WAIT: Final = 1.0  # seconds: from here on a wait at the gate is worth a warning
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_MESSAGE_LENGTH: Final = 500  # characters of a plain-text error body that go into the message
+_MESSAGE_LENGTH: Final = 500  # characters of the server's words that go into an error's message
+_SEARCHED: Final = 4096  # bytes of an error's body that are looked at for them
+# Of several attempts' outcomes, the later in this order counts.
+_OUTCOMES: Final[tuple[Outcome, ...]] = ("not_done", "unknown", "done")
 
 
 @attrs.frozen
@@ -116,13 +120,26 @@ class _Call:
     operation: str
     family: str
     repeatable: bool
+    confirms: bool = False  # nothing of a good answer is read
     attempts: int = 0
     waited: float = 0.0  # seconds, at the gate and between attempts
-    unknown: bool = False  # an earlier attempt may have been carried out
+    outcome: Outcome = "not_done"  # of the change that is asked for, after the attempts so far
 
     @property
     def changes(self) -> bool:
         return self.request.method not in ("GET", "HEAD")
+
+    def failed(self, error: CircleCIError) -> None:
+        """Take note of a failed attempt, and tell the error what became of the call in all."""
+        error.attempts = self.attempts
+        if self.changes:
+            outcomes = (self.outcome, _outcome(error))
+            self.outcome = max(outcomes, key=_OUTCOMES.index)
+        error.outcome = self.outcome
+
+    def found_gone(self, status: int) -> bool:
+        """Whether this 404 says that an earlier attempt, whose answer was lost, deleted what was to be deleted."""
+        return status == 404 and self.request.method == "DELETE" and self.confirms and self.outcome != "not_done"
 
 
 class Executor:
@@ -141,8 +158,10 @@ class Executor:
         body: Mapping[str, Any] | None = None,
     ) -> T:
         """What the endpoint answers; None where it only confirms."""
-        call = self._prepare(endpoint, values, encode_query(query or {}), None if body is None else encode_body(body))
         model, wrap = endpoint.model, endpoint.wrap
+        path, pairs = endpoint.fill(values), encode_query(query or {})
+        request = self._request(endpoint.method, path, pairs, None if body is None else encode_body(body))
+        call = _Call(request, endpoint.operation, endpoint.family, endpoint.repeatable, confirms=model is None)
         if model is None:
             return cast("T", await self.perform(call, _confirm))
         if wrap is not None:
@@ -182,7 +201,7 @@ class Executor:
 
     async def request(self, method: str, path: str, params: Mapping[str, Any], body: bytes | None, into: Any) -> Any:
         """What any path answers: `into`, or plain JSON."""
-        call = self._raw_call(method, path, encode_query(params), body)
+        call = self._raw_call(method, path, encode_query(params), body, confirms=into is None)
 
         def read(response: Response) -> Any:
             if into is not None:
@@ -216,13 +235,22 @@ class Executor:
 
     async def perform(self, call: _Call, read: Callable[[Response], R]) -> R:
         """What `read` makes of the answer, after as many attempts as the policy allows."""
+        # A client that is closed, or of another loop, says so before it waits for anything.
+        self.connection.transport.check()
         try:
             return await self._attempt(call, read)
         except CircleCIError as error:
             first = error
-            if self.retry.attempts == 1 or not self.retry.may_repeat(first, repeatable=call.repeatable):
+            if self.retry.attempts == 1 or not self._may_repeat(call, first):
                 raise
         return await self._attempt_again(call, read, first)
+
+    def _may_repeat(self, call: _Call, error: BaseException) -> bool:
+        return (
+            isinstance(error, CircleCIError)
+            and not self.connection.transport.closed
+            and self.retry.may_repeat(error, repeatable=call.repeatable)
+        )
 
     async def _attempt_again(self, call: _Call, read: Callable[[Response], R], first: CircleCIError) -> R:
         """Further attempts, driven by tenacity. The first one's failure is handed to it as its first attempt."""
@@ -233,9 +261,6 @@ class Executor:
             if replay:
                 raise replay.pop()
             return await self._attempt(call, read)
-
-        def repeats(error: BaseException) -> bool:
-            return isinstance(error, CircleCIError) and policy.may_repeat(error, repeatable=call.repeatable)
 
         def wait(state: tenacity.RetryCallState) -> float:
             headers = getattr(_failure(state), "headers", {})
@@ -257,7 +282,7 @@ class Executor:
 
         retrying = tenacity.AsyncRetrying(
             sleep=clock.sleep,
-            retry=tenacity.retry_if_exception(repeats),
+            retry=tenacity.retry_if_exception(partial(self._may_repeat, call)),
             wait=wait,
             stop=stop,
             before_sleep=before_sleep,
@@ -270,37 +295,51 @@ class Executor:
             response = await self._send(call)
             return self._read(call, response, read)
         except CircleCIError as error:
-            error.attempts = call.attempts
-            if call.changes:
-                error.outcome = _outcome(error, call)
-                call.unknown = error.outcome == "unknown"
+            call.failed(error)
             raise
 
     async def _send(self, call: _Call) -> Response:
         connection = self.connection
         gate = connection.throttle.gate(call.family)
+        response: Response | None = None
         async with connection.lane(call.family):
-            waited = await self._pass(gate.enter(self.retry.max_wait - call.waited), call)
-            call.waited += waited
-            try:
-                async with connection.slots:
-                    call.attempts += 1
-                    clock = connection.clock
-                    started = clock.monotonic()
-                    response = await connection.transport.send(call.request, self.timeout)
-                gate.observe(response.status, response.headers, started, _asked(response, clock))
-            finally:
-                gate.leave()
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug(
-                "%s %s -> %d in %.3f s (attempt %d)",
-                call.request.method,
-                call.request.shown_url,
-                response.status,
-                clock.monotonic() - started,
-                call.attempts,
-            )
+            while response is None:
+                call.waited += await self._pass(gate.enter(self.retry.max_wait - call.waited), call)
+                try:
+                    async with connection.slots:
+                        if gate.closed:
+                            continue  # It closed while this request waited for its slot.
+                        started = connection.clock.monotonic()
+                        response = await self._exchange(call)
+                    gate.observe(response.status, response.headers, started, _asked(response, connection.clock))
+                finally:
+                    gate.leave()
         connection.note_deprecation(call.operation, response.headers)
+        return response
+
+    async def _exchange(self, call: _Call) -> Response:
+        """One request and its answer, told to the log."""
+        clock, transport = self.connection.clock, self.connection.transport
+        transport.check()
+        started = clock.monotonic()
+        call.attempts += 1
+        end: object = "cancelled"
+        try:
+            response = await transport.send(call.request, self.timeout)
+            end = response.status
+        except CircleCIError as error:
+            end = type(error).__name__
+            raise
+        finally:
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug(
+                    "%s %s -> %s in %.3f s (attempt %d)",
+                    call.request.method,
+                    call.request.shown_url,
+                    end,
+                    clock.monotonic() - started,
+                    call.attempts,
+                )
         return response
 
     async def _pass(self, turn: Awaitable[float], call: _Call) -> float:
@@ -325,18 +364,11 @@ class Executor:
         status = response.status
         if 200 <= status < 300:
             return read(response)
-        if status == 404 and call.unknown and call.request.method == "DELETE" and read is _confirm:
-            # The earlier attempt, whose answer was lost, did it.
-            return read(response)
+        if call.found_gone(status):
+            return cast("R", None)
         raise _api_error(call.request, response, self.connection.clock)
 
     # --- one request ---------------------------------------------------------------------------------------
-
-    def _prepare(
-        self, endpoint: Endpoint[T], values: tuple[Any, ...], pairs: list[tuple[str, str]], body: bytes | None
-    ) -> _Call:
-        request = self._request(endpoint.method, endpoint.fill(values), pairs, body)
-        return _Call(request, endpoint.operation, endpoint.family, endpoint.repeatable)
 
     def _request(self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes | None) -> Request:
         connection = self.connection
@@ -346,12 +378,14 @@ class Executor:
         headers = connection.headers if body is None else connection.headers_with_body
         return Request(method, url, headers, body)
 
-    def _raw_call(self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes | None) -> _Call:
+    def _raw_call(
+        self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes | None, *, confirms: bool = False
+    ) -> _Call:
         segments = path.partition("?")[0].split("/")
         family = "/".join(segments[3:4]) if segments[2:3] == ["v2"] else "/".join(segments[2:4])
         operation = f"{method} {path.partition('?')[0]}"
         repeatable = method in ("GET", "HEAD", "PUT", "DELETE")
-        return _Call(self._request(method, path, pairs, body), operation, family, repeatable)
+        return _Call(self._request(method, path, pairs, body), operation, family, repeatable, confirms)
 
 
 def _offset(token: str | None) -> int:
@@ -375,12 +409,10 @@ def _failure(state: tenacity.RetryCallState) -> BaseException | None:
     return None if state.outcome is None else state.outcome.exception()
 
 
-def _outcome(error: CircleCIError, call: _Call) -> Outcome:
-    """What became of the change that `call` asks for, its earlier attempts included."""
+def _outcome(error: CircleCIError) -> Outcome:
+    """What became of the change that one attempt asked for."""
     if isinstance(error, DecodeError):
         return "done"
-    if call.unknown:
-        return "unknown"
     if isinstance(error, RequestError):
         return error.outcome
     if isinstance(error, ServerError):
@@ -399,7 +431,7 @@ def _api_error(request: Request, response: Response, clock: Clock) -> APIError:
         "headers": response.shown_headers,
         "body": response.body,
     }
-    message = _message(response)
+    message = _message(response)[:_MESSAGE_LENGTH] or _phrase(status)
     if status == 429:
         return RateLimited(status, message, **fields, retry_after=retry_after(response.headers, clock.wall()))
     kind = _STATUSES.get(status, ServerError if status >= 500 else APIError)
@@ -410,30 +442,28 @@ def _message(response: Response) -> str:
     """The server's own words, from whichever place this server puts them."""
     if 300 <= response.status < 400:
         target = response.shown_headers.get("Location", "nowhere")
-        return f"a redirect to {target}, which is not followed: only a GET is, and only within the API's host"
-    body = response.body.strip()
+        return f"a redirect to {target}, which is not followed: only a GET is, within the API's host, a few times"
     try:
-        answer = msgspec.json.decode(body)
+        text = _words(msgspec.json.decode(response.body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        if title := _TITLE.search(body):
-            body = title[1].strip()
-        elif body[:1] == b"<":
-            body = b""
-        text = " ".join(body.decode("utf-8", "replace").split())
-        return text[:_MESSAGE_LENGTH] or _phrase(response.status)
-    return _words(answer) or _phrase(response.status)
+        start = response.body[:_SEARCHED].strip()
+        if title := _TITLE.search(start):
+            start = title[1]
+        elif start[:1] == b"<":
+            start = b""
+        text = start.decode("utf-8", "replace")
+    # One line of what can be printed: it goes into log lines and to terminals.
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 
 
-def _words(answer: JSON) -> str:
+def _words(answer: JSON, depth: int = 3) -> str:
     if isinstance(answer, str):
-        return answer
-    if not isinstance(answer, dict):
+        return answer[:_SEARCHED]
+    if not isinstance(answer, dict) or not depth:
         return ""
     fields = cast("dict[str, JSON]", answer)
-    for key in ("message", "error", "detail", "title"):
-        if key in fields and (words := _words(fields[key])):
-            return words
-    return ""
+    found = (_words(fields.get(key), depth - 1) for key in ("message", "error", "detail", "title"))
+    return next(filter(None, found), "")
 
 
 def _phrase(status: int) -> str:

@@ -63,14 +63,15 @@ class Request:
 class Response:
     """One HTTP answer, read to its end.
 
-    complete is False where the connection broke, or the body exceeded the limit, before the end: body then
-    holds what had come, and flaw says what happened.
+    complete is False where the connection broke, or the body exceeded the limit (too_large), before the end: body
+    then holds what had come, and flaw says what happened.
     """
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     flaw: str | None = None
+    too_large: bool = False
 
     @property
     def complete(self) -> bool:
@@ -94,6 +95,15 @@ class Response:
 
 class Transport(Protocol):
     """What the core needs of an HTTP library."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more."""
+        ...
+
+    def check(self) -> None:
+        """ConfigurationError where nothing can be sent: it is closed, or belongs to another event loop."""
+        ...
 
     async def send(self, request: Request, timeout: Any) -> Response:
         """The answer to one attempt; RequestError where there was none."""

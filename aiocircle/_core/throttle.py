@@ -115,18 +115,25 @@ class Gate:
         self._allowed: int | None = _FIRST
         self._waiters: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def rate_limit(self) -> RateLimit:
         """What the API last said, with the rate that is kept now."""
-        return attrs.evolve(self.limit or RateLimit(), rate=self._rate(asyncio.get_running_loop().time()))
+        # It may be asked for when the loop is over.
+        return attrs.evolve(self.limit or RateLimit(), rate=self._rate(self._loop.time()) if self._loop else None)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody may pass, because a server said so."""
+        return asyncio.get_running_loop().time() < self._closed_until
 
     async def enter(self, budget: float) -> float:
         """Wait for one's turn; the seconds waited. Held where that would take longer than `budget` seconds.
 
         Each enter() that returns is followed by one leave().
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
         if not self._waiters and self._may_pass(now):
             self._take(now)
@@ -158,7 +165,8 @@ class Gate:
 
     def observe(self, status: int, headers: Mapping[str, str], sent_at: float, asked: float | None) -> None:
         """Learn from one answer. `asked`: the seconds of its Retry-After; `sent_at`: when its request left."""
-        now = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
         self._read(headers, now)
         if status == 429:
             self._refused(now, sent_at, asked)
@@ -262,6 +270,9 @@ class Gate:
 
     def _pump(self) -> None:
         """Let pass whoever may, in order, and set the timer for the next."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not self._waiters:
             return
         loop = asyncio.get_running_loop()
@@ -271,13 +282,12 @@ class Gate:
             if not waiter.turn.done():
                 self._take(now)
                 waiter.turn.set_result(None)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._waiters and (opens_at := self._opens_at()) > now:
             self._timer = loop.call_at(opens_at, self._pump)
 
     def _give_up(self, waiter: _Waiter) -> None:
+        # The gate may open in the very moment that is the waiter's last.
+        self._pump()
         if not waiter.turn.done():
             waiter.turn.set_exception(Held(max(0.0, self._opens_at() - asyncio.get_running_loop().time())))
 

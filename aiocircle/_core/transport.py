@@ -54,6 +54,7 @@ class AiohttpTransport:
         self._max_body = max_body
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._reading: set[aiohttp.ClientResponse] = set()
 
     async def send(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
         """The answer to one attempt, read to its end, its connection given back.
@@ -61,21 +62,28 @@ class AiohttpTransport:
         A GET follows redirects within the host. Raises RequestError where no answer came.
         """
         session = self._ready()
-        url = request.url
-        response = await self._exchange(session, request, url, timeout)
+        started = asyncio.get_running_loop().time()
+        url, left = request.url, timeout
+        response = await self._exchange(session, request, url, timeout, left)
         for _ in range(MAX_REDIRECTS):
             if response.status not in _REDIRECTS or request.method not in ("GET", "HEAD"):
                 break
             target = _within_host(url, response.headers.get("Location"))
             if target is None:
                 break
-            url = target
-            response = await self._exchange(session, request, url, timeout)
+            url, left = target, _rest(timeout, asyncio.get_running_loop().time() - started)
+            response = await self._exchange(session, request, url, timeout, left)
         return response
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, request: Request, url: str, timeout: aiohttp.ClientTimeout
+        self,
+        session: aiohttp.ClientSession,
+        request: Request,
+        url: str,
+        timeout: aiohttp.ClientTimeout,
+        left: aiohttp.ClientTimeout,
     ) -> Response:
+        """One request and its answer, within what is `left` of the attempt's `timeout`."""
         try:
             async with session.request(
                 request.method,
@@ -83,28 +91,27 @@ class AiohttpTransport:
                 headers=request.headers,
                 data=request.body,
                 allow_redirects=False,
-                timeout=timeout,
+                auto_decompress=True,
+                timeout=left,
                 raise_for_status=False,
             ) as answer:
-                body, flaw = await self._read(answer)
-                return Response(answer.status, answer.headers, body, flaw)
-        except asyncio.CancelledError:
-            raise
+                self._reading.add(answer)
+                try:
+                    return await self._read(answer)
+                finally:
+                    self._reading.discard(answer)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.
-            failure = _failure(error, request.method, shown_url(url), timeout)
+            failure = _failure(error, request.method, shown_url(url), timeout, closed=self.closed)
         except RuntimeError as error:
-            if not session.closed:
+            # What aiohttp raises over a session that was closed in the middle of the request.
+            if not self.closed:
                 raise
-            failure = ConnectionFailed(
-                f"{request.method} {shown_url(url)}: the session was closed meanwhile ({error})",
-                method=request.method,
-                url=shown_url(url),
-            )
+            failure = _failure(error, request.method, shown_url(url), timeout, closed=True)
         raise failure from None
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
-        """The decompressed body, and what cut it short, if anything did."""
+    async def _read(self, answer: aiohttp.ClientResponse) -> Response:
+        """The answer with its decompressed body, and with what cut it short, if anything did."""
         content = answer.content
         chunks: list[bytes] = []
         size = 0
@@ -114,16 +121,28 @@ class AiohttpTransport:
                 size += len(chunk)
                 if size > self._max_body:
                     answer.close()
-                    return b"".join(chunks)[: self._max_body], f"the body is larger than {self._max_body} bytes"
+                    body = b"".join(chunks)[: self._max_body]
+                    flaw = f"the body is larger than {self._max_body} bytes"
+                    return Response(answer.status, answer.headers, body, flaw, too_large=True)
         except aiohttp.ClientError as error:
-            if isinstance(error, TimeoutError):
+            if self.closed or isinstance(error, TimeoutError):
                 raise
-            return b"".join(chunks), f"the body was cut after {size} bytes: {_text(error)}"
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks), None
+            flaw = f"the body was cut after {size} bytes: {_text(error)}"
+            return Response(answer.status, answer.headers, b"".join(chunks), flaw)
+        return Response(answer.status, answer.headers, chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
-    def _ready(self) -> aiohttp.ClientSession:
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be sent any more: the client was closed, or the caller's session."""
+        return self._closed or (self._session is not None and self._session.closed)
+
+    def check(self) -> None:
+        """ConfigurationError where nothing can be sent: it is closed, or belongs to another event loop."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
+            # A session has no public way to tell its loop.
+            if getattr(self._session, "_loop", loop) is not loop:
+                raise ConfigurationError("the session that this client was given belongs to another event loop")
             self._loop = loop
         elif self._loop is not loop:
             raise ConfigurationError(
@@ -131,20 +150,26 @@ class AiohttpTransport:
             )
         if self._closed:
             raise ConfigurationError("this client is closed")
+        if self.closed:
+            raise ConfigurationError("the session that this client was given is closed")
+
+    def _ready(self) -> aiohttp.ClientSession:
+        self.check()
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._max_concurrency),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=list(self._trace_configs) or None,
             )
-        elif self._session.closed:
-            raise ConfigurationError("the session that this client was given is closed")
         return self._session
 
     async def close(self) -> None:
         """Close the client's own session and its connections; the caller's session is left alone."""
         self._closed = True
         if self._owned and self._session is not None:
+            # Left to aiohttp, whoever reads a body now would wait for the timeout.
+            for answer in self._reading:
+                answer.content.set_exception(aiohttp.ClientConnectionError("closed"))
             await self._session.close()
 
 
@@ -152,21 +177,35 @@ def _within_host(url: str, location: str | None) -> str | None:
     """Where a redirect leads, if that is the same origin, so that the token may go there; else None."""
     if not location:
         return None
+    here = yarl.URL(url, encoded=True)
     try:
-        target = yarl.URL(url, encoded=True).join(yarl.URL(location))
+        target = here.join(yarl.URL(location))
+        same = target.origin() == here.origin()
     except ValueError:
         return None
-    return str(target) if target.origin() == yarl.URL(url, encoded=True).origin() and not target.user else None
+    return str(target.with_fragment(None)) if same and target.raw_user is None else None
+
+
+def _rest(timeout: aiohttp.ClientTimeout, spent: float) -> aiohttp.ClientTimeout:
+    """What is left of a timeout after `spent` seconds."""
+    if timeout.total is None:
+        return timeout
+    # Zero would mean no bound.
+    total = max(timeout.total - spent, 0.001)
+    return aiohttp.ClientTimeout(total, timeout.connect, timeout.sock_read, timeout.sock_connect)
 
 
 def _failure(
-    error: Exception, method: str, url: str, timeout: aiohttp.ClientTimeout
+    error: Exception, method: str, url: str, timeout: aiohttp.ClientTimeout, *, closed: bool
 ) -> RequestError | ConfigurationError:
     where = f"{method} {url}"
-    if isinstance(error, ValueError):
+    # A certificate that is not valid is a ValueError, too.
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
         return ConfigurationError(f"{where}: aiohttp refuses the request: {_text(error)}")
     unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     outcome: Outcome = "not_done" if unsent else "unknown"
+    if closed:
+        return ConnectionFailed(f"{where}: the client was closed meanwhile", method=method, url=url, outcome=outcome)
     if isinstance(error, TimeoutError):
         seconds = "" if timeout.total is None else f" within {timeout.total:g} s"
         what = "no connection" if unsent else "no complete answer"
@@ -175,7 +214,11 @@ def _failure(
 
 
 def _text(error: BaseException) -> str:
-    """What an exception of aiohttp's says, without what it holds."""
+    """What an exception of aiohttp's says, without what it holds: a half-read answer, or a URL that may be signed."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection without an answer"
+    if isinstance(error, aiohttp.InvalidURL):
+        return type(error).__name__
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the answer is no HTTP: {error.message}" if error.message else "the answer is no HTTP"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -315,7 +315,7 @@ def assert_idle(request: pytest.FixtureRequest) -> Callable[..., Awaitable[None]
         for _ in range(turns):
             await asyncio.sleep(0)
         connection = circle._executor.connection
-        limit = connection._max_concurrency
+        limit = connection.max_concurrency
         assert connection.slots._value == limit, "a concurrency slot is held"
         for lane in connection._lanes.values():
             assert lane._value == limit, "a lane is held"
