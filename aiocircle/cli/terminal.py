@@ -18,10 +18,9 @@ _ESCAPES: Final = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]"
 )
-# Controls, invisible formatting (bidirectional overrides, zero widths, tags), lone surrogates, code points that a
-# font or terminal may give a meaning of its own, and line and paragraph separators.
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_SPACE: Final = re.compile(r"\s+")
+# Controls, invisible formatting (bidirectional overrides, zero widths, tags), lone surrogates, and code points to
+# which a font or a terminal may give a meaning of its own.
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
 def clean(text: str) -> str:
@@ -31,8 +30,13 @@ def clean(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    text = _SPACE.sub(" ", _ESCAPES.sub("", text))
-    return "".join(character for character in text if unicodedata.category(character) not in _HIDDEN)
+    return "".join(map(_visible, _ESCAPES.sub("", text)))
+
+
+def _visible(character: str) -> str:
+    if character.isspace():
+        return " "
+    return "" if unicodedata.category(character) in _HIDDEN else character
 
 
 def width_of(text: str) -> int:
