@@ -287,7 +287,8 @@ def _is_timestamp(kind: Any) -> bool:
 
 
 def _structure_timestamp(value: Any, _: Any) -> datetime:
-    _expect(str, value)
+    if type(value) is not str:
+        raise _unexpected("a time", value)
     try:
         return msgspec.convert(value, Timestamp)
     except msgspec.ValidationError:
@@ -457,12 +458,15 @@ def _shape(shape: type) -> tuple[dict[str, tuple[str, Any]], frozenset[str]]:
     keys: dict[str, tuple[str, Any]] = {}
     required: set[str] = set(getattr(shape, "__required_keys__", ()))
     for name, hint in get_type_hints(shape, include_extras=True).items():
-        # Where annotations are text, the class itself does not see what they say of a key.
-        while get_origin(hint) in (Required, NotRequired):
-            (required.add if get_origin(hint) is Required else required.discard)(name)
+        wire = name
+        while (origin := get_origin(hint)) in (Required, NotRequired, Annotated):
+            if origin is Annotated:
+                wire = next((note for note in get_args(hint)[1:] if isinstance(note, str)), wire)
+            else:
+                # Where annotations are text, the class itself does not see what they say of a key.
+                (required.add if origin is Required else required.discard)(name)
             hint = get_args(hint)[0]
-        notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-        keys[name] = (next((note for note in notes if isinstance(note, str)), name), hint)
+        keys[name] = (wire, hint)
     return keys, frozenset(required)
 
 
