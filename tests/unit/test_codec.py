@@ -771,7 +771,7 @@ def test_query_values_are_written_as_the_api_reads_them(value: Any, sent: list[s
         ],
         *[[None], [UNSET], [["a"]], ["a", b"b"], iter("ab"), [-1], ["\udfff"], [datetime(2024, 5, 6)]],
     ],
-    ids=repr,
+    ids=lambda each: type(each).__name__,
 )
 def test_what_no_query_can_carry_is_refused_by_name(value: Any) -> None:
     """Before anything is sent."""
@@ -964,7 +964,7 @@ def test_a_nested_body_is_sent_as_its_shape_declares(given: Any, sent: Any) -> N
         ({"by_name": [{"x": 1}]}, r"shape\.by_name\[0\] has no key 'x'"),
         ({"kept_on": datetime(2024, 5, 6)}, r"shape\.kept_on is a naive datetime"),
         ({"tags": [b"x"]}, r"shape\.tags\[0\]"),
-        ({"free": {"a": object()}}, r"shape\.free\.a"),
+        ({"free": {"a": {"b"}}}, r"shape\.free\.a"),
         ({"free": {"a": HOLDS_ITSELF}}, "holds itself"),
     ],
     ids=repr,
