@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import textwrap
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ async def test_block_runs(block: Block, server: LocalCircleCI) -> None:
         await under_way
     for name, value in list(names.items()):
         if name.startswith("test_"):
-            await value(server)
+            fixtures = {"local_circleci": server} if inspect.signature(value).parameters else {}
+            await value(**fixtures)
 
 
 def test_readme_has_blocks_and_no_more_than_it_runs() -> None:

@@ -1,0 +1,28 @@
+"""Adds a reference page for each group of operations, so that none is forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+RESOURCES = Path(__file__).parents[1] / "aiocircle" / "resources"
+GROUPS = sorted(path.stem for path in RESOURCES.glob("[a-z]*.py") if path.stem != "common")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the pages into the navigation, below the reference."""
+    nav: list[dict[str, Any]] = config.nav or []
+    (reference,) = (part["Reference"] for part in nav if isinstance(part, dict) and "Reference" in part)
+    reference.append({"Groups": [f"reference/groups/{group}.md" for group in GROUPS]})
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Make the pages."""
+    for group in GROUPS:
+        content = f"# circle.{group}\n\n::: aiocircle.resources.{group}\n    options:\n      show_root_heading: false\n"
+        files.append(File.generated(config, f"reference/groups/{group}.md", content=content))
+    return files
