@@ -56,6 +56,7 @@ __all__ = [
     "encode_query",
     "moment",
     "page_of",
+    "reads_alike",
     "tuple_of",
     "wire_name",
 ]

@@ -1,0 +1,413 @@
+"""How the package hangs together: which module may import which, what is loaded when, what is exported, what is shipped."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aiocircle
+
+ROOT = Path(aiocircle.__file__).parents[1]
+PACKAGE = ROOT / "aiocircle"
+
+
+def named(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {named(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_bytes()) for name, path in FILES.items()}
+
+
+# --- who imports whom -----------------------------------------------------------------------------------------
+
+# The law of DESIGN, from left to right. A name that ends in "." is everything below it that is not named before.
+LAYERS: list[tuple[str, ...]] = [
+    ("aiocircle._version",),
+    ("aiocircle.errors",),
+    ("aiocircle.slugs",),
+    ("aiocircle._core.clock", "aiocircle._core.http"),
+    (
+        "aiocircle._core.endpoint",
+        "aiocircle._core.retry",
+        "aiocircle._core.throttle",
+        "aiocircle._core.transport",
+    ),
+    ("aiocircle._core.codec", "aiocircle._core.pager"),
+    ("aiocircle._core.executor",),
+    ("aiocircle.resources._group",),
+    ("aiocircle.resources.common",),
+    ("aiocircle.resources.",),
+    ("aiocircle.client", "aiocircle.events", "aiocircle.bulk"),
+    ("aiocircle.testing", "aiocircle.testing.", "aiocircle.cli", "aiocircle.cli.", "aiocircle.__main__"),
+]
+# They are run by the import of anything below them, so they must not import anything themselves.
+EMPTY = {"aiocircle", "aiocircle._core", "aiocircle.resources"}
+
+
+def layer(module: str) -> int:
+    for exact in (True, False):
+        for number, names in enumerate(LAYERS):
+            if module in names if exact else any(module.startswith(name) for name in names if name.endswith(".")):
+                return number
+    raise AssertionError(f"{module} has no place in the order of layers")
+
+
+def is_type_checking(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name | ast.Attribute) and ast.unparse(test).split(".")[-1] == "TYPE_CHECKING"
+
+
+def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a module that can run: inside functions too, but not below `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and is_type_checking(child.test):
+            for other in child.orelse:
+                yield other
+                yield from at_run_time(other)
+            continue
+        yield child
+        yield from at_run_time(child)
+
+
+def home(module: str, name: str) -> str:
+    """The module that `from module import name` runs in the end."""
+    if f"{module}.{name}" in FILES:
+        return f"{module}.{name}"
+    if module == "aiocircle":
+        return aiocircle._HOMES.get(name, "aiocircle.errors")
+    return module
+
+
+def imports(module: str) -> set[str]:
+    """The modules of the package that `module` imports at run time, wherever in it."""
+    found: set[str] = set()
+    package = module if FILES[module].name == "__init__.py" else module.rpartition(".")[0]
+    for node in at_run_time(TREES[module]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "aiocircle"}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            origin = ".".join(filter(None, [above, node.module or ""]))
+            if origin.split(".")[0] == "aiocircle":
+                found |= {home(origin, alias.name) for alias in node.names}
+    return found - {module}
+
+
+IMPORTS = {name: imports(name) for name in FILES}
+
+
+def test_the_walk_sees_the_imports_that_are_there() -> None:
+    """Plain, relative, from the root, and inside functions: else the tests below would pass on nothing."""
+    assert "aiocircle.errors" in IMPORTS["aiocircle.slugs"]
+    assert "aiocircle.client" in IMPORTS["aiocircle.cli.insights"]  # from aiocircle import CircleCI
+    assert "aiocircle.resources.users" in IMPORTS["aiocircle.client"]  # inside a property
+    assert "aiocircle.testing.server" in IMPORTS["aiocircle.testing"]  # relative, inside __getattr__
+    assert "aiocircle.testing.wire" in IMPORTS["aiocircle.testing.routes.users"]  # from .. import wire
+    assert "aiocircle.resources.common" in IMPORTS["aiocircle.resources.users"]
+
+
+def test_every_layer_that_is_named_exists() -> None:
+    """A renamed module must not leave its rule behind. `events` is to come."""
+    known = {name for names in LAYERS for name in names if not name.endswith(".")}
+    assert known - {*FILES} <= {"aiocircle.events"}
+
+
+@pytest.mark.parametrize("module", sorted({*FILES} - EMPTY))
+def test_imports_run_one_way(module: str) -> None:
+    """Left never imports right."""
+    upward = {name for name in IMPORTS[module] - EMPTY if layer(name) > layer(module)}
+    assert upward == set()
+
+
+def test_there_is_no_cycle_within_a_layer_either() -> None:
+    """Groups, and the modules of the command line and of the local server, import each other one way too."""
+    list(TopologicalSorter({name: IMPORTS[name] - EMPTY for name in FILES}).static_order())
+
+
+@pytest.mark.parametrize("module", sorted(EMPTY))
+def test_packages_import_nothing_of_the_package(module: str) -> None:
+    """What they import would be imported by everything, which also turns the order round."""
+    assert IMPORTS[module] == set()
+
+
+def test_nothing_is_imported_by_a_name_made_at_run_time() -> None:
+    """But for the package's own lazy exports: the walk above would not see it."""
+    dynamic = {
+        module
+        for module, tree in TREES.items()
+        for node in at_run_time(tree)
+        if isinstance(node, ast.Name | ast.Attribute)
+        and ast.unparse(node).split(".")[-1] in ("import_module", "__import__", "exec_module")
+    }
+    assert dynamic == {"aiocircle"}
+
+
+def test_the_version_is_a_leaf() -> None:
+    """The build reads it without importing anything."""
+    assert IMPORTS["aiocircle._version"] == set()
+    assert not any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(TREES["aiocircle._version"]))
+
+
+def test_the_local_server_is_a_second_opinion() -> None:
+    """It shares nothing with the client: else a wrong path, key or slug is wrong on both sides, and passes."""
+    for module in FILES:
+        if module.split(".")[1:2] == ["testing"]:
+            foreign = {name for name in IMPORTS[module] if not name.startswith("aiocircle.testing")}
+            assert foreign <= {"aiocircle._version"}, module
+
+
+# --- who speaks HTTP ------------------------------------------------------------------------------------------
+
+# They name aiohttp's types, or serve; only the transport sends.
+MAY_NAME_AIOHTTP = {
+    "aiocircle.client": {"ClientSession", "ClientTimeout", "TraceConfig"},
+    "aiocircle.cli.traffic": {"TraceConfig", "ClientSession", "TraceRequestEndParams", "TraceRequestStartParams"},
+}
+SENDS = "aiocircle._core.transport"
+
+
+def aiohttp_names(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """What a module uses of aiohttp, and what of that it calls."""
+    used: set[str] = set()
+    called: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aiohttp":
+            used |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("aiohttp."):
+            used.add(ast.unparse(node).split(".")[1])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("aiohttp."):
+            called.add(ast.unparse(node.func).split(".")[1])
+    return used, called
+
+
+def test_only_the_transport_sends() -> None:
+    """Its exceptions end there, and so does the token."""
+    assert "ClientSession" in aiohttp_names(TREES[SENDS])[1]
+    for module, tree in TREES.items():
+        used, called = aiohttp_names(tree)
+        if module == SENDS or not used:
+            continue
+        if module.startswith("aiocircle.testing."):
+            assert used <= {"web"}, module
+        else:
+            assert used <= MAY_NAME_AIOHTTP.get(module, set()), module
+            assert called <= {"TraceConfig"}, module
+
+
+def test_no_other_http_client_is_used() -> None:
+    """One transport, one set of rules for redirects, timeouts and the token."""
+    others = {"requests", "httpx", "urllib3", "http", "urllib.request", "pycurl", "socket", "ssl"}
+    for module, tree in TREES.items():
+        for node in ast.walk(tree):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            wrong = {name for name in names if name in others or name.split(".")[0] in others - {"http"}}
+            # http.HTTPStatus is a table of numbers.
+            if wrong == {"http"} and isinstance(node, ast.ImportFrom):
+                wrong = {alias.name for alias in node.names} - {"HTTPStatus"}
+            assert not wrong, module
+
+
+# --- what is loaded when --------------------------------------------------------------------------------------
+
+
+def run(code: str) -> Any:
+    """What `code` prints as JSON, in a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+LOADED = "import json, sys; print(json.dumps([name for name in sys.modules if name.split('.')[0] in {0!r}]))"
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    """Until something of it is used."""
+    heavy = ("aiocircle", "aiohttp", "attr", "attrs", "cattrs", "msgspec", "tenacity", "asyncio")
+    loaded = run("import aiocircle; " + LOADED.format(heavy))
+    assert loaded == ["aiocircle"]
+    loaded = run("from aiocircle import NotFound, ServerError; " + LOADED.format(heavy))
+    assert loaded == ["aiocircle", "aiocircle.errors"]
+
+
+def test_a_client_loads_no_group() -> None:
+    """Two hundred models cost as much as all of aiohttp."""
+    code = "import aiocircle; from aiocircle import CircleCI; circle = CircleCI(token='x'); repr(circle); dir(circle); "
+    loaded = run(code + LOADED.format(("aiocircle",)))
+    assert "aiocircle.client" in loaded
+    assert [name for name in loaded if name.startswith(("aiocircle.resources", "aiocircle.testing"))] == []
+    assert not {"aiocircle.bulk", "aiocircle.cli"} & {*loaded}
+
+
+# A group that shows another one's models.
+SHARED = {"pipelines": {"workflows"}, "triggers": {"pipeline_definitions"}}
+
+TOUCH_EACH = """
+import json, sys
+from functools import cached_property
+from aiocircle import CircleCI
+
+loaded = {}
+for group in [name for name, each in vars(CircleCI).items() if isinstance(each, cached_property)]:
+    for name in [name for name in sys.modules if name.startswith("aiocircle.resources")]:
+        del sys.modules[name]
+    getattr(CircleCI(token="x"), group)
+    loaded[group] = sorted(name for name in sys.modules if name.startswith("aiocircle.resources."))
+print(json.dumps(loaded))
+"""
+
+
+def test_touching_a_group_loads_it_and_what_it_shares() -> None:
+    """And no other: each is named like its module."""
+    loaded = run(TOUCH_EACH)
+    assert {"users", "projects", "pipelines", "workflows", "jobs", "insights"} <= {*loaded}
+    for group, modules in loaded.items():
+        expected = {"_group", "common", group, *SHARED.get(group, ())}
+        assert {*modules} == {f"aiocircle.resources.{name}" for name in expected}, group
+
+
+def test_every_group_is_on_the_client() -> None:
+    """A module below `resources` is a group, and every group can be reached."""
+    groups = {name.rpartition(".")[2] for name in FILES if name.startswith("aiocircle.resources.")} - {
+        "_group",
+        "common",
+    }
+    assert groups == {*run(TOUCH_EACH)}
+
+
+# --- what is exported -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [name for name in FILES if name != "aiocircle.__main__"])
+def test_every_module_can_be_imported(module: str) -> None:
+    """By itself, in any order."""
+    assert importlib.import_module(module).__name__ == module
+
+
+def is_public(module: str) -> bool:
+    return not any(part.startswith("_") for part in module.split(".")) and not module.startswith(
+        ("aiocircle.testing.", "aiocircle.cli.")
+    )
+
+
+def test_public_modules_say_what_is_public() -> None:
+    """All that is defined there without an underscore, and nothing else of theirs."""
+    silent = {name for name in FILES if is_public(name) and not hasattr(importlib.import_module(name), "__all__")}
+    assert silent == {"aiocircle.resources"}
+    for name in [name for name in FILES if is_public(name) and name not in EMPTY]:
+        module = importlib.import_module(name)
+        definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        defined = {node.name for node in TREES[name].body if isinstance(node, definitions)}
+        public = {each for each in defined if not each.startswith("_")}
+        assert public <= {*module.__all__}, name
+
+
+def in_order(name: str) -> tuple[int, str]:
+    """Constants, then classes, then the rest, as `from … import` lists them."""
+    return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
+
+
+@pytest.mark.parametrize("module", [name for name, tree in TREES.items() if "__all__" in ast.unparse(tree)])
+def test_exports_are_sorted_and_exist(module: str) -> None:
+    """Once each."""
+    found = importlib.import_module(module)
+    assert found.__all__ == sorted({*found.__all__}, key=in_order)
+    for name in found.__all__:
+        assert getattr(found, name, None) is not None, name
+
+
+def test_the_root_exports_what_design_says() -> None:
+    """The client, what it takes and gives, and the errors. Checkers see the same as the interpreter."""
+    assert {*aiocircle.__all__} == {
+        *["CircleCI", "ProjectSlug", "OrgSlug", "RetryPolicy", "Throttle", "Pager", "Page", "UNSET", "__version__"],
+        *[name for name in importlib.import_module("aiocircle.errors").__all__ if name != "Outcome"],
+    }
+    typed = {
+        alias.name
+        for node in TREES["aiocircle"].body
+        if isinstance(node, ast.If) and is_type_checking(node.test)
+        for statement in node.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+    assert typed == {*aiocircle.__all__}
+    assert dir(aiocircle) == aiocircle.__all__
+    with pytest.raises(AttributeError, match="CircelCI"):
+        aiocircle.CircelCI  # type: ignore[attr-defined] # noqa: B018
+
+
+# --- what is shipped ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    code = "import sys, hatchling.build as b; b.build_wheel(sys.argv[1]); b.build_sdist(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
+    """No top-level `tests`, no caches; and what tells checkers that it is typed."""
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {*archive.namelist()}
+    metadata = f"aiocircle-{aiocircle.__version__}.dist-info/"
+    package = {name for name in names if not name.startswith(metadata)}
+    assert package == {str(path.relative_to(ROOT)) for path in FILES.values()} | {"aiocircle/py.typed"}
+    assert f"{metadata}licenses/LICENSE" in names
+
+
+def test_there_is_one_version(built: Path) -> None:
+    """In the code, the metadata, the names of the files, and what is sent as the User-Agent."""
+    from aiocircle._core.transport import USER_AGENT
+
+    version = aiocircle.__version__
+    (wheel,) = built.glob("*.whl")
+    assert wheel.name == f"aiocircle-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"aiocircle-{version}.dist-info/METADATA").decode()
+    assert f"\nVersion: {version}\n" in metadata
+    assert USER_AGENT.startswith(f"aiocircle/{version} ")
+    written = [path for path in FILES.values() if f'"{version}"' in path.read_text()]
+    assert written == [PACKAGE / "_version.py"]
+
+
+def test_dependencies_have_lower_bounds_only(built: Path) -> None:
+    """An upper one would hold back security releases of aiohttp."""
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"aiocircle-{aiocircle.__version__}.dist-info/METADATA").decode()
+    required = [line.removeprefix("Requires-Dist: ") for line in metadata.splitlines() if "Requires-Dist: " in line]
+    assert {"aiohttp", "attrs", "cattrs", "msgspec", "tenacity"} <= {each.partition(">")[0] for each in required}
+    for each in required:
+        assert not {"<", "==", "~="} & {part for part in ("<", "==", "~=") if part in each.partition(";")[0]}, each
+
+
+def test_the_sources_can_be_built_and_tested_again(built: Path) -> None:
+    """The archive of the sources holds the tests, and nothing that only lies about."""
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"pyproject.toml", "LICENSE", "README.md", "tests/unit/test_layers.py", "aiocircle/py.typed"} <= names
+    tops = {name.partition("/")[0] for name in names}
+    assert tops <= {
+        *["aiocircle", "tests", "docs", "benchmarks", "README.md", "CHANGELOG.md", "LICENSE", "Makefile"],
+        *["mkdocs.yml", "pyproject.toml", "PKG-INFO", ".gitignore"],
+    }
+    assert not any("__pycache__" in name or ".hypothesis" in name for name in names)
