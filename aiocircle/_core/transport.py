@@ -92,6 +92,7 @@ class AiohttpTransport:
                 data=request.body,
                 allow_redirects=False,
                 auto_decompress=True,
+                middlewares=None if request.method in ("GET", "HEAD") else (*_middlewares(session), _once),
                 timeout=left,
                 raise_for_status=False,
             ) as answer:
@@ -171,6 +172,25 @@ class AiohttpTransport:
             for answer in self._reading:
                 answer.content.set_exception(aiohttp.ClientConnectionError("closed"))
             await self._session.close()
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from sending a PUT or DELETE again by itself when the connection breaks.
+
+    The first may have been carried out, and nobody could tell from the answer to the second.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        # The plain kind, which aiohttp lets through.
+        raise aiohttp.ClientConnectionError(_text(error)) from None
+
+
+def _middlewares(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+    """The session's own, which those of a request would replace. A session has no public way to tell them."""
+    return tuple(getattr(session, "_middlewares", ()))
 
 
 def _within_host(url: str, location: str | None) -> str | None:

@@ -49,6 +49,14 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _thread_done(self, _: asyncio.Future[Any]) -> None:
         self._threads -= 1
 
+    async def shutdown_default_executor(self, *arguments: Any, **options: Any) -> None:
+        """As usual; time stands still until its threads are done, else they would seem to take too long."""
+        self._threads += 1
+        try:
+            await super().shutdown_default_executor(*arguments, **options)
+        finally:
+            self._threads -= 1
+
     def jump(self, seconds: float) -> bool:
         """Move the clock on, unless a thread is at work; whether it moved."""
         if self._threads:

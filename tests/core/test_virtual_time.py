@@ -71,6 +71,23 @@ async def test_the_clock_waits_for_a_thread() -> None:
     assert loop.time() == 60.0
 
 
+def test_the_end_waits_for_threads_too() -> None:
+    """From Python 3.12 on a runner gives its executor five minutes to end: of real time, not of virtual."""
+    release = threading.Event()
+    real = threading.Timer(0.05, release.set)
+
+    async def main() -> None:
+        asyncio.get_running_loop().run_in_executor(None, release.wait)
+        real.start()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+        loop = runner.get_loop()
+    assert release.is_set()
+    assert loop.time() < 300
+    real.join()
+
+
 async def test_a_refused_job_leaves_the_clock_running() -> None:
     class Closed:
         def submit(self, *_: object) -> None:
