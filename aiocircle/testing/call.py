@@ -17,7 +17,19 @@ from .model import Organization, Project
 from .signing import Storage
 from .world import World
 
-__all__ = ["Answer", "Call", "Handler", "Refusal", "Route", "Router", "Routes", "iso", "iso_ms", "parse_time"]
+__all__ = [
+    "Answer",
+    "Call",
+    "Handler",
+    "Refusal",
+    "Route",
+    "Router",
+    "Routes",
+    "iso",
+    "iso_ms",
+    "parse_time",
+    "whole_number",
+]
 
 _T = TypeVar("_T")
 _DEFAULT_PAGE_SIZE = 20
@@ -109,10 +121,10 @@ class Call:
 
     def number(self, name: str) -> int:
         """A variable of the path that must be a positive number."""
-        value = self.variables[name]
-        if not (value.isascii() and value.isdigit()) or int(value) == 0:
+        number = whole_number(self.variables[name])
+        if not number:
             self.refuse(400, f"{name}: must be a positive integer.")
-        return int(value)
+        return number
 
     def project(self) -> Project:
         """The project that the path names."""
@@ -333,13 +345,18 @@ class Router:
         return None
 
 
+def whole_number(text: str) -> int | None:
+    """The number that a text of at most 18 digits stands for."""
+    return int(text) if len(text) <= 18 and text.isascii() and text.isdigit() else None
+
+
 def parse_time(text: str) -> float | None:
     """Seconds since the epoch of an RFC 3339 time; a date alone is its midnight, no offset means UTC."""
     try:
         found = datetime.datetime.fromisoformat(text)
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
 
 
 def iso(seconds: float) -> str:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
+from email.utils import formatdate
 
 import attrs
 import msgspec
+
+from .world import now
 
 __all__ = ["KINDS", "Fault", "FaultPlan"]
 
@@ -155,5 +158,10 @@ class FaultPlan:
             return Fault(kind=kind, after=after or kind == "slow")
         bodies = _BODIES[kind]
         content_type, body = bodies[int(flavour * len(bodies))]
-        headers = {"Retry-After": "1"} if kind == "429" and self._retry_after else {}
+        headers: dict[str, str] = {}
+        if kind == "429" and self._retry_after:
+            # Seconds or a date: the API may answer with either.
+            date = formatdate(now(), usegmt=True)
+            later = formatdate(now() + 1, usegmt=True)
+            headers = {"Date": date, "Retry-After": later} if flavour > 0.75 else {"Retry-After": "1"}
         return Fault(kind=kind, after=after, status=int(kind), body=body, content_type=content_type, headers=headers)

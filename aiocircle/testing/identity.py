@@ -44,6 +44,7 @@ class Kind(enum.IntEnum):
     USAGE_EXPORT = 20
     WEBHOOK = 21
     ROLLBACK = 22
+    REQUEST = 23
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import math
 import re
@@ -19,6 +20,7 @@ from aiohttp import web
 
 from .call import Answer, Call, Refusal, Route, Router
 from .faults import Fault, FaultPlan
+from .identity import Kind
 from .routes import GROUPS
 from .routes.pipelines import continuation_key
 from .signing import Storage
@@ -45,6 +47,7 @@ class ReceivedRequest:
     headers: Mapping[str, str] = attrs.field(repr=False)  # names in any case
     body: bytes = attrs.field(repr=False)
     at: float  # loop time of its arrival
+    number: int  # its place in the order of arrival, from 1
     auth: Literal["circle-token", "bearer", "basic"] | None
     operation: str | None = None
     status: int | None = None  # None until it is answered, and when it never is
@@ -179,6 +182,11 @@ class LocalCircleCI:
         return self.world.changes
 
     @property
+    def midnight(self) -> datetime.datetime:
+        """The end of the made-up past: all windows of Insights end here, and the newest pipelines come just before."""
+        return datetime.datetime.fromtimestamp(self.world.anchor, datetime.UTC)
+
+    @property
     def projects(self) -> list[str]:
         """The slugs of all projects."""
         return [project.slug for project in self.world.projects.values()]
@@ -276,6 +284,7 @@ class LocalCircleCI:
             headers=request.headers,
             body=b"",
             at=asyncio.get_running_loop().time(),
+            number=self.statistics.requests,
             auth=self._authentication(request.headers),
         )
         self._note(received)
@@ -404,9 +413,8 @@ class LocalCircleCI:
         received.status = answer.status
         self.statistics.statuses[answer.status] += 1
         self.statistics.bytes_sent += len(body)
-        return web.Response(
-            status=answer.status, body=body, headers={"Content-Type": content_type, **answer.headers, **headers}
-        )
+        own = {"Content-Type": content_type, "X-Request-Id": self.world.identities.uuid(Kind.REQUEST, received.number)}
+        return web.Response(status=answer.status, body=body, headers={**own, **answer.headers, **headers})
 
     async def _fail(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import datetime
 import re
 
 import aiohttp
@@ -330,6 +331,27 @@ async def test_records_say_what_arrived(api):
     assert api.server.token not in repr(request)
     assert "main" not in repr(request)
     assert api.server.changes == [("pipelines.trigger", (await api.get(BOUNDARY))["items"][0]["id"])]
+
+
+async def test_answers_have_ids_of_their_own(serve):
+    one, two = await serve(), await serve()
+    ids = [(await api("GET", path)).headers["X-Request-Id"] for api in (one, two) for path in ("/me", "/nothing")]
+    assert ids[0] != ids[1]
+    assert ids[:2] == ids[2:]
+
+
+async def test_random_limits_tell_when_in_either_way(serve):
+    api = await serve(faults={"429": 1.0})
+    waits = {(await api("GET", "/me")).headers["Retry-After"] for _ in range(20)}
+    assert "1" in waits
+    assert any(wait.endswith("GMT") for wait in waits)
+
+
+async def test_the_made_up_past_ends_at_midnight(api):
+    newest = (await api.get(BOUNDARY))["items"][0]
+    assert (api.server.midnight.hour, api.server.midnight.minute) == (0, 0)
+    age = api.server.midnight - datetime.datetime.fromisoformat(newest["created_at"])
+    assert datetime.timedelta() < age < datetime.timedelta(minutes=5)
 
 
 async def test_records_can_be_bounded_or_left_out(serve):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import wire
-from ..call import Answer, Call, Routes, iso_ms
+from ..call import Answer, Call, Routes, iso_ms, whole_number
 from ..history import DAY
 from ..identity import Kind, is_uuid
 from ..model import Job, Organization, Project
@@ -69,10 +69,10 @@ def _organization(call: Call) -> Organization:
 
 def _size(call: Call) -> int:
     """The page size, which these lists must be given."""
-    text = call.one("page-size") or ""
-    if not (text.isascii() and text.isdigit()) or int(text) == 0:
+    size = whole_number(call.one("page-size") or "")
+    if not size:
         call.refuse(400, "page-size: must be a positive integer.")
-    return int(text)
+    return size
 
 
 @routes.add("GET", "/deploy/environments", "deploys.list_environments")

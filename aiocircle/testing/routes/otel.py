@@ -85,7 +85,7 @@ def create_exporter(call: Call) -> Answer:
     organization = call.found(call.world.organization(org_id), "Organization not found")
     if not isinstance(endpoint, str) or not re.fullmatch(r"[^/:\s]+:[0-9]+", endpoint):
         call.refuse(400, "endpoint: must be host:port.")
-    if protocol not in {"grpc", "http"} or not isinstance(insecure, bool):
+    if protocol not in ("grpc", "http") or not isinstance(insecure, bool):
         call.refuse(400, "protocol: must be grpc or http.")
     sent: object = fields.get("headers") or {}
     if not isinstance(sent, dict) or not all(

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import attrs
 
-from ..call import Answer, Call, Routes, iso_ms
+from ..call import Answer, Call, Routes, iso_ms, whole_number
 from ..history import DAY
 from ..identity import Kind, is_uuid
 from ..model import Organization, Pipeline
@@ -210,8 +210,8 @@ def _show(decision: _Decision) -> dict[str, Any]:
 def list_decisions(call: Call) -> Answer:
     """Decisions, newest first: a bare array from an offset on."""
     owner = _owner(call)
-    offset = call.one("offset") or "0"
-    if not (offset.isascii() and offset.isdigit()):
+    start = whole_number(call.one("offset") or "0")
+    if start is None:
         call.refuse(400, "offset: must be an integer no less than 0.", "error")
     after, before = call.time("after"), call.time("before")
     wanted = {
@@ -231,7 +231,6 @@ def list_decisions(call: Call) -> Answer:
             continue
         if (after is None or decision.created > after) and (before is None or decision.created < before):
             chosen.append(decision)
-    start = int(offset)
     size = call.page_size or _DECISIONS_PER_PAGE
     return call.json([_show(decision) for decision in chosen[start : start + size]])
 

@@ -153,7 +153,7 @@ def _change(call: Call, schedule: _Schedule, fields: dict[str, Any]) -> None:
         call.refuse(400, "description: must be a string or null.")
     if not isinstance(parameters, dict):
         call.refuse(400, "parameters: must be an object.")
-    if actor not in {None, "current", "system"}:
+    if actor not in (None, "current", "system"):
         call.refuse(400, "attribution-actor: must be one of current, system.")
     timetable = {**schedule.timetable, **_timetable(call, fields.get("timetable", {}))}
     if not {"per-hour", "hours-of-day"} <= timetable.keys() or not {"days-of-week", "days-of-month"} & timetable.keys():
