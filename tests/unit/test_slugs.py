@@ -320,7 +320,7 @@ def test_credentials_are_never_repeated(kind: type[ProjectSlug | OrgSlug], given
     assert error.__context__ is None
     assert error.__cause__ is None
     for text in seen:
-        assert not any(part in text for part in ("us3r:", "hunter2", "hun/", "hun?", "hun#", "ter2"))
+        assert not any(part in text for part in ("us3r", "hun", "ter2"))
 
 
 def test_credentials_are_dropped_from_what_was_understood() -> None:
