@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 import pytest
 
 # Loops are in debug mode from their making on: a coroutine that is never awaited says where it was made.
 os.environ["PYTHONASYNCIODEBUG"] = "1"
+
+# Whoever asks for the current loop is told that there is none. Before Python 3.14 asyncio would make one instead, which
+# nobody closes: pytest-asyncio asks.
+asyncio.set_event_loop(None)
 
 
 @pytest.fixture(autouse=True)
