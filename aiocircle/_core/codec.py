@@ -103,9 +103,17 @@ class _PageOf(Generic[T]):
     next_page_token: str | None = None
 
 
-def page_of(item: Any) -> Any:
-    """The type of a page of `item`: an object with `items` and `next_page_token`."""
-    return _PageOf[item]
+@attrs.frozen(kw_only=True)
+class _SparsePageOf(Generic[T]):
+    """A page as it stands on the wire, where an empty one may be without its items."""
+
+    items: tuple[T, ...] = ()
+    next_page_token: str | None = None
+
+
+def page_of(item: Any, *, sparse: bool = False) -> Any:
+    """The type of a page of `item`: an object with `items`, which may be missing if sparse, and `next_page_token`."""
+    return _SparsePageOf[item] if sparse else _PageOf[item]
 
 
 def tuple_of(item: Any) -> Any:

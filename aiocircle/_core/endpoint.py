@@ -102,12 +102,14 @@ class ListEndpoint(_Route, Generic[T]):
 
     paged: whether the API ever answers a token for a next page. bare: whether the answer is an array rather
     than an object with `items`. by_offset: whether the page is chosen by `offset` rather than by `page-token`.
+    sparse: whether the API's document does not promise `items`, so that an empty page may be without them.
     """
 
     model: type[T]
     paged: bool = attrs.field(default=True, kw_only=True)
     bare: bool = attrs.field(default=False, kw_only=True)
     by_offset: bool = attrs.field(default=False, kw_only=True)
+    sparse: bool = attrs.field(default=False, kw_only=True)
 
 
 def _fill(name: str, value: Any) -> str:

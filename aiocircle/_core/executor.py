@@ -181,7 +181,7 @@ class Executor:
         """The endpoint's list. All arguments are checked here, before anything is iterated over."""
         path = endpoint.fill(values)
         pairs = encode_query(query or {})
-        model: Any = tuple_of(endpoint.model) if endpoint.bare else page_of(endpoint.model)
+        model: Any = tuple_of(endpoint.model) if endpoint.bare else page_of(endpoint.model, sparse=endpoint.sparse)
         parameter = "offset" if endpoint.by_offset else "page-token"
         if endpoint.by_offset and page_token is not None:
             _offset(page_token)

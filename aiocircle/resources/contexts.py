@@ -129,6 +129,7 @@ _LIST_RESTRICTIONS = ListEndpoint(
     ContextRestriction,
     operation="contexts.list_restrictions",
     reference="getContextRestrictions",
+    sparse=True,
 )
 _SET_ENV_VAR = Endpoint(
     "PUT",

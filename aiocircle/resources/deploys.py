@@ -77,6 +77,7 @@ _LIST_ENVIRONMENTS = ListEndpoint(
     Environment,
     operation="deploys.list_environments",
     reference="listEnvironments",
+    sparse=True,
 )
 _GET_ENVIRONMENT = Endpoint(
     "GET",
@@ -86,7 +87,12 @@ _GET_ENVIRONMENT = Endpoint(
     reference="getEnvironment",
 )
 _LIST_COMPONENTS = ListEndpoint(
-    "GET", "/deploy/components", Component, operation="deploys.list_components", reference="listComponents"
+    "GET",
+    "/deploy/components",
+    Component,
+    operation="deploys.list_components",
+    reference="listComponents",
+    sparse=True,
 )
 _GET_COMPONENT = Endpoint(
     "GET",
@@ -101,6 +107,7 @@ _LIST_COMPONENT_VERSIONS = ListEndpoint(
     ComponentVersion,
     operation="deploys.list_component_versions",
     reference="listComponentVersions",
+    sparse=True,
 )
 _ROLLBACK = Endpoint(
     "POST",

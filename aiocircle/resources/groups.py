@@ -24,6 +24,7 @@ _LIST = ListEndpoint(
     OrganizationGroup,
     operation="groups.list",
     reference="getOrganizationGroups",
+    sparse=True,
 )
 _CREATE = Endpoint(
     "POST",

@@ -143,6 +143,7 @@ _LIST = ListEndpoint(
     operation="pipeline_definitions.list",
     reference="listPipelineDefinitions",
     paged=False,
+    sparse=True,
 )
 _UPDATE = Endpoint(
     "PATCH",

@@ -130,6 +130,7 @@ _LIST = ListEndpoint(
     operation="triggers.list",
     reference="listPipelineDefinitionTriggers",
     paged=False,
+    sparse=True,
 )
 _UPDATE = Endpoint(
     "PATCH",
