@@ -188,6 +188,7 @@ BAD_FOR_BOTH = [
     f"//circleci.com/{ORG_UUID}",
     f"//circleci.com/acme/{PROJECT_UUID}",
     f"//circleci.com/{ORG_UUID}/{PROJECT_UUID}/x",
+    f"//circleci.com/{ORG_UUID}/{PROJECT_UUID}/{PROJECT_UUID}",
     f"{PROJECT_UUID}x",
     PROJECT_UUID.replace("-", ""),
 ]
@@ -298,6 +299,8 @@ CREDENTIALS = [
     "https://us3r:hun#ter2@gitlab.com/acme/web",
     "https://us3r:hun@ter2@gitlab.com/acme/web",
     "https://us3r:hunter2\uff0f@gitlab.com/acme/web",
+    "https://x:hunter2/acme/web",
+    "https://x:hunter2.gitlab.com/acme/web",
     "us3r:hunter2@gitlab.com:acme/web",
     "us3r:hunter2@gitlab.com/acme/web",
     "hunter2@gitlab.com/acme/web",
