@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -52,7 +53,7 @@ def test_requests_are_spaced_at_the_rate_that_headers_promise() -> None:
         told(gate, PER_SECOND)
         start = now()
         times = await passing_times(gate, 31)
-        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
         assert min(gaps[1:]) >= 0.0999
         # A gate that was idle makes up for at most the timers' slack.
         assert times[-1] - start == pytest.approx(3.0, abs=0.11)
@@ -140,7 +141,7 @@ def test_after_a_429_nobody_passes_before_the_servers_time_is_over_and_then_no_h
         gate.observe(429, {}, refused_at + 1e-9, 5.0)
         times = await passing_times(gate, 20)
         assert times[0] >= refused_at + 5.0
-        gaps = [later - earlier for earlier, later in zip(times[1:], times[2:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(times[1:])]
         assert min(gaps) >= 0.0999
 
     virtually(main)
