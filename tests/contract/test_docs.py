@@ -1,0 +1,24 @@
+"""The page of all operations is current."""
+
+from __future__ import annotations
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from tests.contract.official import OPERATIONS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_of_operations_is_what_its_generator_writes() -> None:
+    spec = spec_from_file_location("generate_operations", DOCS / "generate_operations.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generator = module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    written = generator.PAGE.read_text(encoding="utf-8")
+    assert written == generator.write_page(), "run: python docs/generate_operations.py"
+    assert "The 116 operations" in written
+    for operation in OPERATIONS:
+        assert f"| `{operation.name}` |" in written
+        assert f"[{operation.reference}](" in written

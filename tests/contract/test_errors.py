@@ -1,0 +1,65 @@
+"""Every error of the document becomes the error of its status, with the server's own words."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from aiocircle import (
+    APIError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+)
+from tests.contract.calls import make_call, needed
+from tests.contract.conftest import Wire
+from tests.contract.official import Operation
+
+KINDS = {
+    400: BadRequest,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: APIError,
+    409: Conflict,
+    413: APIError,
+    422: BadRequest,
+    429: RateLimited,
+    500: ServerError,
+}
+WORDS = "What the server has to say: “no”."
+BODIES = [
+    ("application/json", f'{{"message": "{WORDS}"}}'),
+    ("application/json", f'{{"error": "{WORDS}"}}'),
+    ("application/json", f'{{"error": {{"type": "x", "message": "{WORDS}"}}}}'),
+    ("text/plain", WORDS),
+    ("text/html", f"<html>\n<head><title>{WORDS}</title></head>\n<body><center>nginx</center></body></html>"),
+]
+
+
+async def test_each_error_of_the_document_has_its_kind_and_the_servers_words(operation: Operation) -> None:
+    call = make_call(operation, needed(operation), random.Random(operation.name))
+    assert operation.errors
+    for status, schema in operation.errors.items():
+        wire = Wire()
+        wire.answer(status, dict.fromkeys(schema.fields, WORDS))
+        with pytest.raises(APIError) as caught:
+            await wire.call(operation, *call.values, **call.keywords)
+        assert type(caught.value) is KINDS[status]
+        assert (caught.value.status, caught.value.message) == (status, WORDS)
+
+
+@pytest.mark.parametrize(("kind", "body"), BODIES, ids=["message", "error", "v3", "text", "html"])
+async def test_the_words_are_found_in_any_body(operation: Operation, wire: Wire, kind: str, body: str) -> None:
+    call = make_call(operation, needed(operation), random.Random(operation.name))
+    wire.answer(403, body.encode(), kind)
+    with pytest.raises(Forbidden) as caught:
+        await wire.call(operation, *call.values, **call.keywords)
+    assert caught.value.message == WORDS
+    assert caught.value.method == operation.verb
+    assert call.path in caught.value.url

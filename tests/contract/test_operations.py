@@ -1,0 +1,106 @@
+"""Every operation of the table is there, under its name, and nothing that the table does not know."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable
+from functools import cached_property
+
+import pytest
+
+from aiocircle import CircleCI, Pager
+from aiocircle._core.endpoint import Endpoint, ListEndpoint, reference_url
+from aiocircle.resources._group import Group
+from tests.contract.official import ABSENT, OPERATIONS, Operation, needs_document
+from tests.contract.tables import ENDPOINTS, TABLES
+
+# Public methods that are no operations of CircleCI's, and what they are good for.
+EXTRAS = {
+    "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
+    "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
+}
+
+# How the table writes the slugs in our paths. All other placeholders are one segment, whatever their names.
+SLUGS = {
+    "{project}": "{project-slug}",
+    "{provider/organization/project}": "{provider}/{organization}/{project}",
+    "{org}": "{org-slug}",
+    "{org-slug-or-id}": "{org-slug-or-id}",
+}
+
+
+def test_the_official_document_is_here_in_continuous_integration() -> None:
+    if ABSENT and os.environ.get("CI") != "true":
+        pytest.skip(ABSENT)
+    assert not ABSENT
+
+
+@needs_document
+def test_the_table_has_each_operation_of_the_document_and_six_beyond() -> None:
+    assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS) == 116
+    beyond = {operation.name for operation in OPERATIONS if operation.is_beyond}
+    assert beyond == {
+        "insights.list_job_runs",
+        "jobs.get_by_id",
+        "organizations.get",
+        "otel.create_exporter",
+        "otel.delete_exporter",
+        "otel.list_exporters",
+    }
+
+
+def test_an_operation_is_reachable(operation: Operation, record_property: Callable[[str, object], None]) -> None:
+    endpoint = ENDPOINTS[operation.name]
+    method = operation.method(CircleCI("a-token"))
+    parameters = inspect.signature(method).parameters.values()
+    positional = tuple(each.name for each in parameters if each.kind is not each.KEYWORD_ONLY)
+    assert positional == operation.positional
+    assert all(each.default is each.empty for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD)
+    assert endpoint.method == operation.verb
+    assert as_in_the_table(endpoint.path) == without_names(operation.path)
+    assert len(endpoint.placeholders) == len(positional)
+    assert endpoint.reference == operation.reference
+    assert reference_url(operation.reference) in (method.__doc__ or "")
+    if operation.is_list:
+        assert isinstance(endpoint, ListEndpoint)
+        assert not inspect.iscoroutinefunction(method)
+        assert inspect.signature(method, eval_str=True).return_annotation == Pager[endpoint.model]
+        assert endpoint.paged == (operation.is_paged or endpoint.by_offset)
+    else:
+        assert isinstance(endpoint, Endpoint)
+        assert inspect.iscoroutinefunction(method)
+        assert inspect.signature(method, eval_str=True).return_annotation == endpoint.model
+    record_property("reached", 1)
+
+
+@needs_document
+def test_no_group_has_a_method_that_nobody_listed() -> None:
+    circle = CircleCI("a-token")
+    groups = [name for name, value in vars(CircleCI).items() if isinstance(value, cached_property)]
+    assert sorted(groups) == sorted({operation.group for operation in OPERATIONS})
+    methods = {
+        f"{group}.{name}" for group in groups for name in dir(getattr(circle, group)) if not name.startswith("_")
+    }
+    assert all(isinstance(getattr(circle, group), Group) for group in groups)
+    assert methods - {operation.name for operation in OPERATIONS} == EXTRAS.keys()
+
+
+@needs_document
+def test_no_endpoint_is_there_twice_or_unknown_to_the_table() -> None:
+    operations = sorted(endpoint.operation for endpoint in TABLES if endpoint.operation not in EXTRAS)
+    assert operations == sorted(operation.name for operation in OPERATIONS)
+    routes = {(operation.verb, without_names(operation.path)) for operation in OPERATIONS}
+    assert {(endpoint.method, as_in_the_table(endpoint.path)) for endpoint in TABLES} == routes
+
+
+def as_in_the_table(path: str) -> str:
+    """A path of ours with its slugs as the table writes them."""
+    return re.sub(r"\{[^}]+\}", lambda found: SLUGS.get(found[0], "{}"), path)
+
+
+def without_names(path: str) -> str:
+    """A path of the table with no names in placeholders but those of slugs."""
+    kept = "".join(SLUGS.values())
+    return re.sub(r"\{[^}]+\}", lambda found: found[0] if found[0] in kept else "{}", path)

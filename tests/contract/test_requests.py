@@ -1,0 +1,138 @@
+"""Every query parameter and body field of the document is a keyword, and arrives under the document's name."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from collections.abc import Iterator
+
+import attrs
+import pytest
+
+from aiocircle import CircleCI, InvalidArgument
+from tests.contract.calls import ALSO_REQUIRED, BY_OFFSET, NOT_REQUIRED, Call, every, make_call, needed, said
+from tests.contract.conftest import Wire
+from tests.contract.official import Operation, Schema
+from tests.contract.values import Manner, make, snake
+
+# Keywords that are no parameters of the operation.
+CONVENIENCES = {
+    ("pipelines.list_for_project", "since"): "ends the list at the first older pipeline",
+}
+
+
+def test_each_parameter_and_field_is_a_keyword_and_required_where_it_must_be(operation: Operation) -> None:
+    required = {snake(name): parameter.required for name, parameter in operation.query.items()}
+    if operation.body is not None:
+        required |= {snake(name): name in operation.body.required for name in operation.body.fields}
+    if operation.name == BY_OFFSET:
+        del required["offset"]
+    if operation.is_list:
+        required["page_token"] = False
+    for exceptions, value in ((ALSO_REQUIRED, True), (NOT_REQUIRED, False), (CONVENIENCES, False)):
+        required |= {name: value for place, name in exceptions if place == operation.name}
+    keywords = {
+        each.name: each.default is each.empty
+        for each in inspect.signature(operation.method(CircleCI("a-token"))).parameters.values()
+        if each.kind is each.KEYWORD_ONLY
+    }
+    assert keywords == required
+
+
+async def test_what_is_given_arrives_under_the_documents_name_and_place(operation: Operation, wire: Wire) -> None:
+    answer_well(wire, operation)
+    for index, names in enumerate(selections(operation)):
+        call = make_call(operation, names, random.Random(f"{operation.name} {index}"))
+        await wire.call(operation, *call.values, **call.keywords)
+        check(wire, operation, call)
+
+
+async def test_none_sends_nothing_where_the_document_has_no_null(operation: Operation, wire: Wire) -> None:
+    answer_well(wire, operation)
+    call = make_call(operation, needed(operation), random.Random(operation.name))
+    absent = every(operation) - needed(operation) - {"offset", "page-size"}
+    if operation.body is not None:
+        absent -= {name for name, schema in operation.body.fields.items() if schema.nullable}
+    await wire.call(operation, *call.values, **call.keywords, **dict.fromkeys(map(snake, absent)))
+    check(wire, operation, call)
+
+
+async def test_a_kept_page_token_is_sent_or_refused_where_the_api_never_pages(operation: Operation, wire: Wire) -> None:
+    if not operation.is_list:
+        return
+    answer_well(wire, operation)
+    call = make_call(operation, needed(operation), random.Random(operation.name))
+    if operation.name == BY_OFFSET:
+        await wire.call(operation, *call.values, **call.keywords, page_token="40")
+        assert ("offset", "40") in wire.query
+    elif operation.is_paged:
+        await wire.call(operation, *call.values, **call.keywords, page_token="t/+ 1=")
+        assert ("page-token", "t/+ 1=") in wire.query
+    else:
+        with pytest.raises(InvalidArgument, match="one piece"):
+            operation.method(wire.circle)(*call.values, **call.keywords, page_token="t")
+
+
+async def test_a_nested_body_with_an_unknown_or_without_a_required_key_is_refused(
+    operation: Operation, wire: Wire
+) -> None:
+    if operation.body is None:
+        return
+    rng = random.Random(operation.name)
+    call = make_call(operation, needed(operation), rng)
+    body = merged(operation.body)
+    for path, required in nested_objects(body):
+        for key in ("unheard_of", *map(snake, required)):
+            keywords = call.keywords | said(body, make(body, rng, Manner()), rng)
+            spoilt = keywords
+            for step in path:
+                spoilt = spoilt[step]
+            if spoilt.pop(key, None) is None:
+                spoilt[key] = "x"
+            with pytest.raises(InvalidArgument, match=f"{path[-1]}.*{key}"):
+                await wire.call(operation, *call.values, **keywords)
+    assert wire.request is None
+
+
+def selections(operation: Operation) -> Iterator[set[str]]:
+    """What to give: only what is needed, each of the rest by itself, all of it, and mixtures."""
+    least, rng = needed(operation), random.Random(operation.name)
+    rest = sorted(every(operation) - least)
+    yield least
+    for name in rest:
+        yield {*least, name}
+    for _ in range(10):
+        yield every(operation)
+        yield least | {name for name in rest if rng.random() < 0.5}
+
+
+def answer_well(wire: Wire, operation: Operation) -> None:
+    status, schema = next(iter(operation.answers.items()))
+    wire.answer(status, make(schema, random.Random(operation.name), Manner(empty=1)))
+
+
+def check(wire: Wire, operation: Operation, call: Call) -> None:
+    """What arrived is what the call was to send, and nothing else."""
+    assert wire.sent.method == operation.verb
+    assert wire.path == call.path
+    assert sorted(wire.query) == sorted(call.query)
+    if operation.body is None:
+        assert wire.sent.body is None
+    else:
+        assert wire.json == call.body
+        assert wire.sent.headers["Content-Type"] == "application/json"
+
+
+def merged(schema: Schema) -> Schema:
+    """The schema with every choice between objects made one object."""
+    known = schema.known
+    return attrs.evolve(known, fields={name: merged(each) for name, each in known.fields.items()})
+
+
+def nested_objects(body: Schema, *path: str) -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
+    """Where there are objects with declared keys inside a body, and which keys each requires."""
+    for name, schema in body.fields.items():
+        if schema.type == "object":
+            here = (*path, snake(name))
+            yield here, schema.required
+            yield from nested_objects(schema, *here)
