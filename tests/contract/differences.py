@@ -1,7 +1,9 @@
 """Where the client's models are not what CircleCI's document says, on purpose, and why.
 
-Everywhere, and therefore not listed: what may be null may be missing, an array or a map may be missing, a page token
-may be (API-FACTS, sections 3 and 5), and an enum is a text, since values are added (section 5).
+Numbers are sections of ../shared/API-FACTS.md, which stands beside the document and says what the API really does.
+
+Everywhere, and therefore not listed: what may be null may be missing, an array or a map may be missing (5), a page
+token may be (3), and an enum is a text, since values are added (5).
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ NOT_MODELLED: Final = {
 
 @attrs.frozen
 class Difference:
-    """Fields that differ in the same way, the operations that answer them, and the part of API-FACTS behind it."""
+    """Fields that differ in the same way, the operations that answer them, and the facts behind it."""
 
     what: str
     operations: str

@@ -27,7 +27,6 @@ from tests.contract.official import OPERATIONS, Operation, Schema, needs_documen
 from tests.contract.tables import ENDPOINTS
 from tests.contract.values import Manner, make, snake
 
-DECLARED = "in both"
 ANSWERS = 60  # of each operation, and of each of its statuses
 
 # Each liberty that a schema leaves, taken wherever it can be.
@@ -41,6 +40,7 @@ EXTREMES = (
     Manner(present=0, null=1, empty=1, unknown=1, extra=1),
 )
 
+DECLARED = "in both"
 JSON_TYPES = {
     bool: "boolean",
     datetime: "string",
@@ -112,7 +112,7 @@ def lost(schema: Schema, value: Any, read: Any, place: str) -> Iterator[str]:
     if value is None and schema.type != "anything":
         if read not in (None, ()):
             yield f"{place} is {read!r}, not null"
-    elif schema.type == "object":
+    elif schema.type == "object" and (read is not None or place == "$"):
         for key, each in value.items():
             declared = next((name for name in schema.fields if key in (name, snake(name))), None)
             if declared is None or name_of(read, declared) in NOT_MODELLED:
@@ -181,7 +181,7 @@ def differences(operation: Operation) -> Iterator[tuple[str, str]]:
     """(field, what is different about it) wherever the operation's models are not what the document says.
 
     It is no difference that what may be null may be missing, that an array or a map may be missing, and that an enum
-    is a text: that is so everywhere (API-FACTS, sections 3 and 5).
+    is a text: that is so everywhere.
     """
     endpoint = ENDPOINTS[operation.name]
     kind: Any = endpoint.model or types.NoneType
@@ -195,6 +195,7 @@ def differences(operation: Operation) -> Iterator[tuple[str, str]]:
 
 
 def differ(schema: Schema, kind: Any, name: str) -> Iterator[tuple[str, str]]:
+    """The same for one schema and the type that reads it; `name` is the field's."""
     schema = schema.known
     members = options(kind)
     if members == [Any]:
