@@ -48,6 +48,7 @@ from aiocircle._core.codec import (
     encode_json,
     encode_nested,
     encode_query,
+    moment,
     page_of,
     reads_alike,
     tuple_of,
@@ -385,6 +386,14 @@ def test_a_page_is_items_and_a_token() -> None:
     assert refused(page_of(Leaf), {"items": [LEAF], "next_page_token": 5}) == (
         "expected a string or null, got an integer @ $.next_page_token",
     )
+
+
+def test_an_empty_page_may_be_without_its_items_where_nobody_promises_them() -> None:
+    """Everywhere else an answer without items is none: it may be an error in disguise."""
+    page = read(page_of(Leaf, sparse=True), {"next_page_token": "t"})
+    assert (page.items, page.next_page_token) == ((), "t")
+    assert read(page_of(Leaf, sparse=True), {"items": [LEAF]}).items == (Leaf(id="a"),)
+    assert refused(page_of(Leaf, sparse=True), {"items": [5]}) == ("expected an object, got an integer @ $.items[0]",)
 
 
 def test_a_bare_answer_goes_into_a_field() -> None:
@@ -783,6 +792,19 @@ def test_query_parameters_keep_their_order() -> None:
     """So that a recorded request is found again."""
     pairs = encode_query({"b": 1, "a": ["x", "y"], "c": None, "d": True})
     assert pairs == [("b", "1"), ("a", "x"), ("a", "y"), ("d", "true")]
+
+
+@pytest.mark.parametrize("given", [NOON, "2024-05-06T12:00:00Z", "2024-05-06T14:00:00+02:00"])
+def test_a_moment_is_a_time_or_its_text(given: Any) -> None:
+    """To be compared with the API's own times."""
+    assert moment(given, "since") == NOON
+
+
+@pytest.mark.parametrize("given", [datetime(2024, 5, 6), "2024-05-06T12:00:00", "yesterday", "", 5, None, NOON.date()])
+def test_what_is_no_moment_is_refused_by_name(given: Any) -> None:
+    """A naive time above all."""
+    with pytest.raises(InvalidArgument, match="since"):
+        moment(given, "since")
 
 
 # --- bodies ---------------------------------------------------------------------------------------------------
