@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
@@ -21,7 +22,7 @@ from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.http import JSON, Request, Response, Transport
 from aiocircle._core.pager import Page, Pager
 from aiocircle._core.retry import RetryPolicy, retry_after
-from aiocircle._core.throttle import Held, Throttle
+from aiocircle._core.throttle import Gate, Held, Throttle
 from aiocircle.errors import (
     APIError,
     BadRequest,
@@ -95,12 +96,26 @@ class Connection:
         self.max_concurrency = max_concurrency
         self._lanes: dict[str, asyncio.Semaphore] = {}
 
-    def lane(self, family: str) -> asyncio.Semaphore:
-        """Who may stand at a family's gate. One lane a family: a closed gate must not hold up the others."""
+    @contextlib.asynccontextmanager
+    async def lane(self, family: str, budget: float) -> AsyncGenerator[Gate, None]:
+        """A place at a family's gate. One lane a family: a closed gate must not hold up the others.
+
+        Waiting for a place is no waiting for the rate limit; it ends, though, in Held, when the gate is closed for
+        more than `budget` seconds, however patient those may be who have the places.
+        """
+        gate = self.throttle.gate(family)
         lane = self._lanes.get(family)
         if lane is None:
             lane = self._lanes[family] = asyncio.Semaphore(self.max_concurrency)
-        return lane
+        if lane.locked():
+            async with gate.bounded(budget):
+                await lane.acquire()
+        else:
+            await lane.acquire()
+        try:
+            yield gate
+        finally:
+            lane.release()
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
         """Keep what the answer says of the operation's end, and warn of it once."""
@@ -299,22 +314,41 @@ class Executor:
             raise
 
     async def _send(self, call: _Call) -> Response:
-        connection = self.connection
-        gate = connection.throttle.gate(call.family)
         response: Response | None = None
-        async with connection.lane(call.family):
-            while response is None:
-                call.waited += await self._pass(gate.enter(self.retry.max_wait - call.waited), call)
-                try:
-                    async with connection.slots:
-                        if gate.closed:
-                            continue  # It closed while this request waited for its slot.
-                        started = connection.clock.monotonic()
-                        response = await self._exchange(call)
-                    gate.observe(response.status, response.headers, started, _asked(response, connection.clock))
-                finally:
-                    gate.leave()
-        connection.note_deprecation(call.operation, response.headers)
+        try:
+            async with self.connection.lane(call.family, self.retry.max_wait - call.waited) as gate:
+                while response is None:
+                    waited = await gate.enter(self.retry.max_wait - call.waited)
+                    try:
+                        response = await self._pass(call, gate, waited)
+                    finally:
+                        gate.leave()
+        except Held as held:
+            seconds = held.seconds
+        else:
+            self.connection.note_deprecation(call.operation, response.headers)
+            return response
+        raise RateLimited(
+            429,
+            f"not sent: the rate limit would have held it back for {seconds:.1f} s, longer than max_wait allows",
+            method=call.request.method,
+            url=call.request.shown_url,
+            retry_after=seconds,
+            held_back=True,
+        )
+
+    async def _pass(self, call: _Call, gate: Gate, waited: float) -> Response | None:
+        """The answer to a request that was let through; None where the gate closed before there was a slot for it."""
+        connection = self.connection
+        call.waited += waited
+        if waited > _LONG_WAIT:
+            _log.warning("%s: waited %.2f s for the rate limit", call.operation, waited)
+        async with connection.slots:
+            if gate.closed:
+                return None
+            started = connection.clock.monotonic()
+            response = await self._exchange(call)
+        gate.observe(response.status, response.headers, started, _asked(response, connection.clock))
         return response
 
     async def _exchange(self, call: _Call) -> Response:
@@ -341,24 +375,6 @@ class Executor:
                     call.attempts,
                 )
         return response
-
-    async def _pass(self, turn: Awaitable[float], call: _Call) -> float:
-        try:
-            waited = await turn
-        except Held as held:
-            seconds = held.seconds
-        else:
-            if waited > _LONG_WAIT:
-                _log.warning("%s: waited %.2f s for the rate limit", call.operation, waited)
-            return waited
-        raise RateLimited(
-            429,
-            f"not sent: the rate limit would have held it back for {seconds:.1f} s, longer than max_wait allows",
-            method=call.request.method,
-            url=call.request.shown_url,
-            retry_after=seconds,
-            held_back=True,
-        )
 
     def _read(self, call: _Call, response: Response, read: Callable[[Response], R]) -> R:
         status = response.status

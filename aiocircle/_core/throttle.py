@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 import attrs
@@ -114,6 +116,7 @@ class Gate:
         self._in_flight = 0
         self._allowed: int | None = _FIRST
         self._waiters: deque[_Waiter] = deque()
+        self._bounds: dict[asyncio.Timeout, float] = {}  # of those who may not wait out a long closing: seconds
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -141,10 +144,11 @@ class Gate:
         expected = self._expected(now)
         if expected > budget:
             raise Held(expected)
-        waiter = _Waiter(loop.create_future(), now + budget)
+        waiter = _Waiter(loop.create_future(), budget)
         self._waiters.append(waiter)
+        if self._allowed is None or now < self._opens_at():
+            self._bound_waiters(now)
         self._pump()
-        deadline = loop.call_at(waiter.deadline, self._give_up, waiter)
         try:
             await waiter.turn
         except BaseException:
@@ -155,8 +159,25 @@ class Gate:
                 self._drop(waiter)
             raise
         finally:
-            deadline.cancel()
-        return loop.time() - now
+            if waiter.timer is not None:
+                waiter.timer.cancel()
+        return 0.0 if waiter.since is None else loop.time() - waiter.since
+
+    @contextlib.asynccontextmanager
+    async def bounded(self, budget: float) -> AsyncGenerator[None, None]:
+        """For a wait on the way to the gate: Held as soon as the gate is closed for more than `budget` seconds."""
+        loop = asyncio.get_running_loop()
+        if (seconds := self._closed_until - loop.time()) > budget:
+            raise Held(seconds)
+        try:
+            async with asyncio.timeout(None) as bound:
+                self._bounds[bound] = budget
+                try:
+                    yield
+                finally:
+                    self._bounds.pop(bound, None)
+        except TimeoutError:
+            raise Held(self._closed_until - loop.time()) from None
 
     def leave(self) -> None:
         """One request that had entered is over, whatever became of it."""
@@ -178,6 +199,8 @@ class Gate:
                 if self._allowed >= _OPEN:
                     self._allowed = None
         self._pump()
+        if self._allowed is None:
+            self._bound_waiters(now)
 
     def _read(self, headers: Mapping[str, str], now: float) -> None:
         limit = _strictest(headers)
@@ -194,7 +217,7 @@ class Gate:
         # the pace is kept once half of it is used.
         self._burst = limit.window > 1.0 and limit.remaining is not None and 2 * limit.remaining > limit.limit
         if limit.remaining == 0:
-            self._next_at = max(self._next_at, now + 1.0 / self._promised)
+            self._next_at = max(self._next_at, now + 1.0 / promised)
 
     def _refused(self, now: float, sent_at: float, asked: float | None) -> None:
         if asked is not None:
@@ -232,10 +255,21 @@ class Gate:
             return
         self._closed_until = until
         now = asyncio.get_running_loop().time()
+        self._bound_waiters(now)
         for waiter in [each for each in self._waiters if each.deadline < until]:
             self._waiters.remove(waiter)
             if not waiter.turn.done():
                 waiter.turn.set_exception(Held(until - now))
+        for bound in [bound for bound, budget in self._bounds.items() if until - now > budget]:
+            del self._bounds[bound]
+            bound.reschedule(now)
+
+    def _bound_waiters(self, now: float) -> None:
+        """From now on it is a limit that holds back those who wait, no longer the caution of the start."""
+        for waiter in self._waiters:
+            if waiter.since is None:
+                waiter.since = now
+                waiter.timer = asyncio.get_running_loop().call_at(waiter.deadline, self._give_up, waiter)
 
     def _share_now(self, now: float) -> float:
         return min(1.0, self._share * (1.0 + _SHARE_GROWTH * max(0.0, now - self._share_at)))
@@ -248,8 +282,8 @@ class Gate:
             return None
         since = max(0.0, now - self._learnt_at)
         start, slope = _AFTER_PAUSE if self._paused else _WITHOUT_PAUSE
-        # The exponent is bounded: 2.0 ** 1024 overflows, and a thousand times the rate is no bound any more.
-        return self._learnt * (start + slope * since) * 2.0 ** min(10.0, max(0.0, since - _DUE))
+        # The exponent is bounded: 2**1024 overflows, and a thousand times the rate is no bound any more.
+        return self._learnt * (start + slope * since) * math.exp2(min(10.0, max(0.0, since - _DUE)))
 
     def _opens_at(self) -> float:
         return max(self._next_at, self._closed_until)
@@ -297,10 +331,16 @@ class Gate:
         self._pump()
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class _Waiter:
     turn: asyncio.Future[None]
-    deadline: float
+    budget: float  # seconds
+    since: float | None = None  # when a limit began to hold it back, rather than the caution of the start
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def deadline(self) -> float:
+        return float("inf") if self.since is None else self.since + self.budget
 
 
 def _strictest(headers: Mapping[str, str]) -> RateLimit | None:
