@@ -13,9 +13,9 @@ __all__ = ["VirtualTimeLoop"]
 # Real seconds in which the kernel may still hand over what was written to a local socket, before the clock jumps:
 # a share of the jump, within bounds. A long jump is likely to end in somebody's timeout, which must not fire just
 # because the machine is busy.
-_GRACE_SHARE: Final = 0.002
+_GRACE_SHARE: Final = 0.001
 _LEAST_GRACE: Final = 0.002
-_MOST_GRACE: Final = 0.05
+_MOST_GRACE: Final = 0.03
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
