@@ -100,8 +100,9 @@ class Endpoint(_Route, Generic[T]):
 class ListEndpoint(_Route, Generic[T]):
     """An operation that answers items of one model.
 
-    paged: whether the API ever answers a token for a next page. bare: whether the answer is an array rather
-    than an object with `items`. by_offset: whether the page is chosen by `offset` rather than by `page-token`.
+    paged: whether the API ever answers a token for a next page. bare: whether the API's document has an array for
+    the answer rather than an object with `items`; both are understood. by_offset: whether the page is chosen by
+    `offset` rather than by `page-token`.
     sparse: whether the API's document does not promise `items`, so that an empty page may be without them.
     """
 

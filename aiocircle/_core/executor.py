@@ -38,6 +38,7 @@ from aiocircle.errors import (
     RequestError,
     ServerError,
     Unauthorized,
+    one_line,
 )
 
 __all__ = ["Connection", "Deprecation", "Executor"]
@@ -58,7 +59,6 @@ _STATUSES: Final[Mapping[int, type[APIError]]] = {
 }
 _LONG_WAIT: Final = 1.0  # seconds: from here on a wait at the gate is worth a warning
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_MESSAGE_LENGTH: Final = 500  # characters of the server's words that go into an error's message
 _SEARCHED: Final = 4096  # bytes of an error's body that are looked at for them
 # Of several attempts' outcomes, the later in this order counts.
 _OUTCOMES: Final[tuple[Outcome, ...]] = ("not_done", "unknown", "done")
@@ -123,7 +123,8 @@ class Connection:
         if deprecation is None and sunset is None:
             return
         if operation not in self.deprecations:
-            _log.warning("%s is deprecated (Deprecation: %s, Sunset: %s)", operation, deprecation, sunset)
+            shown = [one_line(str(each), 100) for each in (deprecation, sunset)]
+            _log.warning("%s is deprecated (Deprecation: %s, Sunset: %s)", operation, *shown)
         self.deprecations[operation] = Deprecation(deprecation, sunset, headers.get("Link"))
 
 
@@ -196,7 +197,7 @@ class Executor:
         """The endpoint's list. All arguments are checked here, before anything is iterated over."""
         path = endpoint.fill(values)
         pairs = encode_query(query or {})
-        model: Any = tuple_of(endpoint.model) if endpoint.bare else page_of(endpoint.model, sparse=endpoint.sparse)
+        read = _page_reader(endpoint.model, sparse=endpoint.sparse)
         parameter = "offset" if endpoint.by_offset else "page-token"
         if endpoint.by_offset and page_token is not None:
             _offset(page_token)
@@ -205,12 +206,10 @@ class Executor:
             offset = _offset(token) if endpoint.by_offset else 0
             sent = pairs if token is None else [*pairs, (parameter, token)]
             call = _Call(self._request("GET", path, sent, None), endpoint.operation, endpoint.family, True)
-            answer = await self.perform(call, lambda response: decode(model, response, call.request))
-            if not endpoint.bare:
-                return Page(answer.items, answer.next_page_token or None)
-            if endpoint.by_offset and answer:
-                return Page(answer, str(offset + len(answer)))
-            return Page(answer)
+            page = await self.perform(call, lambda response: read(response, call.request))
+            if endpoint.by_offset and page.items:
+                return Page(page.items, str(offset + len(page.items)))
+            return page
 
         return Pager(fetch, page_token=page_token, paged=endpoint.paged, stop=stop)
 
@@ -229,20 +228,11 @@ class Executor:
         """The list that any path answers, as items of `into` or plain JSON."""
         pairs = encode_query(params)
         self._raw_call("GET", path, pairs, None)
-        item: Any = Any if into is None else into
-        bare: Any = tuple_of(item)
-        paged: Any = page_of(item)
+        read = _page_reader(Any if into is None else into)
 
         async def fetch(token: str | None) -> Page[Any]:
             call = self._raw_call("GET", path, pairs if token is None else [*pairs, ("page-token", token)], None)
-
-            def read(response: Response) -> Page[Any]:
-                if response.body.lstrip()[:1] == b"[":
-                    return Page(decode(bare, response, call.request))
-                page = decode(paged, response, call.request)
-                return Page(page.items, page.next_page_token or None)
-
-            return await self.perform(call, read)
+            return await self.perform(call, lambda response: read(response, call.request))
 
         return Pager(fetch, page_token=page_token)
 
@@ -404,6 +394,19 @@ class Executor:
         return _Call(self._request(method, path, pairs, body), operation, family, repeatable, confirms)
 
 
+def _page_reader(item: Any, *, sparse: bool = False) -> Callable[[Response, Request], Page[Any]]:
+    """What reads a page of `item`: an object with `items`, or a bare array, which the API has in the one's place too."""
+    bare, paged = tuple_of(item), page_of(item, sparse=sparse)
+
+    def read(response: Response, request: Request) -> Page[Any]:
+        if response.body.lstrip()[:1] == b"[":
+            return Page(decode(bare, response, request))
+        page = decode(paged, response, request)
+        return Page(page.items, page.next_page_token or None)
+
+    return read
+
+
 def _offset(token: str | None) -> int:
     """The number of items that come before a page, where a number is the page's token."""
     if token is None:
@@ -447,7 +450,7 @@ def _api_error(request: Request, response: Response, clock: Clock) -> APIError:
         "headers": response.shown_headers,
         "body": response.body,
     }
-    message = _message(response)[:_MESSAGE_LENGTH] or _phrase(status)
+    message = one_line(_message(response)) or _phrase(status)
     if status == 429:
         return RateLimited(status, message, **fields, retry_after=retry_after(response.headers, clock.wall()))
     kind = _STATUSES.get(status, ServerError if status >= 500 else APIError)
@@ -468,8 +471,7 @@ def _message(response: Response) -> str:
         elif start[:1] == b"<":
             start = b""
         text = start.decode("utf-8", "replace")
-    # One line of what can be printed: it goes into log lines and to terminals.
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return text
 
 
 def _words(answer: JSON, depth: int = 3) -> str:
