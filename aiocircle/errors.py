@@ -45,6 +45,12 @@ __all__ = [
 Outcome = Literal["not_done", "unknown", "done"]
 
 
+def one_line(text: str, most: int = 500) -> str:
+    """What a server said, as messages repeat it: one line of what can be printed, at most `most` characters of it."""
+    printable = "".join(each if each.isprintable() else " " for each in text[: 8 * most])
+    return " ".join(printable.split())[:most]
+
+
 class CircleCIError(Exception):
     """The base of everything that aiocircle raises.
 
@@ -129,7 +135,7 @@ class APIError(CircleCIError):
         if hint := self.hint():
             text += f" ({hint})"
         if self.request_id:
-            text += f" [request id {self.request_id}]"
+            text += f" [request id {one_line(self.request_id, 100)}]"
         return text
 
     def hint(self) -> str:
@@ -248,7 +254,7 @@ class DecodeError(CircleCIError):
         self.request_id = request_id
         self.body = body
         self.next_page_token = next_page_token
-        shown = "; ".join(self.problems[:5])
+        shown = "; ".join(map(one_line, self.problems[:5]))
         if len(self.problems) > 5:
             shown += f"; and {len(self.problems) - 5} more"
         super().__init__(f"{method} {url} -> {status}: the answer is not what was declared: {shown}".lstrip())

@@ -239,6 +239,9 @@ def _text(error: BaseException) -> str:
         return "the server closed the connection without an answer"
     if isinstance(error, aiohttp.InvalidURL):
         return type(error).__name__
+    what, why = type(error).__name__, str(error)
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"the answer is no HTTP: {error.message}" if error.message else "the answer is no HTTP"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        what, why = "the answer is no HTTP", error.message
+    # From the second line on it repeats what was received.
+    why = why.strip().partition("\n")[0].rstrip(": ")
+    return f"{what}: {why}" if why else what
