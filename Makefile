@@ -42,9 +42,15 @@ format: $(VENV)/.has-test ## mend what lint and format can mend by themselves
 docs: $(VENV)/.has-docs ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(IN_VENV) mkdocs build --strict --quiet
 
+.PHONY: bench
+bench: ## measure against the bare floor and other clients, some 20 minutes; BENCH=--quick to see that it works
+	@$(MAKE) --no-print-directory VENV=$(VENV)-bench $(VENV)-bench/.has-bench
+	@$(MAKE) --no-print-directory VENV=$(VENV)-peer $(VENV)-peer/.has-peer
+	$(VENV)-bench/bin/python -m benchmarks --async-peer $(VENV)-peer/bin/python $(BENCH)
+
 .PHONY: clean
 clean: ## remove the environment and all that was built
-	rm -rf $(VENV) site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-peer site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -70,3 +76,14 @@ $(VENV)/.has-docs: pyproject.toml | $(VENV)/bin/python
 	@echo 'Setting up $(VENV) for the documentation ...'
 	@$(INSTALL) -e '.[docs]'
 	@touch $(VENV)/.has-cli $@
+
+$(VENV)/.has-bench: pyproject.toml | $(VENV)/bin/python
+	@echo 'Setting up $(VENV) for measuring ...'
+	@$(INSTALL) -e '.[bench]'
+	@touch $@
+
+# pycircleci-async needs an httpx of 2022, so it has an environment of its own.
+$(VENV)/.has-peer: | $(VENV)/bin/python
+	@echo 'Setting up $(VENV) for pycircleci-async ...'
+	@$(INSTALL) pycircleci-async==0.1.1
+	@touch $@

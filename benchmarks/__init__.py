@@ -1,0 +1,1 @@
+"""The benchmarks of aiocircle: `make bench`, or `python -m benchmarks --help`."""

@@ -1,0 +1,76 @@
+"""The processes of a measurement: a server, and the clients."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.request import urlopen
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a scenario cost a client: CPU and wall clock in seconds, its process's peak memory so far in KiB."""
+
+    cpu: float
+    wall: float
+    peak: int
+    outcome: Any
+
+
+class _Process:
+    def __init__(self, python: str, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [python, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The end of its standard input tells it to go.
+        self._process.communicate()
+
+    def write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{' '.join(map(str, self._process.args))} has ended; see above")  # type: ignore[arg-type]
+        return line
+
+
+class Server(_Process):
+    """The server, with the options of benchmarks.server.Server."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(sys.executable, "benchmarks.server", json.dumps(options))
+        self.url = f"http://127.0.0.1:{self.read().strip()}"
+
+    def log(self) -> list[tuple[float, int]]:
+        """When which status was answered, where the rate is limited."""
+        with urlopen(f"{self.url}/log") as answer:
+            return [(at, status) for at, status in json.load(answer)]
+
+
+class Worker(_Process):
+    """A client: the module of that name in benchmarks.subjects."""
+
+    def __init__(self, subject: str, python: str = sys.executable) -> None:
+        super().__init__(python, "benchmarks.worker", subject)
+
+    def start(self, scenario: str, **options: Any) -> None:
+        self.write(json.dumps([scenario, options]))
+
+    def result(self) -> Cost:
+        return Cost(**json.loads(self.read()))
+
+    def run(self, scenario: str, **options: Any) -> Cost:
+        self.start(scenario, **options)
+        return self.result()

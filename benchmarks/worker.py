@@ -1,0 +1,43 @@
+"""A client in a process of its own: carries out scenarios as told on standard input, and answers what each cost."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import inspect
+import json
+import resource
+import sys
+import time
+
+
+def settle_malloc() -> None:
+    """Free one large block, so that the C library's allocator is in the same state in every process.
+
+    asyncio reads into a new buffer of 256 KiB each time. Until a block of that size has been freed once, glibc's malloc
+    asks the kernel for it and gives it back each time, which costs more than all that is measured here. Whether that
+    happens by itself is chance: orjson does it with the first long text that it reads, another library never.
+    """
+    bytes(1 << 20)
+
+
+def main() -> None:
+    """Carry out one scenario for each line: its name and its options, as JSON."""
+    settle_malloc()
+    subject = importlib.import_module(f"benchmarks.subjects.{sys.argv[1]}")
+    with asyncio.Runner() as runner:
+        for line in sys.stdin:
+            name, options = json.loads(line)
+            gc.collect()
+            wall, cpu = time.perf_counter(), time.process_time()
+            outcome = getattr(subject, name)(**options)
+            if inspect.iscoroutine(outcome):
+                outcome = runner.run(outcome)
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            print(json.dumps({"cpu": cpu, "wall": wall, "peak": peak, "outcome": outcome}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
