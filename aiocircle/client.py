@@ -214,7 +214,7 @@ class CircleCI:
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
             raise InvalidArgument(f"{method!r} is no HTTP method; it is written in capitals")
         body = None if json is None else encode_json(json, "json")
-        return await self._executor.request(method, self._path(path), _params(params), body, into)
+        return await self._executor.request(method, self._path(path), _params(params), body, _type(into))
 
     @overload
     def request_pages(
@@ -249,7 +249,7 @@ class CircleCI:
         query = _params(params)
         if "page-token" in query:
             raise InvalidArgument("the page to start at is given as page_token=…, not among params")
-        return self._executor.request_pages(self._path(path), query, into, page_token)
+        return self._executor.request_pages(self._path(path), query, _type(into), page_token)
 
     def _path(self, path: str) -> str:
         if not isinstance(path, str) or not path.startswith("/") or path.startswith("//"):
@@ -452,6 +452,14 @@ def _root(given: Secret | None, *, allow_http: bool) -> str:
     if scheme == "http" and not allow_http and not _is_loopback(host):
         raise ConfigurationError(f"base_url would send the token over plain http to {host}; allow_http=True permits it")
     return root
+
+
+def _type(into: Any) -> Any:
+    try:
+        hash(into)
+    except TypeError:
+        raise InvalidArgument(f"into takes a type, such as User or tuple[User, ...], not {into!r}") from None
+    return into
 
 
 def _params(params: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -395,7 +395,7 @@ class Executor:
 
 
 def _page_reader(item: Any, *, sparse: bool = False) -> Callable[[Response, Request], Page[Any]]:
-    """What reads a page of `item`: an object with `items`, or a bare array, which the API has in the one's place too."""
+    """What reads a page of `item`: an object with `items`, or the bare array that the API has in its place at times."""
     bare, paged = tuple_of(item), page_of(item, sparse=sparse)
 
     def read(response: Response, request: Request) -> Page[Any]:

@@ -89,8 +89,6 @@ async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, ser
     assert server.requests == []
 
 
-async def test_an_empty_array_in_place_of_the_page_is_an_empty_list(
-    circle: CircleCI, answer: Callable[..., None]
-) -> None:
+async def test_an_empty_array_in_place_of_the_page_is_an_empty_list(circle, answer):
     answer([])
     assert await circle.groups.list("b9291e0d-a11e-41fb-8517-c545388b5953").collect() == []

@@ -212,3 +212,11 @@ async def test_a_raw_path_shares_the_gate_of_its_family(server, circle, path, fa
     server.on(path.partition("?")[0], server.reply(200, {}))
     await circle.request("GET", path)
     assert list(circle.rate_limits) == [family]
+
+
+async def test_what_is_no_type_is_refused_before_anything_is_sent(server, circle):
+    with pytest.raises(InvalidArgument, match="into"):
+        await circle.request("GET", "/api/v2/things", into=[int])
+    with pytest.raises(InvalidArgument, match="into"):
+        circle.request_pages("/api/v2/things", into=[int])
+    assert server.requests == []
