@@ -85,7 +85,7 @@ class AiohttpTransport:
     ) -> Response:
         """One request and its answer, within what is `left` of the attempt's `timeout`."""
         try:
-            async with session.request(
+            answer = await session.request(
                 request.method,
                 yarl.URL(url, encoded=True),
                 headers=request.headers,
@@ -95,12 +95,15 @@ class AiohttpTransport:
                 middlewares=None if request.method in ("GET", "HEAD") else (*_middlewares(session), _once),
                 timeout=left,
                 raise_for_status=False,
-            ) as answer:
-                self._reading.add(answer)
-                try:
-                    return await self._read(answer)
-                finally:
-                    self._reading.discard(answer)
+            )
+            self._reading.add(answer)
+            try:
+                return await self._read(answer)
+            finally:
+                self._reading.discard(answer)
+                # An answer that was read to its end has given its connection back; any other's is of no more use.
+                if not answer.closed:
+                    answer.close()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.
             failure = _failure(error, request.method, shown_url(url), timeout, closed=self.closed)
@@ -117,11 +120,11 @@ class AiohttpTransport:
         chunks: list[bytes] = []
         size = 0
         try:
-            while chunk := await content.readany():
+            while not content.at_eof():
+                chunk = await content.readany()
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > self._max_body:
-                    answer.close()
                     body = b"".join(chunks)[: self._max_body]
                     flaw = f"the body is larger than {self._max_body} bytes"
                     return Response(answer.status, answer.headers, body, flaw, too_large=True)
@@ -200,9 +203,10 @@ def _within_host(url: str, location: str | None) -> str | None:
     here = yarl.URL(url, encoded=True)
     try:
         target = here.join(yarl.URL(location))
-        same = target.origin() == here.origin()
     except ValueError:
         return None
+    # A port that is the scheme's own may be written or not.
+    same = (target.scheme, target.raw_host, target.port) == (here.scheme, here.raw_host, here.port)
     return str(target.with_fragment(None)) if same and target.raw_user is None else None
 
 
