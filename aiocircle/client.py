@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
 import yarl
+from multidict import CIMultiDict
 
 from aiocircle._core.clock import Clock
 from aiocircle._core.codec import UNSET, Unset, encode_json
@@ -113,7 +114,7 @@ class CircleCI:
             raise ConfigurationError(
                 "trace_configs are for the client's own session: give them to yours when you make it"
             )
-        headers = {"Accept": "application/json", "User-Agent": USER_AGENT, **_auth_header(auth, token)}
+        headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **_auth_header(auth, token)})
         connection = Connection(
             root,
             headers,

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 import attrs
+from multidict import istr
 
 __all__ = ["Held", "RateLimit", "Throttle"]
 
@@ -129,18 +130,26 @@ class Gate:
     @property
     def closed(self) -> bool:
         """Whether nobody may pass, because a server said so."""
-        return asyncio.get_running_loop().time() < self._closed_until
+        return self._closed_until > 0.0 and asyncio.get_running_loop().time() < self._closed_until
+
+    def enter_at_once(self) -> bool:
+        """Enter, if there is nothing to wait for; whether it was so. Each success is followed by one leave()."""
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
+        if self._waiters or not self._may_pass(now):
+            return False
+        self._take(now)
+        return True
 
     async def enter(self, budget: float) -> float:
         """Wait for one's turn; the seconds waited. Held where that would take longer than `budget` seconds.
 
         Each enter() that returns is followed by one leave().
         """
-        loop = self._loop = asyncio.get_running_loop()
-        now = loop.time()
-        if not self._waiters and self._may_pass(now):
-            self._take(now)
+        if self.enter_at_once():
             return 0.0
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         expected = self._expected(now)
         if expected > budget:
             raise Held(expected)
@@ -182,7 +191,8 @@ class Gate:
     def leave(self) -> None:
         """One request that had entered is over, whatever became of it."""
         self._in_flight -= 1
-        self._pump()
+        if self._waiters:
+            self._pump()
 
     def observe(self, status: int, headers: Mapping[str, str], sent_at: float, asked: float | None) -> None:
         """Learn from one answer. `asked`: the seconds of its Retry-After; `sent_at`: when its request left."""
@@ -198,9 +208,10 @@ class Gate:
                 self._allowed += _GROWTH
                 if self._allowed >= _OPEN:
                     self._allowed = None
-        self._pump()
-        if self._allowed is None:
-            self._bound_waiters(now)
+        if self._waiters or self._timer is not None:
+            self._pump()
+            if self._allowed is None:
+                self._bound_waiters(now)
 
     def _read(self, headers: Mapping[str, str], now: float) -> None:
         limit = _strictest(headers)
@@ -289,7 +300,11 @@ class Gate:
         return max(self._next_at, self._closed_until)
 
     def _may_pass(self, now: float) -> bool:
-        return now >= self._opens_at() and (self._allowed is None or self._in_flight < self._allowed)
+        return (
+            now >= self._next_at
+            and now >= self._closed_until
+            and (self._allowed is None or self._in_flight < self._allowed)
+        )
 
     def _take(self, now: float) -> None:
         self._in_flight += 1
@@ -343,25 +358,49 @@ class _Waiter:
         return float("inf") if self.since is None else self.since + self.budget
 
 
+class _Names:
+    """The names of one kind of rate-limit headers. An istr is looked up without a copy in lower case."""
+
+    def __init__(self, prefix: str) -> None:
+        self.limit = istr(f"{prefix}-Limit")
+        self.remaining = istr(f"{prefix}-Remaining")
+        self.reset = istr(f"{prefix}-Reset")
+        self.windows = [
+            (istr(f"{prefix}-Limit-{name}"), istr(f"{prefix}-Remaining-{name}"), window)
+            for name, window in _WINDOWS.items()
+        ]
+        self.limits = [self.limit, self.remaining, *[limit for limit, _, _ in self.windows]]
+
+
+_NAMES: Final = (_Names("X-RateLimit"), _Names("RateLimit"))
+
+
 def _strictest(headers: Mapping[str, str]) -> RateLimit | None:
     """What the headers say; of several limits, the one that allows the least."""
     found: list[RateLimit] = []
-    for prefix in ("X-RateLimit", "RateLimit"):
-        plain = _number(headers.get(f"{prefix}-Limit"))
-        remaining = _number(headers.get(f"{prefix}-Remaining"))
-        reset = _number(headers.get(f"{prefix}-Reset"))
-        named = False
-        for name, window in _WINDOWS.items():
-            limit = _number(headers.get(f"{prefix}-Limit-{name}"))
-            if limit is not None:
-                named = True
-                own = _number(headers.get(f"{prefix}-Remaining-{name}"))
-                found.append(_rate_limit(limit, window, remaining if own is None else own, reset))
-        if not named and (plain is not None or remaining is not None):
-            window_match = _POLICY_WINDOW.search(headers.get(f"{prefix}-Limit", ""))
-            seconds = float(window_match[1]) if window_match else 0.0
-            found.append(_rate_limit(plain, seconds or None, remaining, reset))
-    return min(found, key=_allows, default=None)
+    for names in _NAMES:
+        for name in names.limits:
+            if name in headers:
+                found += _limits(headers, names)
+                break
+    return min(found, key=_allows) if found else None
+
+
+def _limits(headers: Mapping[str, str], names: _Names) -> list[RateLimit]:
+    found: list[RateLimit] = []
+    plain = _number(headers.get(names.limit))
+    remaining = _number(headers.get(names.remaining))
+    reset = _number(headers.get(names.reset))
+    for limit_name, remaining_name, window in names.windows:
+        limit = _number(headers.get(limit_name))
+        if limit is not None:
+            own = _number(headers.get(remaining_name))
+            found.append(_rate_limit(limit, window, remaining if own is None else own, reset))
+    if not found and (plain is not None or remaining is not None):
+        window_match = _POLICY_WINDOW.search(headers.get(names.limit, ""))
+        seconds = float(window_match[1]) if window_match else 0.0
+        found.append(_rate_limit(plain, seconds or None, remaining, reset))
+    return found
 
 
 def _rate_limit(limit: int | None, window: float | None, remaining: int | None, reset: int | None) -> RateLimit:
