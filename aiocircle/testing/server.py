@@ -165,6 +165,7 @@ class LocalCircleCI:
         self._workflow_delay = workflow_delay
         self._router = Router(GROUPS)
         self._runner: web.ServerRunner | None = None
+        self._handlers: set[asyncio.Task[Any]] = set()
         self._url: str | None = None
         self._kept: dict[str, Answer] = {}
         self._kept_bytes = 0
@@ -263,6 +264,11 @@ class LocalCircleCI:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        # aiohttp lets go of a handler whose client has hung up; it would sleep on.
+        handlers = self._handlers.copy()
+        for handler in handlers:
+            handler.cancel()
+        await asyncio.gather(*handlers, return_exceptions=True)
 
     # One request
 
@@ -271,9 +277,13 @@ class LocalCircleCI:
         statistics.requests += 1
         statistics.in_flight += 1
         statistics.max_in_flight = max(statistics.max_in_flight, statistics.in_flight)
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
         try:
             return await self._answer(request)
         finally:
+            self._handlers.discard(handler)
             statistics.in_flight -= 1
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

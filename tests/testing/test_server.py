@@ -373,3 +373,13 @@ async def test_latency(serve):
     await asyncio.gather(*(api("GET", "/me") for _ in range(10)))
     assert loop.time() - start >= 0.03
     assert api.server.statistics.max_in_flight == 10
+
+
+async def test_nothing_goes_on_after_the_stop_for_a_client_that_hung_up():
+    async with LocalCircleCI(slow=60) as server, aiohttp.ClientSession() as session:
+        server.inject("slow")
+        with pytest.raises(TimeoutError):
+            await session.get(f"{server.url}/api/v2/me", timeout=aiohttp.ClientTimeout(total=0.05))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

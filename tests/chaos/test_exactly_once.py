@@ -1,0 +1,143 @@
+"""Whatever goes wrong with a change, it is made once or not at all, and its error says nothing wrong of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+
+from aiocircle import CircleCI, CircleCIError, RetryPolicy
+from aiocircle.testing import LocalCircleCI
+from tests.chaos.harness import Tally, assert_nothing_held, ending, scaled
+from tests.chaos.operations import CHANGING, ENDPOINTS, PREPARED, PROJECTS, Call
+
+POLICY = RetryPolicy(attempts=4, base=0.1, max_wait=1000)
+TIMEOUT = 3.0
+LATE = 10.0  # seconds: when a server carries out what it was asked to, that client is gone
+
+
+@attrs.frozen
+class Trouble:
+    """What goes wrong with one request. stage: before or after the change is made; `late` is long after."""
+
+    kind: str
+    stage: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.stage}"
+
+
+# A 429 says that nothing was done: after the change there is none. A truncated, cut or slow answer is an answer to
+# what was done.
+TROUBLES = (
+    Trouble("429", "before"),
+    *[Trouble(kind, stage) for kind in ("500", "502", "503", "drop") for stage in ("before", "after")],
+    *[Trouble(kind, "after") for kind in ("truncate", "cut", "slow")],
+    Trouble("timeout", "late"),
+)
+
+
+@attrs.define
+class Prepared:
+    """A server, a client, and one call that is to be made."""
+
+    server: LocalCircleCI
+    circle: CircleCI
+    operation: str
+    call: Call
+    before: int
+
+    @property
+    def method(self) -> str:
+        return ENDPOINTS[self.operation].method
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """Those that were made since."""
+        return self.server.changes[self.before :]
+
+    def spoil(self, trouble: Trouble) -> None:
+        """Let it happen to the next request that changes something."""
+        if trouble.kind != "timeout":
+            self.server.inject(
+                trouble.kind, method=self.method, stage="before" if trouble.stage == "before" else "after"
+            )
+
+
+@asynccontextmanager
+async def prepared(operation: str, policy: RetryPolicy = POLICY) -> AsyncIterator[Prepared]:
+    asyncio.get_running_loop().set_debug(False)  # Hundreds of servers.
+    async with (
+        LocalCircleCI(PROJECTS, workflow_seconds=1e6) as server,
+        CircleCI(server.token, base_url=server.url, timeout=TIMEOUT, retry=policy) as circle,
+    ):
+        call = await PREPARED[operation](circle, server)
+        yield Prepared(server, circle, operation, call, len(server.changes))
+
+
+async def suffer(one: Prepared, troubles: Sequence[Trouble], tally: Tally) -> object:
+    """Make the call with one trouble after the other; check what it says against what was done."""
+    for trouble in troubles:
+        one.spoil(trouble)
+    first = len(one.server.requests)
+    late = any(trouble.stage == "late" for trouble in troubles)
+    one.server._latency = LATE if late else 0.0
+    result = await ending(one.call(), tally, within=2000)
+    if late or any(trouble.kind == "slow" for trouble in troubles):
+        await asyncio.sleep(5 * LATE)  # What a server does after its client has given up is done.
+    arrived = [request for request in one.server.requests[first:] if request.operation == one.operation]
+    made = one.changes
+    tally["requests"] += len(arrived)
+    tally["faults"] += sum(request.fault is not None for request in arrived) + (len(arrived) if late else 0)
+    tally["changes"] += len(made)
+    what = f"{one.operation} after {', '.join(map(str, troubles))}: {len(arrived)} arrived, {made}, {result!r}"
+    repeats = one.method in ("PUT", "DELETE")
+    if len(made) > 1 and not (repeats and len(set(made)) == 1):
+        raise tally.failed("doubled", what)
+    if not repeats and len(arrived) > 1 and any(trouble.kind != "429" for trouble in troubles[: len(arrived) - 1]):
+        raise tally.failed("doubled", f"sent again: {what}")
+    if isinstance(result, CircleCIError):
+        tally[f"outcome {result.outcome}"] += 1
+        if (result.outcome == "not_done" and made) or (result.outcome == "done" and not made):
+            raise tally.failed("wrong outcome", what)
+        assert result.attempts == len(arrived), what
+    elif not made:
+        raise tally.failed("lost", what)
+    await assert_nothing_held(one.circle, tally)
+    return result
+
+
+def test_the_table_has_every_operation_that_changes_something() -> None:
+    assert sorted(PREPARED) == CHANGING
+
+
+@pytest.mark.parametrize("operation", CHANGING)
+async def test_a_change_is_made_once_where_nothing_goes_wrong(operation: str, tally: Tally) -> None:
+    """Else the tests below would count what is not counted."""
+    async with prepared(operation) as one:
+        result = await suffer(one, [], tally)
+        assert not isinstance(result, CircleCIError)
+        assert [name for name, _ in one.changes] == [operation]
+
+
+@pytest.mark.parametrize("operation", CHANGING)
+async def test_each_fault_at_each_stage_makes_a_change_once_or_not_at_all(
+    operation: str, tally: Tally, rng: random.Random
+) -> None:
+    for trouble in rng.sample(TROUBLES, scaled(3, len(TROUBLES))):
+        async with prepared(operation) as one:
+            await suffer(one, [trouble], tally)
+
+
+@pytest.mark.parametrize("operation", CHANGING)
+async def test_faults_in_a_row_make_a_change_once_or_not_at_all(
+    operation: str, tally: Tally, rng: random.Random
+) -> None:
+    for _ in range(scaled(1, 10)):
+        troubles = rng.choices([each for each in TROUBLES if each.stage != "late"], k=rng.randint(2, 5))
+        async with prepared(operation) as one:
+            await suffer(one, troubles, tally)
