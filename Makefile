@@ -50,7 +50,7 @@ bench: ## measure against the bare floor and other clients, some 20 minutes; BEN
 
 .PHONY: clean
 clean: ## remove the environment and all that was built
-	rm -rf $(VENV) $(VENV)-bench $(VENV)-peer site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-peer .venv-ci-* site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
