@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
@@ -15,6 +13,7 @@ from urllib.parse import urlencode
 import attrs
 import msgspec
 import tenacity
+from multidict import CIMultiDict, istr
 
 from aiocircle._core.clock import Clock
 from aiocircle._core.codec import decode, decode_json, decode_wrapped, encode_body, encode_query, page_of, tuple_of
@@ -22,6 +21,7 @@ from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.http import JSON, Request, Response, Transport
 from aiocircle._core.pager import Page, Pager
 from aiocircle._core.retry import RetryPolicy, retry_after
+from aiocircle._core.slots import Slots
 from aiocircle._core.throttle import Gate, Held, Throttle
 from aiocircle.errors import (
     APIError,
@@ -57,6 +57,8 @@ _STATUSES: Final[Mapping[int, type[APIError]]] = {
     410: Gone,
     422: BadRequest,
 }
+_DEPRECATION: Final = istr("Deprecation")
+_SUNSET: Final = istr("Sunset")
 _LONG_WAIT: Final = 1.0  # seconds: from here on a wait at the gate is worth a warning
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _SEARCHED: Final = 4096  # bytes of an error's body that are looked at for them
@@ -87,39 +89,25 @@ class Connection:
     ) -> None:
         self.base_url = base_url
         self.headers = headers
-        self.headers_with_body = {**headers, "Content-Type": "application/json"}
+        self.headers_with_body = CIMultiDict({**headers, "Content-Type": "application/json"})
         self.transport = transport
         self.throttle = throttle
         self.clock = clock
         self.deprecations: dict[str, Deprecation] = {}
-        self.slots = asyncio.Semaphore(max_concurrency)
+        self.slots = Slots(max_concurrency)
         self.max_concurrency = max_concurrency
-        self._lanes: dict[str, asyncio.Semaphore] = {}
+        self._lanes: dict[str, Slots] = {}
 
-    @contextlib.asynccontextmanager
-    async def lane(self, family: str, budget: float) -> AsyncGenerator[Gate, None]:
-        """A place at a family's gate. One lane a family: a closed gate must not hold up the others.
-
-        Waiting for a place is no waiting for the rate limit; it ends, though, in Held, when the gate is closed for
-        more than `budget` seconds, however patient those may be who have the places.
-        """
-        gate = self.throttle.gate(family)
+    def lane(self, family: str) -> Slots:
+        """The places at a family's gate. One lane a family: a closed gate must not hold up the others."""
         lane = self._lanes.get(family)
         if lane is None:
-            lane = self._lanes[family] = asyncio.Semaphore(self.max_concurrency)
-        if lane.locked():
-            async with gate.bounded(budget):
-                await lane.acquire()
-        else:
-            await lane.acquire()
-        try:
-            yield gate
-        finally:
-            lane.release()
+            lane = self._lanes[family] = Slots(self.max_concurrency)
+        return lane
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
         """Keep what the answer says of the operation's end, and warn of it once."""
-        deprecation, sunset = headers.get("Deprecation"), headers.get("Sunset")
+        deprecation, sunset = headers.get(_DEPRECATION), headers.get(_SUNSET)
         if deprecation is None and sunset is None:
             return
         if operation not in self.deprecations:
@@ -175,7 +163,7 @@ class Executor:
     ) -> T:
         """What the endpoint answers; None where it only confirms."""
         model, wrap = endpoint.model, endpoint.wrap
-        path, pairs = endpoint.fill(values), encode_query(query or {})
+        path, pairs = endpoint.fill(values), encode_query(query) if query else []
         request = self._request(endpoint.method, path, pairs, None if body is None else encode_body(body))
         call = _Call(request, endpoint.operation, endpoint.family, endpoint.repeatable, confirms=model is None)
         if model is None:
@@ -304,15 +292,24 @@ class Executor:
             raise
 
     async def _send(self, call: _Call) -> Response:
+        gate, lane = self.connection.throttle.gate(call.family), self.connection.lane(call.family)
         response: Response | None = None
         try:
-            async with self.connection.lane(call.family, self.retry.max_wait - call.waited) as gate:
+            if not lane.take_at_once():
+                # This is no waiting for the rate limit. It ends, though, in Held, when the gate is closed for too long,
+                # however patient those may be who have the places.
+                async with gate.bounded(self.retry.max_wait - call.waited):
+                    await lane.take()
+            try:
                 while response is None:
-                    waited = await gate.enter(self.retry.max_wait - call.waited)
+                    if not gate.enter_at_once():
+                        await self._wait(call, gate)
                     try:
-                        response = await self._pass(call, gate, waited)
+                        response = await self._pass(call, gate)
                     finally:
                         gate.leave()
+            finally:
+                lane.release()
         except Held as held:
             seconds = held.seconds
         else:
@@ -327,25 +324,32 @@ class Executor:
             held_back=True,
         )
 
-    async def _pass(self, call: _Call, gate: Gate, waited: float) -> Response | None:
-        """The answer to a request that was let through; None where the gate closed before there was a slot for it."""
-        connection = self.connection
+    async def _wait(self, call: _Call, gate: Gate) -> None:
+        waited = await gate.enter(self.retry.max_wait - call.waited)
         call.waited += waited
         if waited > _LONG_WAIT:
             _log.warning("%s: waited %.2f s for the rate limit", call.operation, waited)
-        async with connection.slots:
+
+    async def _pass(self, call: _Call, gate: Gate) -> Response | None:
+        """The answer to a request that was let through; None where the gate closed before there was a slot for it."""
+        clock, slots = self.connection.clock, self.connection.slots
+        if not slots.take_at_once():
+            await slots.take()
+        try:
             if gate.closed:
                 return None
-            started = connection.clock.monotonic()
-            response = await self._exchange(call)
-        gate.observe(response.status, response.headers, started, _asked(response, connection.clock))
+            started = clock.monotonic()
+            response = await self._exchange(call, started)
+        finally:
+            slots.release()
+        asked = retry_after(response.headers, clock.wall()) if response.status >= 400 else None
+        gate.observe(response.status, response.headers, started, asked)
         return response
 
-    async def _exchange(self, call: _Call) -> Response:
+    async def _exchange(self, call: _Call, started: float) -> Response:
         """One request and its answer, told to the log."""
         clock, transport = self.connection.clock, self.connection.transport
         transport.check()
-        started = clock.monotonic()
         call.attempts += 1
         end: object = "cancelled"
         try:
@@ -418,10 +422,6 @@ def _offset(token: str | None) -> int:
 
 def _confirm(response: Response) -> None:
     """Nothing: the status is the whole answer."""
-
-
-def _asked(response: Response, clock: Clock) -> float | None:
-    return retry_after(response.headers, clock.wall()) if response.status >= 400 else None
 
 
 def _failure(state: tenacity.RetryCallState) -> BaseException | None:

@@ -106,7 +106,7 @@ class Transport(Protocol):
         ...
 
     async def send(self, request: Request, timeout: Any) -> Response:
-        """The answer to one attempt; RequestError where there was none."""
+        """The answer to one attempt, which check() went before; RequestError where there was none."""
         ...
 
     async def close(self) -> None:

@@ -143,6 +143,8 @@ class AiohttpTransport:
     def check(self) -> None:
         """ConfigurationError where nothing can be sent: it is closed, or belongs to another event loop."""
         loop = asyncio.get_running_loop()
+        if self._loop is loop and not (self._closed if self._owned else self.closed):
+            return
         if self._loop is None:
             # A session has no public way to tell its loop.
             if getattr(self._session, "_loop", loop) is not loop:
@@ -158,7 +160,6 @@ class AiohttpTransport:
             raise ConfigurationError("the session that this client was given is closed")
 
     def _ready(self) -> aiohttp.ClientSession:
-        self.check()
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._max_concurrency),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,14 +24,14 @@ class Group:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
 
-    async def _call(
+    def _call(
         self,
         endpoint: Endpoint[T],
         *values: Any,
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> T:
-        return await self._executor.call(endpoint, *values, query=query, body=body)
+    ) -> Coroutine[Any, Any, T]:
+        return self._executor.call(endpoint, *values, query=query, body=body)
 
     def _list(
         self,
