@@ -40,6 +40,7 @@ __all__ = [
     "RequestTimeout",
     "ServerError",
     "Unauthorized",
+    "one_line",
 ]
 
 Outcome = Literal["not_done", "unknown", "done"]
