@@ -268,6 +268,25 @@ async def test_close_while_requests_are_in_flight(server, make, assert_idle, met
     await assert_idle(circle)
 
 
+async def test_what_is_in_flight_over_the_callers_session_ends_as_it_would_have_ended(server, make, assert_idle):
+    """The session goes on: answers still come, and timeouts still fire."""
+    async with aiohttp.ClientSession() as session:
+        circle = make(session=session, timeout=20.0)
+        server.on(X, server.reply(200, {"late": True}, after=5.0))
+        server.on("/api/v2/y", server.hang())
+        good = asyncio.ensure_future(circle.request("GET", X))
+        hanging = [asyncio.ensure_future(circle.request(method, "/api/v2/y")) for method in ("GET", "POST")]
+        await asyncio.sleep(1)
+        await circle.close()
+        assert await good == {"late": True}
+        async with asyncio.timeout(1000):
+            errors = await asyncio.gather(*hanging, return_exceptions=True)
+        assert asyncio.get_running_loop().time() == pytest.approx(20, abs=1)
+        assert all(isinstance(error, ConnectionFailed | RequestTimeout) for error in errors)
+        assert len(server.requests) == 3
+        await assert_idle(circle)
+
+
 async def test_close_while_a_call_sleeps_before_its_next_attempt(server, make, assert_idle):
     circle = make()
     server.on(X, server.reply(503, headers={"Retry-After": "10"}))
