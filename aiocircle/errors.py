@@ -228,7 +228,8 @@ class ServerError(APIError):
 class DecodeError(CircleCIError):
     """The answer is not what the operation declares.
 
-    problems: one line for each thing that is wrong, each with its JSON path (`$.items[3].name`).
+    problems: one line for each thing that is wrong, each with its JSON path (`$.items[3].name`); of an array or a map
+        no more than the first ten values that are wrong.
     next_page_token: the token that the page itself carried, to skip over it. body: raw bytes, as received.
     malformed: whether the body was cut short or is no JSON at all, so that asking again can help.
     """

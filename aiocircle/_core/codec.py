@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import cache, partial
@@ -34,8 +34,7 @@ from uuid import UUID
 import attrs
 import cattrs
 import msgspec
-from cattrs.cols import list_structure_factory, mapping_structure_factory  # pyright: ignore[reportUnknownVariableType]
-from cattrs.errors import StructureHandlerNotFoundError
+from cattrs.errors import IterableValidationError, IterableValidationNote, StructureHandlerNotFoundError
 from cattrs.gen import make_dict_structure_fn
 
 from aiocircle._core.http import JSON, Request, Response
@@ -242,6 +241,7 @@ _JSON_TYPES: Final[Mapping[type, str]] = {
     types.NoneType: "null",
 }
 _SCALARS: Final = (types.NoneType, bool, int, float, str)
+_MOST_PROBLEMS: Final = 10  # of one array or map
 
 
 @cache
@@ -342,13 +342,41 @@ def _is_array(kind: Any) -> bool:
 
 
 def _array_hook(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    inner = list_structure_factory(kind, converter)
+    read = _reader(kind, get_args(kind)[0], converter)
     made: Any = tuple if get_origin(kind) is tuple else list
 
     def structure(value: Any, _: Any) -> Any:
         # cattrs would take whatever can be iterated over, such as a string for an array of strings.
         _expect(list, value)
-        return made(inner(value, kind))
+        return made(read(enumerate(cast("list[Any]", value))))
+
+    return structure
+
+
+def _reader(
+    kind: Any, item: Any, converter: cattrs.Converter
+) -> Callable[[Iterable[tuple[int | str, Any]]], list[Any]]:
+    """What reads the values of an array or a map, each given with its place there.
+
+    Unlike cattrs's own it stops when enough of them are wrong: an exception for each would take a thousand times the
+    memory of what was answered.
+    """
+    read = converter.get_structure_hook(item)
+
+    def structure(values: Iterable[tuple[int | str, Any]]) -> list[Any]:
+        items: list[Any] = []
+        problems: list[Exception] = []
+        for place, value in values:
+            try:
+                items.append(read(value, item))
+            except Exception as error:
+                error.add_note(IterableValidationNote("", place, item))
+                problems.append(error)
+                if len(problems) == _MOST_PROBLEMS:
+                    break
+        if problems:
+            raise IterableValidationError("", problems, kind)  # pyright: ignore[reportCallIssue]
+        return items
 
     return structure
 
@@ -368,11 +396,11 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _mapping_hook(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    inner: Callable[[Any, Any], Any] = mapping_structure_factory(kind, converter)
+    read = _reader(kind, get_args(kind)[1], converter)
 
     def structure(value: Any, _: Any) -> Any:
         _expect(dict, value)
-        return inner(value, kind)
+        return dict(zip(value, read(value.items()), strict=True))
 
     return structure
 

@@ -7,6 +7,7 @@ import json
 import math
 import pkgutil
 import random
+import tracemalloc
 import types
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -431,6 +432,28 @@ def test_problems_name_their_json_paths() -> None:
         "expected a time as RFC 3339 writes it, with an offset @ $.items[1].leaf.at",
         "expected an integer, got a string @ $.items[1].rows[1][0]",
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "path"),
+    [
+        (page_of(Leaf), {"items": [7] * 100_000}, "$.items[9]"),
+        (page_of(Branch), {"items": [{"name": "b", "leaf": LEAF, "leaves": [7] * 100_000}]}, "$.items[0].leaves[9]"),
+        (Mapping[str, Leaf], {str(number): 7 for number in range(100_000)}, "$['9']"),
+    ],
+    ids=["array", "array inside", "map"],
+)
+def test_of_very_many_wrong_values_the_first_are_named_and_no_more_are_looked_at(
+    kind: Any, body: Any, path: str
+) -> None:
+    """An exception for each took twenty seconds and a gigabyte for a megabyte of nonsense."""
+    tracemalloc.start()
+    problems = refused(kind, body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(problems) == 10
+    assert problems[-1] == f"expected an object, got an integer @ {path}"
+    assert peak < 40_000_000
 
 
 def test_a_decode_error_has_all_that_is_known_of_the_answer() -> None:
