@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeVar, cast, get_args, overload
@@ -156,25 +156,24 @@ class _Fetch:
         self._dates = {"start_date": now - _SPANS[self._window], "end_date": now}
         self._projects_total = len(slugs)
         rest = iter(slugs)
+        # A task stays under way until its project is taken, so that finished ones count against the width, too.
         under_way: set[asyncio.Task[ProjectInsights]] = set()
+        finished: asyncio.Queue[asyncio.Task[ProjectInsights]] = asyncio.Queue()
         try:
             while True:
-                for slug in rest:
-                    under_way.add(asyncio.create_task(self._project(slug)))
-                    if len(under_way) >= self._width:
-                        break
+                while len(under_way) < self._width and (slug := next(rest, None)) is not None:
+                    task = asyncio.create_task(self._project(slug))
+                    task.add_done_callback(finished.put_nowait)
+                    under_way.add(task)
                 if not under_way:
                     return
-                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                # From here on `done` is held by this frame alone: were it dropped unread, a failure would go unseen.
-                try:
-                    while done:
-                        project = done.pop().result()
-                        yield project
-                        self._waiting -= 1
-                        self._taken.set()
-                finally:
-                    under_way |= done
+                task = await finished.get()
+                project = task.result()
+                under_way.remove(task)
+                yield project
+                self._waiting -= 1
+                if self._waiting < _AHEAD:
+                    self._taken.set()
         finally:
             for task in under_way:
                 task.cancel()
@@ -219,7 +218,7 @@ class _Fetch:
             return ()
         self._requests_total += 1
         try:
-            return (await self._request(self._insights.get_flaky_tests(slug))).flaky_tests
+            return (await self._request(lambda: self._insights.get_flaky_tests(slug))).flaky_tests
         except CircleCIError as error:
             failures.append(Failure(operation="insights.get_flaky_tests", error=error))
             return ()
@@ -233,7 +232,7 @@ class _Fetch:
         try:
             async with aclosing(pager.pages()) as pages:
                 while True:
-                    page = await self._request(anext(pages))
+                    page = await self._request(lambda: anext(pages))
                     items += page.items
                     if page.next_page_token is None:
                         break
@@ -242,10 +241,10 @@ class _Fetch:
             failures.append(Failure(operation=operation, workflow=workflow, error=error))
         return tuple(items)
 
-    async def _request(self, request: Awaitable[T]) -> T:
+    async def _request(self, request: Callable[[], Awaitable[T]]) -> T:
         await self._taken.wait()
         try:
-            return await request
+            return await request()
         finally:
             self._requests_done += 1
             self._report()
@@ -263,18 +262,14 @@ class _Fetch:
 
 
 @overload
-async def _together(first: Awaitable[T], second: Awaitable[U], /) -> tuple[T, U]: ...
+async def _together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U], /) -> tuple[T, U]: ...
 @overload
-async def _together(*work: Awaitable[T]) -> tuple[T, ...]: ...
-async def _together(*work: Awaitable[Any]) -> tuple[Any, ...]:
+async def _together(*work: Coroutine[Any, Any, T]) -> tuple[T, ...]: ...
+async def _together(*work: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
     """The results of all; when one fails the others are cancelled, and its own exception is raised."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_awaited(each)) for each in work]
+            tasks = [group.create_task(each) for each in work]
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return tuple(task.result() for task in tasks)
-
-
-async def _awaited(work: Awaitable[T]) -> T:
-    return await work

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import re
 from collections import Counter
@@ -12,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from aiocircle import CircleCI, InvalidArgument, NotFound, ProjectSlug, RetryPolicy
 from aiocircle.bulk import Progress, ProjectInsights, fetch_insights
@@ -162,6 +164,47 @@ async def test_a_slow_consumer_stops_new_requests() -> None:
             rest = [project async for project in projects]
         assert len(rest) == 39
         assert at_rest < len(server.requests) / 2
+
+
+async def test_projects_come_in_the_order_in_which_they_were_complete() -> None:
+    """Also those that had to wait for a slow consumer."""
+    answered: list[str] = []
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        project = request.path.split("/")[-2]
+        await asyncio.sleep(int(project))
+        answered.append(project)
+        return web.json_response({"flaky_tests": [], "total_flaky_tests": 0})
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        slugs = [f"gh/acme/{seconds}" for seconds in random.sample(range(1, 1000), 20)]
+        came: list[str] = []
+        async with CircleCI("token", base_url=base_url, timeout=None) as circle:
+            async for project in fetch_insights(circle, slugs, include="flaky_tests"):
+                came.append(project.slug.project)
+                await asyncio.sleep(200)
+        assert len(came) == 20
+        assert came == answered
+    finally:
+        await runner.cleanup()
+
+
+async def test_leaving_while_requests_are_held_back_leaves_none_of_them_behind() -> None:
+    async with LocalCircleCI(12) as server, CircleCI(server.token, base_url=server.url, max_concurrency=8) as circle:
+        async with aclosing(fetch_insights(circle, server.projects, include="flaky_tests")) as projects:
+            await anext(projects)
+            await asyncio.sleep(60)
+            await anext(projects)
+            await asyncio.sleep(60)
+            held_back = len(server.projects) - len(server.requests)
+            assert held_back > 0
+        # A coroutine that was made and never run would warn, and fail the test.
+        gc.collect()
+        assert len(server.requests) + held_back == len(server.projects)
 
 
 async def test_leaving_early_leaves_no_task_behind(server: LocalCircleCI, circle: CircleCI) -> None:
