@@ -66,6 +66,11 @@ def _provider(name: str, text: str) -> str:
     return provider
 
 
+def _one_spelling(name: str) -> str:
+    """The name; a UUID in lower case, in which the API writes it, so that one thing is one value."""
+    return name.lower() if isinstance(name, str) and _is_uuid(name) else name
+
+
 def _short_provider(name: str | None) -> str | None:
     if name is None:
         return None
@@ -77,11 +82,12 @@ def _short_provider(name: str | None) -> str | None:
 class OrgSlug:
     """An organization: `gh/acme`, `bb/acme`, `circleci/<id>`, or a bare organization UUID.
 
-    provider is None where the organization is named by its UUID alone; `github` becomes `gh`, `bitbucket` becomes `bb`.
+    provider is None where the organization is named by its UUID alone; `github` becomes `gh`, `bitbucket` becomes `bb`,
+    and a UUID's letters become small.
     """
 
     provider: str | None = attrs.field(converter=_short_provider)
-    organization: str
+    organization: str = attrs.field(converter=_one_spelling)
 
     def __attrs_post_init__(self) -> None:
         _check_name(self.organization, "the organization's name")
@@ -120,12 +126,12 @@ class ProjectSlug:
     """A project: `gh/acme/web`, `bb/acme/web`, `circleci/<org id>/<project id>`, or a bare project UUID.
 
     provider and organization are None where the project is named by its UUID alone; `github` becomes `gh`,
-    `bitbucket` becomes `bb`.
+    `bitbucket` becomes `bb`, and a UUID's letters become small.
     """
 
     provider: str | None = attrs.field(converter=_short_provider)
-    organization: str | None
-    project: str
+    organization: str | None = attrs.field(converter=attrs.converters.optional(_one_spelling))
+    project: str = attrs.field(converter=_one_spelling)
 
     def __attrs_post_init__(self) -> None:
         _check_name(self.project, "the project's name")

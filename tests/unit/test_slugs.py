@@ -30,7 +30,7 @@ WORKFLOW = "https://app.circleci.com/pipelines/github/acme/web/12/workflows/fda0
         (f"circleci/{ORG_ID}/{PROJECT_ID}", f"circleci/{ORG_ID}/{PROJECT_ID}"),
         (f"circleci/{ORG_UUID}/{PROJECT_UUID}", f"circleci/{ORG_UUID}/{PROJECT_UUID}"),
         (PROJECT_UUID, PROJECT_UUID),
-        (PROJECT_UUID.upper(), PROJECT_UUID.upper()),
+        (PROJECT_UUID.upper(), PROJECT_UUID),
         ("gh/acme/web/", "gh/acme/web"),
         ("gh/github/gh", "gh/github/gh"),
         ("gh/a c-m_e.x/w@b:c%2F?#+é", "gh/a c-m_e.x/w@b:c%2F?#+é"),
@@ -123,6 +123,16 @@ def test_a_uuid_names_a_project_or_an_organization_by_itself() -> None:
     """A UUID object is as good as its text."""
     assert ProjectSlug.parse(UUID(PROJECT_UUID)) == ProjectSlug(None, None, PROJECT_UUID)
     assert OrgSlug.parse(UUID(ORG_UUID)) == OrgSlug(None, ORG_UUID)
+
+
+def test_a_uuid_is_the_same_in_small_and_in_capital_letters() -> None:
+    """The API writes them small; what is base62 or a name keeps its case."""
+    assert ProjectSlug.parse(PROJECT_UUID.upper()) == ProjectSlug.parse(PROJECT_UUID)
+    assert OrgSlug(None, ORG_UUID.upper()) == OrgSlug.parse(ORG_UUID)
+    standalone = f"circleci/{ORG_UUID}/{PROJECT_UUID}"
+    assert str(ProjectSlug.parse(standalone.replace(PROJECT_UUID, PROJECT_UUID.upper()))) == standalone
+    assert str(ProjectSlug.parse("circleci/9TvWMV/Nbq3Kq")) == "circleci/9TvWMV/Nbq3Kq"
+    assert str(ProjectSlug.parse("gh/Acme/Web")) == "gh/Acme/Web"
 
 
 def test_a_slug_is_taken_as_it_is() -> None:
