@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, get_origin, overload
 from urllib.parse import quote, unquote, urlsplit
 
 import aiohttp
@@ -456,11 +456,9 @@ def _root(given: Secret | None, *, allow_http: bool) -> str:
 
 
 def _type(into: Any) -> Any:
-    try:
-        hash(into)
-    except TypeError:
-        raise InvalidArgument(f"into takes a type, such as User or tuple[User, ...], not {into!r}") from None
-    return into
+    if into is None or into is Any or isinstance(into, type) or get_origin(into) is not None:
+        return into
+    raise InvalidArgument(f"into takes a type, such as User or tuple[User, ...], not {into!r}")
 
 
 def _params(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
