@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import aiohttp
 import yarl
 
+from aiocircle._core.deadlines import Deadlines
 from aiocircle._core.http import Request, Response, shown_url
 from aiocircle._version import __version__
 from aiocircle.errors import ConfigurationError, ConnectionFailed, Outcome, RequestError, RequestTimeout
@@ -55,6 +57,7 @@ class AiohttpTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._reading: set[aiohttp.ClientResponse] = set()
+        self._deadlines = Deadlines()
 
     async def send(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
         """The answer to one attempt, read to its end, its connection given back.
@@ -62,28 +65,39 @@ class AiohttpTransport:
         A GET follows redirects within the host. Raises RequestError where no answer came.
         """
         session = self._ready()
-        started = asyncio.get_running_loop().time()
-        url, left = request.url, timeout
-        response = await self._exchange(session, request, url, timeout, left)
+        if request.method not in ("GET", "HEAD"):
+            # aiohttp's own timeout tells whether the request had been sent when the time was over.
+            return await self._exchange(session, request, request.url, timeout)
+        if timeout.total is None:
+            return await self._follow(session, request, timeout)
+        deadline = self._deadlines.begin(timeout.total)
+        try:
+            return await self._follow(session, request, _without_total(timeout))
+        except asyncio.CancelledError as error:
+            if not deadline.caused(error):
+                raise
+        finally:
+            self._deadlines.end(deadline)
+        raise _failure(TimeoutError(), request.method, request.shown_url, timeout, closed=self.closed)
+
+    async def _follow(
+        self, session: aiohttp.ClientSession, request: Request, timeout: aiohttp.ClientTimeout
+    ) -> Response:
+        url = request.url
+        response = await self._exchange(session, request, url, timeout)
         for _ in range(MAX_REDIRECTS):
-            if response.status not in _REDIRECTS or request.method not in ("GET", "HEAD"):
+            if response.status not in _REDIRECTS:
                 break
             target = _within_host(url, response.headers.get("Location"))
             if target is None:
                 break
-            url, left = target, _rest(timeout, asyncio.get_running_loop().time() - started)
-            response = await self._exchange(session, request, url, timeout, left)
+            url = target
+            response = await self._exchange(session, request, url, timeout)
         return response
 
     async def _exchange(
-        self,
-        session: aiohttp.ClientSession,
-        request: Request,
-        url: str,
-        timeout: aiohttp.ClientTimeout,
-        left: aiohttp.ClientTimeout,
+        self, session: aiohttp.ClientSession, request: Request, url: str, timeout: aiohttp.ClientTimeout
     ) -> Response:
-        """One request and its answer, within what is `left` of the attempt's `timeout`."""
         try:
             answer = await session.request(
                 request.method,
@@ -93,7 +107,7 @@ class AiohttpTransport:
                 allow_redirects=False,
                 auto_decompress=True,
                 middlewares=None if request.method in ("GET", "HEAD") else (*_middlewares(session), _once),
-                timeout=left,
+                timeout=timeout,
                 raise_for_status=False,
             )
             self._reading.add(answer)
@@ -171,6 +185,7 @@ class AiohttpTransport:
     async def close(self) -> None:
         """Close the client's own session and its connections; the caller's session is left alone."""
         self._closed = True
+        self._deadlines.close()
         if self._owned and self._session is not None:
             # Left to aiohttp, whoever reads a body now would wait for the timeout.
             for answer in self._reading:
@@ -211,13 +226,9 @@ def _within_host(url: str, location: str | None) -> str | None:
     return str(target.with_fragment(None)) if same and target.raw_user is None else None
 
 
-def _rest(timeout: aiohttp.ClientTimeout, spent: float) -> aiohttp.ClientTimeout:
-    """What is left of a timeout after `spent` seconds."""
-    if timeout.total is None:
-        return timeout
-    # Zero would mean no bound.
-    total = max(timeout.total - spent, 0.001)
-    return aiohttp.ClientTimeout(total, timeout.connect, timeout.sock_read, timeout.sock_connect)
+@cache
+def _without_total(timeout: aiohttp.ClientTimeout) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(None, timeout.connect, timeout.sock_read, timeout.sock_connect)
 
 
 def _failure(
