@@ -178,7 +178,7 @@ class Contexts(Group):
 
         https://circleci.com/docs/api/v2/#operation/createContext
         """
-        return await self._call(_CREATE, body={"name": name, "owner": encode_nested(ContextOwner, owner, "owner")})
+        return await self._call(_CREATE, body=sent(name=name, owner=encode_nested(ContextOwner, owner, "owner")))
 
     async def delete(self, context_id: Id) -> None:
         """Delete a context, with all its environment variables.
@@ -202,7 +202,7 @@ class Contexts(Group):
 
         https://circleci.com/docs/api/v2/#operation/addEnvironmentVariableToContext
         """
-        return await self._call(_SET_ENV_VAR, context_id, env_var_name, body={"value": value})
+        return await self._call(_SET_ENV_VAR, context_id, env_var_name, body=sent(value=value))
 
     async def delete_env_var(self, context_id: Id, env_var_name: str) -> None:
         """Delete an environment variable of a context.

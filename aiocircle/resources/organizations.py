@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Org, Pager
+from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Org, Pager, sent
 
 __all__ = [
     "CreatedUrlOrbAllowListEntry",
@@ -119,7 +119,7 @@ class Organizations(Group):
 
         https://circleci.com/docs/api/v2/#operation/createOrganization
         """
-        return await self._call(_CREATE, body={"name": name, "vcs_type": vcs_type})
+        return await self._call(_CREATE, body=sent(name=name, vcs_type=vcs_type))
 
     async def get(self, org: Org) -> Organization:
         """An organization, by slug or id.
@@ -151,9 +151,7 @@ class Organizations(Group):
 
         https://circleci.com/docs/api/v2/#operation/createURLOrbAllowListEntry
         """
-        return await self._call(
-            _CREATE_URL_ORB_ALLOW_LIST_ENTRY, org, body={"name": name, "prefix": prefix, "auth": auth}
-        )
+        return await self._call(_CREATE_URL_ORB_ALLOW_LIST_ENTRY, org, body=sent(name=name, prefix=prefix, auth=auth))
 
     async def delete_url_orb_allow_list_entry(self, org: Org, allow_list_entry_id: Id) -> None:
         """Remove an entry from the allow-list; also well where there is no such entry.

@@ -193,12 +193,12 @@ class PipelineDefinitions(Group):
         return await self._call(
             _CREATE,
             project_id,
-            body={
-                "name": name,
-                "config_source": encode_nested(ConfigSourceFields, config_source, "config_source"),
-                "checkout_source": encode_nested(CheckoutSourceFields, checkout_source, "checkout_source"),
-                **sent(description=description),
-            },
+            body=sent(
+                name=name,
+                config_source=encode_nested(ConfigSourceFields, config_source, "config_source"),
+                checkout_source=encode_nested(CheckoutSourceFields, checkout_source, "checkout_source"),
+                description=description,
+            ),
         )
 
     async def update(

@@ -431,9 +431,7 @@ class Pipelines(Group):
         """
         return await self._call(
             _CONTINUE_SETUP,
-            body={
-                "continuation-key": continuation_key,
-                "configuration": configuration,
-                **sent(parameters=parameters),
-            },
+            body=sent(
+                **{"continuation-key": continuation_key, "configuration": configuration, "parameters": parameters}
+            ),
         )

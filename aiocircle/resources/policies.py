@@ -219,7 +219,7 @@ class Policies(Group):
 
         https://circleci.com/docs/api/v2/#operation/CreatePolicyBundle
         """
-        return await self._call(_CREATE_BUNDLE, owner_id, context, query={"dry": dry}, body={"policies": policies})
+        return await self._call(_CREATE_BUNDLE, owner_id, context, query={"dry": dry}, body=sent(policies=policies))
 
     async def get(self, owner_id: Id, context: str, policy_name: str) -> Policy:
         """A policy, by the name that it gives itself.

@@ -355,7 +355,7 @@ class Projects(Group):
 
         https://circleci.com/docs/api/v2/#operation/createProject
         """
-        return await self._call(_CREATE, org, body={"name": name})
+        return await self._call(_CREATE, org, body=sent(name=name))
 
     async def create_from_repository(self, project: AnyProject) -> ProjectSettings:
         """The default settings of the project that a repository has become: the older way, which `create` replaces.
@@ -416,7 +416,7 @@ class Projects(Group):
 
         https://circleci.com/docs/api/v2/#operation/createEnvVar
         """
-        return await self._call(_CREATE_ENV_VAR, project, body={"name": name, "value": value})
+        return await self._call(_CREATE_ENV_VAR, project, body=sent(name=name, value=value))
 
     async def delete_env_var(self, project: AnyProject, name: str) -> None:
         """Delete an environment variable of a project.
@@ -448,7 +448,7 @@ class Projects(Group):
 
         https://circleci.com/docs/api/v2/#operation/createCheckoutKey
         """
-        return await self._call(_CREATE_CHECKOUT_KEY, project, body={"type": type})
+        return await self._call(_CREATE_CHECKOUT_KEY, project, body=sent(type=type))
 
     async def delete_checkout_key(self, project: AnyProject, fingerprint: str) -> None:
         """Delete a checkout key of a project, by its MD5 or SHA-256 fingerprint.

@@ -143,13 +143,13 @@ class Schedules(Group):
         return await self._call(
             _CREATE,
             project,
-            body={
-                "name": name,
-                "timetable": encode_nested(TimetableFields, timetable, "timetable"),
-                "attribution-actor": attribution_actor,
-                "parameters": parameters,
-                "description": description,
-            },
+            body=_fields(
+                name,
+                encode_nested(TimetableFields, timetable, "timetable"),
+                attribution_actor,
+                parameters,
+                description,
+            ),
         )
 
     async def update(
@@ -169,11 +169,13 @@ class Schedules(Group):
         return await self._call(
             _UPDATE,
             schedule_id,
-            body={
-                **sent(name=name, timetable=nested(TimetableChanges, timetable, "timetable")),
-                **sent(**{"attribution-actor": attribution_actor, "parameters": parameters}),
-                "description": description,
-            },
+            body=_fields(
+                name,
+                nested(TimetableChanges, timetable, "timetable"),
+                attribution_actor,
+                parameters,
+                description,
+            ),
         )
 
     async def delete(self, schedule_id: Id) -> None:
@@ -182,3 +184,14 @@ class Schedules(Group):
         https://circleci.com/docs/api/v2/#operation/deleteScheduleById
         """
         return await self._call(_DELETE, schedule_id)
+
+
+def _fields(
+    name: str | None,
+    timetable: Mapping[str, Any] | None,
+    attribution_actor: str | None,
+    parameters: Mapping[str, Any] | None,
+    description: str | Unset | None,
+) -> dict[str, Any]:
+    fields = {"name": name, "timetable": timetable, "attribution-actor": attribution_actor, "parameters": parameters}
+    return {**sent(**fields), "description": description}

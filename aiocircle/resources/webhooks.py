@@ -1,4 +1,4 @@
-"""Webhooks: where CircleCI reports what has happened. What it then sends is read by aiocircle.events."""
+"""Webhooks: where CircleCI reports what has happened."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import attrs
 
+from aiocircle.errors import InvalidArgument
 from aiocircle.resources.common import (
     KEBAB,
     Endpoint,
@@ -16,7 +17,9 @@ from aiocircle.resources.common import (
     Pager,
     Several,
     Timestamp,
+    Unset,
     encode_nested,
+    sent,
     several,
 )
 
@@ -130,6 +133,8 @@ class Webhooks(Group):
 
         https://circleci.com/docs/api/v2/#operation/updateWebhook
         """
+        if isinstance(signing_secret, Unset):
+            raise InvalidArgument("signing_secret is given, or None to remove it: left out, it would be lost")
         return await self._call(_UPDATE, webhook_id, body=_fields(name, events, url, verify_tls, signing_secret))
 
     async def delete(self, webhook_id: Id) -> None:
@@ -147,11 +152,12 @@ def _fields(
     verify_tls: bool | None,
     signing_secret: str | None,
 ) -> dict[str, Any]:
-    fields = {
-        "name": name,
-        "events": several(events),
-        "url": url,
-        "verify-tls": verify_tls,
-        "signing-secret": signing_secret,
-    }
-    return {wire: value for wire, value in fields.items() if value is not None}
+    return sent(
+        **{
+            "name": name,
+            "events": several(events),
+            "url": url,
+            "verify-tls": verify_tls,
+            "signing-secret": signing_secret,
+        }
+    )

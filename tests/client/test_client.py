@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from aiocircle import CircleCI, InvalidArgument
+from aiocircle import UNSET, BadRequest, CircleCI, InvalidArgument
 from aiocircle.testing import LocalCircleCI
+
+# What is refused before anything is sent when it is None.
+_REQUIRED: dict[tuple[str, str], Any] = {
+    ("contexts.create", "owner"): {"slug": "gh/acme"},
+    ("oidc.delete_org_claims", "claims"): "ttl",
+    ("oidc.delete_project_claims", "claims"): "ttl",
+    ("pipeline_definitions.create", "checkout_source"): {"provider": "github_app", "repo": {"external_id": "1"}},
+    ("pipeline_definitions.create", "config_source"): {"provider": "circleci", "file_path": "config.yml"},
+    ("schedules.create", "timetable"): {"per_hour": 1, "hours_of_day": [3]},
+    ("triggers.create", "event_source"): {"provider": "webhook"},
+    ("webhooks.create", "scope"): {"id": "1", "type": "project"},
+}
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return [each for each in inspect.signature(function).parameters.values() if each.name != "self"]
 
 
 @pytest.mark.parametrize("into", ["User", 5, [int], {"id": str}])
@@ -24,3 +44,32 @@ async def test_what_is_no_type_is_refused_before_anything_is_sent(
 @pytest.mark.parametrize("into", [dict, dict[str, Any], Any, dict[str, Any] | None])
 async def test_any_type_is_decoded_to(circle: CircleCI, into: Any) -> None:
     assert (await circle.request("GET", "/api/v2/me", into=into)).keys() >= {"id", "login", "name"}
+
+
+_CALLS: list[tuple[str, str]] = [
+    (name, method)
+    for name, group in vars(CircleCI).items()
+    if isinstance(group, cached_property)
+    for method, function in inspect.getmembers(type(getattr(CircleCI("token"), name)), inspect.iscoroutinefunction)
+    if not method.startswith("_") and any(each.kind is each.KEYWORD_ONLY for each in _parameters(function))
+]
+
+
+@pytest.mark.parametrize(("group", "method"), _CALLS)
+async def test_none_is_never_sent_as_null_but_where_the_api_takes_it(
+    server: LocalCircleCI, circle: CircleCI, group: str, method: str
+) -> None:
+    """Required or not: a server that gets a null may take it for a value."""
+    call = getattr(getattr(circle, group), method)
+    server.inject("answer", status=400, body="enough")
+    names = [each.name for each in _parameters(call) if each.kind is not each.KEYWORD_ONLY]
+    keywords = {
+        each.name: _REQUIRED.get((f"{group}.{method}", each.name))
+        for each in _parameters(call)
+        if each.kind is each.KEYWORD_ONLY and each.default is not UNSET
+    }
+    with pytest.raises(BadRequest):
+        await call(*["gh/acme/web" if name == "project" else str(UUID(int=1)) for name in names], **keywords)
+    (request,) = server.requests
+    assert None not in (request.json or {}).values()
+    assert {name for name, _ in request.query} <= {"claims"}

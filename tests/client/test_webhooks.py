@@ -8,7 +8,7 @@ from uuid import UUID
 import attrs
 import pytest
 
-from aiocircle import errors
+from aiocircle import UNSET, errors
 from aiocircle.resources.webhooks import Webhook, WebhookEvent, WebhookScope
 
 WEBHOOK = "3f9a0ad1-7b8e-4a55-9d0e-6f0a3b1c2d4e"
@@ -110,6 +110,12 @@ async def test_an_update_with_no_secret_leaves_it_out_which_deletes_it(circle, a
 async def test_an_update_cannot_forget_the_secret(circle, server):
     with pytest.raises(TypeError, match="signing_secret"):
         await circle.webhooks.update(WEBHOOK, name="x")
+    assert server.requests == []
+
+
+async def test_an_update_cannot_unset_the_secret_by_the_word_for_what_is_not_sent(circle, server):
+    with pytest.raises(errors.InvalidArgument, match="signing_secret"):
+        await circle.webhooks.update(WEBHOOK, signing_secret=UNSET)
     assert server.requests == []
 
 
