@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, TypeVar, cast, get_args, overload
 
 import attrs
@@ -23,14 +23,6 @@ U = TypeVar("U")
 
 Part = Literal["workflows", "runs", "jobs", "flaky_tests"]
 _PARTS: Final[tuple[Part, ...]] = get_args(Part)
-
-_SPANS: Final = {
-    ReportingWindow.LAST_24_HOURS: timedelta(hours=24),
-    ReportingWindow.LAST_7_DAYS: timedelta(days=7),
-    ReportingWindow.LAST_30_DAYS: timedelta(days=30),
-    ReportingWindow.LAST_60_DAYS: timedelta(days=60),
-    ReportingWindow.LAST_90_DAYS: timedelta(days=90),
-}
 
 # Finished projects that may wait for the consumer before no further request is made.
 _AHEAD: Final = 4
@@ -153,7 +145,7 @@ class _Fetch:
 
     async def run(self, slugs: list[ProjectSlug]) -> AsyncGenerator[ProjectInsights, None]:
         now = datetime.now(UTC)
-        self._dates = {"start_date": now - _SPANS[self._window], "end_date": now}
+        self._dates = {"start_date": now - self._window.span, "end_date": now}
         self._projects_total = len(slugs)
         rest = iter(slugs)
         # A task stays under way until its project is taken, so that finished ones count against the width, too.

@@ -9,8 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime
 
 from aiocircle import CircleCI, ProjectSlug, Unauthorized
 from aiocircle.bulk import fetch_insights
@@ -18,16 +17,9 @@ from aiocircle.cli.display import show_progress, show_table
 from aiocircle.cli.report import ProjectReport, Summary, report_on
 from aiocircle.cli.terminal import clean
 from aiocircle.cli.traffic import Traffic
+from aiocircle.resources.insights import ReportingWindow
 
 __all__ = ["fetch_and_show", "log_to_stderr", "run"]
-
-_SPANS: Final = {
-    "last-24-hours": timedelta(days=1),
-    "last-7-days": timedelta(days=7),
-    "last-30-days": timedelta(days=30),
-    "last-60-days": timedelta(days=60),
-    "last-90-days": timedelta(days=90),
-}
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -63,7 +55,7 @@ async def fetch_and_show(
 ) -> int:
     """Fetch the projects' insights, show how that goes and then the table; 1 when something could not be had."""
     until = datetime.now(UTC)
-    since = until - _SPANS[window]
+    since = until - ReportingWindow(window).span
     reports: dict[str, ProjectReport] = {}
     started = time.monotonic()
     with show_progress(traffic) as display:

@@ -6,7 +6,7 @@ gathered once a day, so that the last 24 hours may be missing. Without a branch 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import attrs
@@ -68,6 +68,12 @@ class ReportingWindow(StrEnum):
     LAST_30_DAYS = "last-30-days"
     LAST_60_DAYS = "last-60-days"
     LAST_90_DAYS = "last-90-days"
+
+    @property
+    def span(self) -> timedelta:
+        """How long it is."""
+        _, number, unit = self.split("-")
+        return timedelta(**{unit: int(number)})
 
 
 class Granularity(StrEnum):

@@ -15,6 +15,7 @@ import pytest
 
 from aiocircle import cli
 from aiocircle.cli import main
+from aiocircle.resources.insights import ReportingWindow
 from aiocircle.testing import LocalCircleCI
 
 from .conftest import Served, command, environment, serve
@@ -30,6 +31,11 @@ def here(served: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
     monkeypatch.setenv("CIRCLECI_BASE_URL", served.url)
     monkeypatch.setenv("CIRCLECI_TOKEN", served.token)
     return served
+
+
+def test_the_command_knows_all_windows() -> None:
+    """Written out there, since --help must not import the client."""
+    assert list(ReportingWindow) == list(cli._WINDOWS)
 
 
 # --- arguments -------------------------------------------------------------------------------------------------

@@ -431,3 +431,13 @@ async def test_a_naive_datetime_is_refused_at_once(circle, server):
 @pytest.mark.parametrize("model", [WorkflowRun, JobRun, WorkflowMetrics, JobMetrics, JobTimeseries])
 def test_pages_of_metrics_and_runs_take_the_fast_path(model):
     assert reads_alike(page_of(model))
+
+
+def test_a_reporting_window_knows_how_long_it_is():
+    assert [window.span for window in ReportingWindow] == [
+        timedelta(hours=24),
+        timedelta(days=7),
+        timedelta(days=30),
+        timedelta(days=60),
+        timedelta(days=90),
+    ]
