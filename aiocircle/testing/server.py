@@ -141,6 +141,10 @@ class LocalCircleCI:
         workflow_seconds: float = 5.0,
         workflow_delay: float = 0.0,
     ) -> None:
+        if isinstance(projects, int) and projects < 0:
+            raise ValueError(f"projects must not be negative: {projects}")
+        if latency < 0:
+            raise ValueError(f"latency must not be negative: {latency}")
         if page_size is not None and page_size < 1:
             raise ValueError(f"page_size must be positive: {page_size}")
         if rate_limit is not None and rate_limit <= 0:

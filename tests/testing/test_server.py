@@ -39,6 +39,8 @@ async def test_start_and_stop_by_hand():
     [
         ({"projects": ["acme/web"]}, "slug"),
         ({"projects": ["circleci/acme/web"]}, "slug"),
+        ({"projects": -1}, "projects"),
+        ({"latency": -0.1}, "latency"),
         ({"page_size": 0}, "page_size"),
         ({"rate_limit": 0}, "rate_limit"),
         ({"faults": {"418": 0.1}}, "unknown"),
