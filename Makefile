@@ -25,6 +25,22 @@ demo: $(VENV)/.has-cli ## fetch 90 days of insights of 25 projects from a local 
 test: $(VENV)/.has-test ## run the whole test suite; TESTS="-k pager" for a part of it
 	$(IN_VENV) pytest $(TESTS)
 
+.PHONY: chaos
+chaos: $(VENV)/.has-test ## faults, floods, hostile input and cancellation at length, some minutes; AIOCIRCLE_SEED=1 to repeat
+	AIOCIRCLE_CHAOS=full $(IN_VENV) pytest -q tests/chaos $(TESTS)
+
+.PHONY: fuzz
+fuzz: $(VENV)/.has-test ## a million spoilt answers for the codec, or ten minutes of them
+	$(IN_VENV) tests.chaos.fuzz $(FUZZ)
+
+.PHONY: soak
+soak: $(VENV)/.has-test ## 200 streams over a bad line for SECONDS=600
+	$(IN_VENV) tests.chaos.soak --seconds $(or $(SECONDS),600) $(SOAK)
+
+.PHONY: mutants
+mutants: $(VENV)/.has-mutants ## change the core in thousands of ways: do the tests notice? some hours
+	$(IN_VENV) tests.mutants
+
 .PHONY: check
 check: $(VENV)/.has-test ## lint, check the format, check the types
 	$(IN_VENV) ruff check .
@@ -50,7 +66,7 @@ bench: ## measure against the bare floor and other clients, some 20 minutes; BEN
 
 .PHONY: clean
 clean: ## remove the environment and all that was built
-	rm -rf $(VENV) $(VENV)-bench $(VENV)-peer .venv-ci-* site build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-peer .venv-ci-* site build dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -71,6 +87,11 @@ $(VENV)/.has-test: pyproject.toml | $(VENV)/bin/python
 	@echo 'Setting up $(VENV) for tests and checks ...'
 	@$(INSTALL) -e '.[test]'
 	@touch $(VENV)/.has-cli $@
+
+$(VENV)/.has-mutants: pyproject.toml | $(VENV)/bin/python
+	@echo 'Setting up $(VENV) for mutation tests ...'
+	@$(INSTALL) -e '.[test,mutants]'
+	@touch $(VENV)/.has-cli $(VENV)/.has-test $@
 
 $(VENV)/.has-docs: pyproject.toml | $(VENV)/bin/python
 	@echo 'Setting up $(VENV) for the documentation ...'

@@ -1,0 +1,120 @@
+"""Do the tests notice when the core is changed? Runs mutmut, and gives the score and each mutant that survived.
+
+    python -m tests.mutants            # runs what has not been run; some hours from nothing
+    python -m tests.mutants --report   # only tells what is known
+
+What mutmut changes, and by which tests it is judged, stands in pyproject.toml. A mutant counts as killed when a test
+fails or does not end. Mutants that change nothing but the words of a message are left out: tests that pin each word
+would only get in the way. Those that change nothing that can be seen are listed below, each with the reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+GOAL: Final = 0.9
+
+# A part of the line as the mutant has it, with the function, and why no test can tell it from the original.
+EQUIVALENT: Final[dict[tuple[str, str], str]] = {}
+
+# Calls whose texts are words for people. Of the last kind the text is the name of an argument in such words.
+_SPEAKS: Final = {
+    *("InvalidArgument", "ConfigurationError", "DecodeError", "PaginationError", "ValueError", "TypeError"),
+    *("_stuck", "_unexpected", "IterableValidationError", "IterableValidationNote", "cast"),
+}
+_NAMES: Final = {"check_segment": 1, "_check_name": 1, "_text": 1, "_provider": 1, "_shown": 0}
+
+
+def main() -> None:
+    if "--report" not in sys.argv:
+        subprocess.run([sys.executable, "-m", "mutmut", "run", "--max-children", "2"], check=False)
+    total: Counter[str] = Counter()
+    for path in sorted(Path("mutants").rglob("*.py.meta")):
+        source = path.with_suffix("")
+        counts, survivors = judged(source, json.loads(path.read_text())["exit_code_by_key"])
+        total += counts
+        print(f"\n{source.relative_to('mutants')}: {dict(counts)}")
+        for survivor in survivors:
+            print(f"  {survivor}")
+    counted = total["killed"] + total["survived"]
+    if not counted:
+        sys.exit("no mutant has been run")
+    score = total["killed"] / counted
+    print(f"\n{dict(total)}\n{score:.1%} of {counted} killed; the goal is {GOAL:.0%}")
+    sys.exit(score < GOAL or total["not run"] > 0)
+
+
+def judged(source: Path, codes: dict[str, int | None]) -> tuple[Counter[str], list[str]]:
+    """The verdicts on one file's mutants, and the survivors as they stand in the code."""
+    functions = dict(_functions(ast.parse(source.read_text())))
+    counts: Counter[str] = Counter()
+    survivors: list[str] = []
+    for key, code in codes.items():
+        name = key.rpartition(".")[2]
+        original = functions[f"{name.rpartition('__mutmut_')[0]}__mutmut_orig"]
+        mutant = functions[name]
+        if code is None:
+            counts["not run"] += 1
+        elif _only_words(original, mutant):
+            counts["words"] += 1
+        elif code not in (0, 33):  # 33: no test runs it
+            counts["killed"] += 1
+        else:
+            shown = _difference(original, mutant)
+            function = name.rpartition("__mutmut_")[0].removeprefix("x").replace("ǁ", ".").strip("._")
+            if any(where == function and part in shown for where, part in EQUIVALENT):
+                counts["equivalent"] += 1
+            else:
+                counts["survived"] += 1
+                survivors.append(f"{function}: {shown}{'  (no test runs it)' if code == 33 else ''}")
+    return counts, survivors
+
+
+def _functions(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and "__mutmut_" in node.name:
+            yield node.name, node
+
+
+def _difference(original: ast.AST, mutant: ast.AST) -> str:
+    before, after = (_body(node).splitlines() for node in (original, mutant))
+    removed = [line.strip() for line in before if line not in after]
+    added = [line.strip() for line in after if line not in before]
+    return f"{' / '.join(removed)[:300]}  ->  {' / '.join(added)[:300]}"
+
+
+def _body(function: Any) -> str:
+    return ast.unparse(ast.Module([*function.body], [])) + "\n" + ast.unparse(function.args)
+
+
+def _only_words(original: Any, mutant: Any) -> bool:
+    """Whether the two differ only in texts that are words for people."""
+    return ast.dump(_muted(original)) == ast.dump(_muted(mutant))
+
+
+class _Mute(ast.NodeTransformer):
+    """Takes out what a speaking call says."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name in _SPEAKS:
+            return ast.Call(node.func, [], [])
+        if name in _NAMES and len(node.args) > _NAMES[name]:
+            node.args[_NAMES[name]] = ast.Constant(None)
+        return self.generic_visit(node)
+
+
+def _muted(function: Any) -> ast.AST:
+    tree = ast.parse(_body(function).rpartition("\n")[0])
+    return _Mute().visit(tree)
+
+
+if __name__ == "__main__":
+    main()
