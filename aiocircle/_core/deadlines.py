@@ -21,7 +21,14 @@ class Deadline:
 
     def caused(self, _: asyncio.CancelledError) -> bool:
         """Whether this cancellation is the deadline's work alone, and nobody else wants the task to end."""
-        return self.passed and self.task.uncancel() <= self.cancelling
+        return self.take_back() and self.task.cancelling() <= self.cancelling
+
+    def take_back(self) -> bool:
+        """Take the cancellation back, if there was one; whether there was."""
+        passed, self.passed = self.passed, False
+        if passed:
+            self.task.uncancel()
+        return passed
 
 
 class Deadlines:
@@ -50,6 +57,8 @@ class Deadlines:
     def end(self, deadline: Deadline) -> None:
         """The work is over. The timer stays: it finds nothing to do, or the next deadline."""
         self._open.discard(deadline)
+        # The work may have ended in something else than the cancellation.
+        deadline.take_back()
 
     def close(self) -> None:
         """Leave no timer behind, unless somebody's work is still under way."""

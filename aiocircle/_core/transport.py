@@ -20,6 +20,7 @@ __all__ = ["MAX_BODY", "USER_AGENT", "AiohttpTransport", "client_timeout"]
 
 MAX_BODY: Final = 64 * 1024 * 1024  # bytes, decompressed
 MAX_REDIRECTS: Final = 5
+_CONNECT_SHARE: Final = 0.9  # of the time for one attempt, that may go into its connection
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 USER_AGENT: Final = f"aiocircle/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 
@@ -32,7 +33,9 @@ def client_timeout(timeout: float | aiohttp.ClientTimeout | None) -> aiohttp.Cli
         return aiohttp.ClientTimeout(total=None)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
         raise ConfigurationError(f"timeout takes seconds, more than zero, or an aiohttp.ClientTimeout, not {timeout!r}")
-    return aiohttp.ClientTimeout(total=timeout)
+    # Of a timeout as a whole nobody could tell whether the request had been sent; of one for the connection alone one
+    # can, and a POST may be sent again.
+    return aiohttp.ClientTimeout(total=timeout, connect=_CONNECT_SHARE * timeout)
 
 
 class AiohttpTransport:
@@ -66,7 +69,6 @@ class AiohttpTransport:
         """
         session = self._ready()
         if request.method not in ("GET", "HEAD"):
-            # aiohttp's own timeout tells whether the request had been sent when the time was over.
             return await self._exchange(session, request, request.url, timeout)
         if timeout.total is None:
             return await self._follow(session, request, timeout)
@@ -243,9 +245,10 @@ def _failure(
     if closed:
         return ConnectionFailed(f"{where}: the client was closed meanwhile", method=method, url=url, outcome=outcome)
     if isinstance(error, TimeoutError):
-        seconds = "" if timeout.total is None else f" within {timeout.total:g} s"
+        seconds = timeout.connect if unsent else timeout.total
         what = "no connection" if unsent else "no complete answer"
-        return RequestTimeout(f"{where}: {what}{seconds}", method=method, url=url, outcome=outcome)
+        within = "" if seconds is None else f" within {seconds:g} s"
+        return RequestTimeout(f"{where}: {what}{within}", method=method, url=url, outcome=outcome)
     return ConnectionFailed(f"{where}: {_text(error)}", method=method, url=url, outcome=outcome)
 
 

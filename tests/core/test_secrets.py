@@ -21,7 +21,7 @@ import rich.pretty
 import rich.traceback
 
 from aiocircle import CircleCI, RetryPolicy, Throttle
-from aiocircle._core.http import Secret
+from aiocircle._core.http import Request, Secret
 
 X = "/api/v2/x"
 AUTHS = ["circle-token", "bearer", "basic"]
@@ -264,7 +264,7 @@ async def test_nothing_that_can_be_printed_shows_the_token(server, circle, holde
     await circle.request("GET", X)
     executor = circle._executor
     connection = executor.connection
-    request = executor._request("GET", X, [], None)
+    request = Request("GET", server.url + X, connection.headers)
     things = [circle, vars(circle), executor, connection, vars(connection), connection.headers, request, circle.users]
     things += [connection.headers_with_body, dict(connection.headers), list(connection.headers.values())]
     things += [
