@@ -57,6 +57,8 @@ class RetryPolicy:
             raise ConfigurationError(
                 f"RetryPolicy(attempts=…) counts the first attempt too, so at least 1, not {self.attempts!r}"
             )
+        if not isinstance(self.repeat_unsafe, bool):
+            raise ConfigurationError(f"RetryPolicy(repeat_unsafe=…) is True or False, not {self.repeat_unsafe!r}")
 
     def may_repeat(self, error: CircleCIError, *, repeatable: bool) -> bool:
         """Whether a request that ended in `error` may be sent again; `repeatable` says that its verb is idempotent."""

@@ -41,6 +41,12 @@ def test_attempts_are_checked(attempts: Any) -> None:
         RetryPolicy(attempts=attempts)
 
 
+@pytest.mark.parametrize("word", ["no", 1, None])
+def test_the_callers_word_is_a_boolean(word: object) -> None:
+    with pytest.raises(errors.ConfigurationError, match="repeat_unsafe=…"):
+        RetryPolicy(repeat_unsafe=word)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("values", [{"base": 0}, {"cap": 0}, {"max_wait": 0}, {"attempts": 1}, {"cap": 5, "base": 10}])
 def test_zero_is_a_value(values: Any) -> None:
     """No wait at all is a policy, too."""
