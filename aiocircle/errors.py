@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from aiocircle._text import one_line
+
 __all__ = [
     "APIError",
     "BadRequest",
@@ -40,16 +42,9 @@ __all__ = [
     "RequestTimeout",
     "ServerError",
     "Unauthorized",
-    "one_line",
 ]
 
 Outcome = Literal["not_done", "unknown", "done"]
-
-
-def one_line(text: str, most: int = 500) -> str:
-    """What a server said, as messages repeat it: one line of what can be printed, at most `most` characters of it."""
-    printable = "".join(each if each.isprintable() else " " for each in text[: 8 * most])
-    return " ".join(printable.split())[:most]
 
 
 class CircleCIError(Exception):

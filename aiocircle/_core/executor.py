@@ -23,6 +23,7 @@ from aiocircle._core.pager import Page, Pager
 from aiocircle._core.retry import RetryPolicy, retry_after
 from aiocircle._core.slots import Slots
 from aiocircle._core.throttle import Gate, Held, Throttle
+from aiocircle._text import one_line
 from aiocircle.errors import (
     APIError,
     BadRequest,
@@ -38,7 +39,6 @@ from aiocircle.errors import (
     RequestError,
     ServerError,
     Unauthorized,
-    one_line,
 )
 
 __all__ = ["Connection", "Deprecation", "Executor"]

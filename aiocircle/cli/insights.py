@@ -99,4 +99,5 @@ class _ToStderr(logging.Handler):
 
 def log_to_stderr(*, verbose: bool) -> None:
     """Show what the client logs of retries and waits, or keep it from logging's last resort, which is stderr too."""
-    logging.getLogger("aiocircle").addHandler(_ToStderr() if verbose else logging.NullHandler())
+    # One handler, however often a process runs the command.
+    logging.getLogger("aiocircle").handlers = [_ToStderr() if verbose else logging.NullHandler()]

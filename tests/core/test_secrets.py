@@ -6,10 +6,8 @@ import asyncio
 import base64
 import copy
 import io
-import logging
 import pickle
 import pprint
-import sys
 import traceback
 import warnings
 from urllib.parse import quote
@@ -329,10 +327,3 @@ async def test_signed_values_of_a_callers_query_are_shown_nowhere(server, make, 
     for record in log.records:
         if record.name == "aiocircle":
             assert_clean(record.getMessage(), other)
-
-
-def test_the_logger_is_left_alone():
-    """No handler, no level: those are the application's."""
-    logger = logging.getLogger("aiocircle")
-    assert logger.handlers == []
-    assert logger.level == logging.NOTSET or "caplog" in sys.modules

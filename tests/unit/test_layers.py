@@ -35,7 +35,7 @@ TREES = {name: ast.parse(path.read_bytes()) for name, path in FILES.items()}
 
 # The law of DESIGN, from left to right. A name that ends in "." is everything below it that is not named before.
 LAYERS: list[tuple[str, ...]] = [
-    ("aiocircle._version",),
+    ("aiocircle._text", "aiocircle._version"),
     ("aiocircle.errors",),
     ("aiocircle.slugs",),
     ("aiocircle._core.clock", "aiocircle._core.deadlines", "aiocircle._core.http", "aiocircle._core.slots"),
@@ -239,7 +239,13 @@ def test_importing_the_package_costs_nothing() -> None:
     loaded = run("import aiocircle; " + LOADED.format(heavy))
     assert loaded == ["aiocircle"]
     loaded = run("from aiocircle import NotFound, ServerError; " + LOADED.format(heavy))
-    assert loaded == ["aiocircle", "aiocircle.errors"]
+    assert {*loaded} == {"aiocircle", "aiocircle.errors", "aiocircle._text"}
+
+
+def test_the_logger_is_left_alone() -> None:
+    """No handler, no level: those are the application's."""
+    code = "import json, logging, aiocircle.bulk; logger = logging.getLogger('aiocircle'); "
+    assert run(code + "print(json.dumps([len(logger.handlers), logger.level]))") == [0, 0]
 
 
 def test_a_client_loads_no_group() -> None:
@@ -329,7 +335,7 @@ def test_the_root_exports_what_design_says() -> None:
     """The client, what it takes and gives, and the errors. Checkers see the same as the interpreter."""
     assert {*aiocircle.__all__} == {
         *["CircleCI", "ProjectSlug", "OrgSlug", "RetryPolicy", "Throttle", "Pager", "Page", "UNSET", "__version__"],
-        *[name for name in importlib.import_module("aiocircle.errors").__all__ if name not in ("Outcome", "one_line")],
+        *[name for name in importlib.import_module("aiocircle.errors").__all__ if name != "Outcome"],
     }
     typed = {
         alias.name
