@@ -321,6 +321,7 @@ async def test_the_message_is_the_servers_own_words_wherever_they_are(server, ci
         b"<title>" * 300_000,
         b"<title " * 300_000,
         b'{"error":' * 900 + b'"deep"' + b"}" * 900,
+        b'{"error":' * 460 + b'"deep"' + b"}" * 460,
         b'{"error":' * 100_000,
         b"[" * 1_000_000,
     ],
