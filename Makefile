@@ -27,7 +27,7 @@ test: $(VENV)/.has-test ## run the whole test suite; TESTS="-k pager" for a part
 
 .PHONY: chaos
 chaos: $(VENV)/.has-test ## faults, floods, hostile input and cancellation at length, some minutes; AIOCIRCLE_SEED=1 to repeat
-	AIOCIRCLE_CHAOS=full $(IN_VENV) pytest -q tests/chaos $(TESTS)
+	AIOCIRCLE_CHAOS=full $(IN_VENV) pytest -q -n 2 tests/chaos $(TESTS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.has-test ## a million spoilt answers for the codec, or ten minutes of them

@@ -7,7 +7,7 @@ import gc
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,16 @@ async def complaints() -> AsyncIterator[list[dict[str, Any]]]:
     await turns()
     assert found == []
     assert asyncio.all_tasks() - {asyncio.current_task()} == set()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The counts as they are now, in a form that a parallel run can send home."""
+    report = yield
+    report.user_properties = [
+        (name, dict(value) if isinstance(value, Tally) else value) for name, value in report.user_properties
+    ]
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -296,7 +296,8 @@ async def test_those_who_wait_at_a_gate_that_closes_for_an_hour_hear_of_it_at_on
         held_back = [each for each in results if isinstance(each, RateLimited)]
         assert len(held_back) >= 25
         for error in held_back:
-            assert error.retry_after == pytest.approx(3600, abs=1)
+            assert error.retry_after is not None
+            assert 3599 <= error.retry_after < 3700  # and the time that those before it will take
             assert error.attempts == (0 if error.held_back else 1)
             assert error.outcome == "not_done"
         # Another one, which comes now, hears of it at once, too. Another family is not concerned.
