@@ -109,6 +109,15 @@ async def test_a_redirect_to_nowhere_is_an_error_like_others(server, once, locat
     assert "secret" not in repr(caught.value.headers)
 
 
+async def test_a_redirect_with_credentials_is_not_followed_within_the_host_either(server, once):
+    """aiohttp would make an Authorization header of them."""
+    server.on(X, to(server, f"http://ada:hunter2@127.0.0.1:{server.port}{Y}"))
+    with pytest.raises(APIError) as caught:
+        await once.request("GET", X)
+    assert "hunter2" not in f"{caught.value} {caught.value.headers!r}"
+    assert [request.path for request in server.requests] == [X]
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_change_is_never_redirected(server, circle, method, status):
