@@ -40,6 +40,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             hypothesis.seed(SEED)(function)
 
 
+def pytest_collection_finish() -> None:
+    """What all the imports have made need not be looked through after each test."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def watch() -> Iterator[None]:
     """A test that hangs fails where it hangs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
@@ -23,11 +24,11 @@ from aiocircle.errors import Outcome
 from tests.chaos.harness import scaled
 from tests.core.conftest import Exchange, Script, Scripted, hang, raw, reply
 
-__all__ = ["ATTACKS", "GOOD", "Attack", "Hostile", "good"]
+__all__ = ["ATTACKS", "BIG", "GOOD", "Attack", "Hostile", "good"]
 
 GOOD: Final = {"id": "b1", "login": "ada", "name": "Ada"}
 MEBIBYTE: Final = 1024 * 1024
-_BOMB: Final = scaled(128, 1024) * MEBIBYTE
+_BOMB: Final = scaled(96, 1024) * MEBIBYTE
 
 
 def good(**options: Any) -> Script:
@@ -293,7 +294,7 @@ def _attacks() -> Iterator[Attack]:
     )
     yield Attack(
         name="headers without end",
-        script=_flood(b"HTTP/1.1 200 OK\r\n", lambda: (b"X-%d: y\r\n" % n for n in range(10**6))),
+        script=_flood(b"HTTP/1.1 200 OK\r\n", lambda: (b"X-%d: y\r\n" % n for n in range(10**5))),
         **lost,
     )
     yield Attack(name="a long reason", script=raw(b"HTTP/1.1 200 " + b"O" * 100_000 + b"\r\n\r\n{}"), **lost)
@@ -480,3 +481,5 @@ def _attacks() -> Iterator[Attack]:
 
 
 ATTACKS: Final = tuple(_attacks())
+# Those that move many megabytes.
+BIG: Final = tuple(attack for attack in ATTACKS if re.search("bomb|MiB|without end", attack.name))

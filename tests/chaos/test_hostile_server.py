@@ -18,8 +18,8 @@ import pytest
 from aiocircle import APIError, CircleCI, CircleCIError, DecodeError, RetryPolicy
 from aiocircle._core.transport import MAX_BODY
 from aiocircle.resources.users import User
-from tests.chaos.harness import Tally, assert_nothing_held, ending, turns
-from tests.chaos.hostile import ATTACKS, GOOD, Attack, Hostile, good
+from tests.chaos.harness import FULL, Tally, assert_nothing_held, ending, turns
+from tests.chaos.hostile import ATTACKS, BIG, GOOD, Attack, Hostile, good
 from tests.core.conftest import reply
 
 PATH = "/api/v2/attacked"
@@ -107,6 +107,8 @@ async def test_each_attack_ends_as_it_must(
         assert isinstance(result, CircleCIError)
         assert result.outcome == attack.outcome or (attack.outcome == "unknown" and isinstance(result, DecodeError))
 
+    if attack in BIG and not FULL:
+        return  # The bytes are the same.
     result = await victims.attacked(attack, lambda circle: circle.request("GET", PATH, into=User))
     assert matches(result, attack) or isinstance(result, DecodeError | User)
 
@@ -114,7 +116,9 @@ async def test_each_attack_ends_as_it_must(
     assert isinstance(result, list | CircleCIError)
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize(
+    "attack", [attack for attack in ATTACKS if FULL or attack not in BIG], ids=lambda attack: attack.name
+)
 async def test_each_attack_is_overcome_where_another_attempt_can_help(
     server: Hostile, make: Callable[..., CircleCI], tally: Tally, attack: Attack
 ) -> None:

@@ -21,7 +21,7 @@ from tests.core.conftest import Received, Script, Scripted, drop, hang, raw, rep
 
 PATIENT = RetryPolicy(attempts=12, base=0.05, cap=2.0, max_wait=1e6)
 PER_PAGE = 5
-PAGES = scaled(1_000, 10_000)
+PAGES = scaled(400, 10_000)
 WARM = PAGES // 5
 FAULTS = 0.2
 
