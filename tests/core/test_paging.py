@@ -548,10 +548,12 @@ async def test_a_prefetched_error_that_nobody_comes_to_see_makes_no_noise(server
 
 async def test_prefetch_asks_for_no_page_under_a_token_that_was_there(server, pager):
     server.pages(X, {None: page(1, token="t"), "t": page(2, token="t")})
-    items, error = await gathered(pager.prefetch())
+    items = []
+    with pytest.raises(PaginationError):
+        async for item in pager.prefetch():
+            items.append(item)
+            await asyncio.sleep(1)
     assert items == [1, 2]
-    assert isinstance(error, PaginationError)
-    await asyncio.sleep(1)
     assert len(server.requests) == 2
 
 
