@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeVar, cast, get_args, overload
+from typing import Any, Final, Literal, TypeVar, cast, get_args
 
 import attrs
 
 from aiocircle._core.pager import Pager
+from aiocircle._core.together import together
 from aiocircle.client import CircleCI
 from aiocircle.errors import CircleCIError, InvalidArgument
 from aiocircle.resources.insights import FlakyTest, JobMetrics, ReportingWindow, WorkflowMetrics, WorkflowRun
@@ -173,7 +174,7 @@ class _Fetch:
 
     async def _project(self, slug: ProjectSlug) -> ProjectInsights:
         failures: list[Failure] = []
-        workflows, flaky_tests = await _together(self._workflows(slug, failures), self._flaky_tests(slug, failures))
+        workflows, flaky_tests = await together(self._workflows(slug, failures), self._flaky_tests(slug, failures))
         self._projects_done += 1
         self._waiting += 1
         if self._waiting >= _AHEAD:
@@ -186,11 +187,11 @@ class _Fetch:
             return ()
         pager = self._insights.list_workflow_metrics(slug, reporting_window=self._window, **self._scope)
         metrics = await self._items(pager, failures, "insights.list_workflow_metrics")
-        return tuple(await _together(*[self._workflow(slug, each, failures) for each in metrics]))
+        return tuple(await together(*[self._workflow(slug, each, failures) for each in metrics]))
 
     async def _workflow(self, slug: ProjectSlug, metrics: WorkflowMetrics, failures: list[Failure]) -> WorkflowInsights:
         name = metrics.name
-        runs, jobs = await _together(self._runs(slug, name, failures), self._jobs(slug, name, failures))
+        runs, jobs = await together(self._runs(slug, name, failures), self._jobs(slug, name, failures))
         return WorkflowInsights(name=name, metrics=metrics, runs=runs, jobs=jobs)
 
     async def _runs(self, slug: ProjectSlug, workflow: str, failures: list[Failure]) -> tuple[WorkflowRun, ...]:
@@ -251,17 +252,3 @@ class _Fetch:
                     requests_total=self._requests_total,
                 )
             )
-
-
-@overload
-async def _together(first: Coroutine[Any, Any, T], second: Coroutine[Any, Any, U], /) -> tuple[T, U]: ...
-@overload
-async def _together(*work: Coroutine[Any, Any, T]) -> tuple[T, ...]: ...
-async def _together(*work: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
-    """The results of all; when one fails the others are cancelled, and its own exception is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in work]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return tuple(task.result() for task in tasks)

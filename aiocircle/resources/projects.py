@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from enum import StrEnum
@@ -13,6 +12,7 @@ import attrs
 
 from aiocircle._core.executor import Executor
 from aiocircle._core.pager import Page
+from aiocircle._core.together import together
 from aiocircle.errors import NotFound
 from aiocircle.resources.common import (
     KEBAB,
@@ -306,12 +306,8 @@ class _OrgListing:
             except NotFound:
                 return None
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(read(slug)) for slug in slugs]
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        return [project for task in tasks if (project := task.result()) is not None]
+        found = await together(*[read(slug) for slug in slugs])
+        return [project for project in found if project is not None]
 
 
 def _org_and_pattern(org: Org) -> tuple[OrgSlug, str]:

@@ -38,7 +38,13 @@ LAYERS: list[tuple[str, ...]] = [
     ("aiocircle._text", "aiocircle._version"),
     ("aiocircle.errors",),
     ("aiocircle.slugs",),
-    ("aiocircle._core.clock", "aiocircle._core.deadlines", "aiocircle._core.http", "aiocircle._core.slots"),
+    (
+        "aiocircle._core.clock",
+        "aiocircle._core.deadlines",
+        "aiocircle._core.http",
+        "aiocircle._core.slots",
+        "aiocircle._core.together",
+    ),
     (
         "aiocircle._core.endpoint",
         "aiocircle._core.retry",
