@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.request import urlopen
@@ -21,9 +22,9 @@ class Cost:
 
 
 class _Process:
-    def __init__(self, python: str, *arguments: str) -> None:
+    def __init__(self, python: str, *arguments: str, before: Sequence[str] = ()) -> None:
         self._process = subprocess.Popen(
-            [python, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*before, python, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def __enter__(self) -> Self:
@@ -60,10 +61,10 @@ class Server(_Process):
 
 
 class Worker(_Process):
-    """A client: the module of that name in benchmarks.subjects."""
+    """A client: the module of that name in benchmarks.subjects. before: a command that runs it, such as a profiler."""
 
-    def __init__(self, subject: str, python: str = sys.executable) -> None:
-        super().__init__(python, "benchmarks.worker", subject)
+    def __init__(self, subject: str, python: str = sys.executable, before: Sequence[str] = ()) -> None:
+        super().__init__(python, "benchmarks.worker", subject, before=before)
 
     def start(self, scenario: str, **options: Any) -> None:
         self.write(json.dumps([scenario, options]))

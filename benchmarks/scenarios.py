@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from benchmarks.processes import Cost, Server, Worker
 
 FLOOR, OURS = "floor", "aiocircle"
-_MODULES = {FLOOR: "floor", OURS: "ours", "pycircleci": "pycircleci", "pycircleci-async": "pycircleci_async"}
+MODULES = {FLOOR: "floor", OURS: "ours", "pycircleci": "pycircleci", "pycircleci-async": "pycircleci_async"}
 
 
 @dataclass(frozen=True)
@@ -292,7 +292,7 @@ SCENARIOS: dict[str, Callable[[Settings], Iterator[Row]]] = {
 
 
 def _worker(settings: Settings, client: str) -> Worker:
-    return Worker(_MODULES[client], settings.pythons[client])
+    return Worker(MODULES[client], settings.pythons[client])
 
 
 def _interleaved(

@@ -1,0 +1,101 @@
+"""Count instead of timing: the processor's instructions, over those of the floor, by valgrind's callgrind.
+
+    python -m benchmarks.instructions            # all counts; exits with 1 where one is above its bound
+    python -m benchmarks.instructions --profile build/callgrind   # keeps what callgrind_annotate reads
+
+The same code on the same libraries gives the same counts within a few per mille, on a busy machine as well as on a
+quiet one, so that a regression is seen without a stopwatch. What an instruction takes differs, though: these are no
+times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.processes import Server, Worker
+from benchmarks.scenarios import FLOOR, MODULES, OURS
+
+PAGES: Final = 20
+CALLS: Final = 100
+# How far above the floor each may be. A change that makes one dearer on purpose raises it, and says why.
+BOUNDS: Final = {"run_pages": 1.15, "run_items": 1.20, "pipeline_items": 1.40, "get": 1.15}
+_WHAT: Final = {
+    "run_pages": "page of 250 workflow runs, `pages()`",
+    "run_items": "page of 250 workflow runs, items",
+    "pipeline_items": "page of 20 pipelines, items",
+    "get": "single GET",
+}
+
+
+@dataclass(frozen=True)
+class Count:
+    """Instructions of one page or call."""
+
+    name: str
+    floor: float
+    ours: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.floor
+
+
+def counts(folder: Path) -> list[Count]:
+    """What each scenario takes, client by client; the profiles are left in `folder`."""
+    found: dict[tuple[str, str], float] = {}
+    with Server(pages=PAGES) as server:
+        for client in (FLOOR, OURS):
+            out = folder / MODULES[client]
+            # Each mark of the worker's ends one part of the profile and begins the next.
+            options = ("--dump-before=getsid", "--compress-strings=no", f"--callgrind-out-file={out}")
+            with Worker(MODULES[client], before=("valgrind", "--tool=callgrind", *options)) as worker:
+                for name in BOUNDS:
+                    times: dict[str, Any] = {"times": CALLS} if name == "get" else {}
+                    for _ in range(2):  # the first for warming up
+                        worker.run(name, url=server.url, **times)
+            parts = sorted(folder.glob(f"{out.name}.*"), key=lambda path: int(path.suffix[1:]))
+            # Before the first mark lies the start, and between two scenarios what tells of them.
+            for index, name in enumerate(BOUNDS):
+                found[client, name] = _total(parts[4 * index + 3]) / (CALLS if name == "get" else PAGES)
+    return [Count(name, found[FLOOR, name], found[OURS, name]) for name in BOUNDS]
+
+
+def _total(profile: Path) -> int:
+    total = re.search(r"^(?:totals|summary): (\d+)", profile.read_text(), re.MULTILINE)
+    if total is None:
+        raise RuntimeError(f"{profile} has no total")
+    return int(total[1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.instructions", description=__doc__)
+    parser.add_argument("--profile", type=Path, metavar="FOLDER", help="where to leave the profiles")
+    arguments = parser.parse_args()
+    if shutil.which("valgrind") is None:
+        print("valgrind is not installed: nothing was counted", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.profile or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = counts(folder)
+    print("| instructions of one | floor | aiocircle | ratio | bound |\n|---|---|---|---|---|")
+    for count in found:
+        print(
+            f"| {_WHAT[count.name]} | {count.floor:,.0f} | {count.ours:,.0f} "
+            f"| {count.ratio:.3f} | {BOUNDS[count.name]:.2f} |"
+        )
+    above = [count.name for count in found if count.ratio > BOUNDS[count.name]]
+    if above:
+        print(f"above the bound: {', '.join(above)}", file=sys.stderr)
+    return 1 if above else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
