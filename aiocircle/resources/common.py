@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from aiocircle._core.codec import KEBAB, UNSET, OneOrMore, Timestamp, Unset, encode_nested, moment
+from aiocircle._core.codec import KEBAB, RARE, UNSET, OneOrMore, Timestamp, Unset, encode_nested, moment
 from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.pager import Pager
 from aiocircle.resources._group import Group, nested, sent, several
@@ -15,6 +15,7 @@ from aiocircle.slugs import OrgSlug, ProjectSlug
 
 __all__ = [
     "KEBAB",
+    "RARE",
     "UNSET",
     "Endpoint",
     "Group",

@@ -11,6 +11,7 @@ import attrs
 
 from aiocircle.resources.common import (
     KEBAB,
+    RARE,
     Endpoint,
     Group,
     Id,
@@ -122,10 +123,10 @@ class PipelineVcs:
     target_repository_url: str | None = None
     revision: str | None = None
     branch: str | None = None
-    tag: str | None = None
+    tag: str | None = attrs.field(default=None, metadata=RARE)
     commit: PipelineCommit | None = None
-    review_id: str | None = None
-    review_url: str | None = None
+    review_id: str | None = attrs.field(default=None, metadata=RARE)
+    review_url: str | None = attrs.field(default=None, metadata=RARE)
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ import attrs
 
 from aiocircle.errors import InvalidArgument
 from aiocircle.resources.common import (
+    RARE,
     Endpoint,
     Group,
     Id,
@@ -72,11 +73,11 @@ class Workflow:
     created_at: Timestamp
     stopped_at: Timestamp | None = None
     started_by: str | None = None
-    canceled_by: str | None = None
-    errored_by: str | None = None
-    tag: str | None = None
-    auto_rerun_number: int | None = None
-    max_auto_reruns: int | None = None
+    canceled_by: str | None = attrs.field(default=None, metadata=RARE)
+    errored_by: str | None = attrs.field(default=None, metadata=RARE)
+    tag: str | None = attrs.field(default=None, metadata=RARE)
+    auto_rerun_number: int | None = attrs.field(default=None, metadata=RARE)
+    max_auto_reruns: int | None = attrs.field(default=None, metadata=RARE)
 
     @property
     def is_finished(self) -> bool:
@@ -109,9 +110,9 @@ class WorkflowJob:
     created_at: Timestamp | None = None
     started_at: Timestamp | None = None
     stopped_at: Timestamp | None = None
-    approval_request_id: str | None = None
-    approved_by: str | None = None
-    canceled_by: str | None = None
+    approval_request_id: str | None = attrs.field(default=None, metadata=RARE)
+    approved_by: str | None = attrs.field(default=None, metadata=RARE)
+    canceled_by: str | None = attrs.field(default=None, metadata=RARE)
 
     @property
     def is_finished(self) -> bool:

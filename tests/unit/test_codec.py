@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import pickle
 import pkgutil
 import random
 import tracemalloc
@@ -40,6 +41,7 @@ from aiocircle import UNSET, DecodeError, InvalidArgument
 from aiocircle._core import codec
 from aiocircle._core.codec import (
     KEBAB,
+    RARE,
     OneOrMore,
     Timestamp,
     decode,
@@ -684,6 +686,32 @@ def test_both_ways_of_reading_give_equal_objects_or_refuse(kind: Any, seed: int,
         assert careful[0] == "refused" or holds_null(plain) or kind is PolicyBundle, body
     else:
         assert quick == careful, body
+
+
+@attrs.frozen(kw_only=True)
+class Seldom:
+    name: str
+    tag: str | None = attrs.field(default=None, metadata=RARE)
+    tries: int = attrs.field(default=3, metadata=RARE)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"name": "a"}, Seldom(name="a", tag=None, tries=3)),
+        ({"name": "a", "tag": "v1", "tries": 0}, Seldom(name="a", tag="v1", tries=0)),
+        ({"tries": 7, "name": "a", "tag": None}, Seldom(name="a", tag=None, tries=7)),
+    ],
+)
+def test_a_rare_field_is_what_was_answered_and_else_its_default(body: Any, expected: Seldom) -> None:
+    assert codec._fast_decoder(Seldom) is not None
+    assert read(Seldom, body) == expected
+    with carefully():
+        assert read(Seldom, body) == expected
+    assert refused(Seldom, {"tag": "v1"}) == ("'name' is missing @ $.name",)
+    # The class itself is as it was made.
+    assert attrs.evolve(Seldom(name="a", tag="v1"), tries=1) == Seldom(name="a", tag="v1", tries=1)
+    assert pickle.loads(pickle.dumps(expected)) == expected
 
 
 # All of them for keys that come in two spellings.
