@@ -44,7 +44,8 @@ class Secret(str):
         raise TypeError("a secret cannot be pickled")
 
 
-@attrs.frozen
+# Not frozen: attrs writes a frozen field by a call, and these are made for each request.
+@attrs.define
 class Request:
     """One HTTP request, complete but for what the transport adds to all of them."""
 
@@ -59,7 +60,7 @@ class Request:
         return shown_url(self.url)
 
 
-@attrs.frozen
+@attrs.define
 class Response:
     """One HTTP answer, read to its end.
 

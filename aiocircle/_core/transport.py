@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import Sequence
-from functools import cache
 from typing import Final
 
 import aiohttp
+import attrs
 import yarl
 
 from aiocircle._core.deadlines import Deadlines
@@ -16,7 +16,7 @@ from aiocircle._core.http import Request, Response, shown_url
 from aiocircle._version import __version__
 from aiocircle.errors import ConfigurationError, ConnectionFailed, Outcome, RequestError, RequestTimeout
 
-__all__ = ["MAX_BODY", "USER_AGENT", "AiohttpTransport", "client_timeout"]
+__all__ = ["MAX_BODY", "USER_AGENT", "AiohttpTransport", "Timeout", "client_timeout"]
 
 MAX_BODY: Final = 64 * 1024 * 1024  # bytes, decompressed
 MAX_REDIRECTS: Final = 5
@@ -25,17 +25,29 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 USER_AGENT: Final = f"aiocircle/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 
 
-def client_timeout(timeout: float | aiohttp.ClientTimeout | None) -> aiohttp.ClientTimeout:
+@attrs.frozen
+class Timeout:
+    """The timeout of one attempt: all of it, its total in seconds, and what else there is."""
+
+    whole: aiohttp.ClientTimeout
+    total: float | None
+    rest: aiohttp.ClientTimeout
+
+
+def client_timeout(timeout: float | aiohttp.ClientTimeout | None) -> Timeout:
     """The timeout of one attempt, from seconds; None is no timeout."""
     if isinstance(timeout, aiohttp.ClientTimeout):
-        return timeout
-    if timeout is None:
-        return aiohttp.ClientTimeout(total=None)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+        whole = timeout
+    elif timeout is None:
+        whole = aiohttp.ClientTimeout(total=None)
+    elif isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
         raise ConfigurationError(f"timeout takes seconds, more than zero, or an aiohttp.ClientTimeout, not {timeout!r}")
-    # Of a timeout as a whole nobody could tell whether the request had been sent; of one for the connection alone one
-    # can, and a POST may be sent again.
-    return aiohttp.ClientTimeout(total=timeout, connect=_CONNECT_SHARE * timeout)
+    else:
+        # Of a timeout as a whole nobody could tell whether the request had been sent; of one for the connection alone
+        # one can, and a POST may be sent again.
+        whole = aiohttp.ClientTimeout(total=timeout, connect=_CONNECT_SHARE * timeout)
+    rest = aiohttp.ClientTimeout(None, whole.connect, whole.sock_read, whole.sock_connect)
+    return Timeout(whole, whole.total, rest)
 
 
 class AiohttpTransport:
@@ -62,39 +74,39 @@ class AiohttpTransport:
         self._reading: set[aiohttp.ClientResponse] = set()
         self._deadlines = Deadlines()
 
-    async def send(self, request: Request, timeout: aiohttp.ClientTimeout) -> Response:
+    async def send(self, request: Request, timeout: Timeout) -> Response:
         """The answer to one attempt, read to its end, its connection given back.
 
         A GET follows redirects within the host. Raises RequestError where no answer came.
         """
         session = self._ready()
         if request.method not in ("GET", "HEAD"):
-            return await self._exchange(session, request, request.url, timeout)
+            return await self._exchange(session, request, request.url, timeout.whole)
         if timeout.total is None:
-            return await self._follow(session, request, timeout)
+            return await self._follow(session, request, timeout.whole)
         deadline = self._deadlines.begin(timeout.total)
         try:
-            return await self._follow(session, request, _without_total(timeout))
+            return await self._follow(session, request, timeout.rest)
         except asyncio.CancelledError as error:
             if not deadline.caused(error):
                 raise
         finally:
             self._deadlines.end(deadline)
-        raise _failure(TimeoutError(), request.method, request.shown_url, timeout, closed=self.closed)
+        raise _failure(TimeoutError(), request.method, request.shown_url, timeout.whole, closed=self.closed)
 
     async def _follow(
         self, session: aiohttp.ClientSession, request: Request, timeout: aiohttp.ClientTimeout
     ) -> Response:
-        url = request.url
-        response = await self._exchange(session, request, url, timeout)
+        response = await self._exchange(session, request, url := request.url, timeout)
+        if response.status not in _REDIRECTS:
+            return response
         for _ in range(MAX_REDIRECTS):
-            if response.status not in _REDIRECTS:
-                break
             target = _within_host(url, response.headers.get("Location"))
             if target is None:
                 break
-            url = target
-            response = await self._exchange(session, request, url, timeout)
+            response = await self._exchange(session, request, url := target, timeout)
+            if response.status not in _REDIRECTS:
+                break
         return response
 
     async def _exchange(
@@ -226,11 +238,6 @@ def _within_host(url: str, location: str | None) -> str | None:
     # A port that is the scheme's own may be written or not.
     same = (target.scheme, target.raw_host, target.port) == (here.scheme, here.raw_host, here.port)
     return str(target.with_fragment(None)) if same and target.raw_user is None else None
-
-
-@cache
-def _without_total(timeout: aiohttp.ClientTimeout) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(None, timeout.connect, timeout.sock_read, timeout.sock_connect)
 
 
 def _failure(
