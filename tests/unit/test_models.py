@@ -1,0 +1,40 @@
+"""What holds for every model: frozen, by keyword only, and nothing that it does not declare."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import attrs
+import pytest
+
+from aiocircle import resources
+
+MODELS = [
+    model
+    for module in pkgutil.iter_modules(resources.__path__, "aiocircle.resources.")
+    for _, model in inspect.getmembers(importlib.import_module(module.name), attrs.has)
+    if model.__module__ == module.name and not model.__name__.startswith("_")
+]
+
+
+def test_the_models_are_found() -> None:
+    assert len(MODELS) > 80
+    assert len({*MODELS}) == len(MODELS)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__qualname__)
+def test_a_model_is_frozen_and_knows_no_misspelt_attribute(model: type[attrs.AttrsInstance]) -> None:
+    """A name that is not declared is an AttributeError, never None."""
+    names = [field.name for field in attrs.fields(model)]
+    one = model(**dict.fromkeys(names))
+    with pytest.raises(AttributeError):
+        one.statsu  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError):
+        one.statsu = 1  # type: ignore[attr-defined]
+    for name in names:
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(one, name, 1)
+    with pytest.raises(TypeError):
+        model(*[None] * len(names))
