@@ -211,11 +211,11 @@ def _host_and_path(url: str) -> tuple[str, str]:
         _ = parts.port
     except ValueError:
         return "", ""
-    return (parts.hostname or "").lower(), parts.path
+    return parts.hostname or "", parts.path
 
 
 def _from_host(host: str, path: str, text: str) -> list[str]:
-    segments = [unquote(segment) for segment in path.strip("/").split("/") if segment]
+    segments = [unquote(segment) for segment in path.split("/") if segment]
     if host in _GIT_HOSTS:
         return [_GIT_HOSTS[host], *segments[:1], *[segment.removesuffix(".git") for segment in segments[1:]]]
     if host in _APP_HOSTS:

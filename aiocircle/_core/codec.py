@@ -556,8 +556,6 @@ def _json_of(kind: Any, value: Any, path: str) -> JSON:
 
 def _options(kind: Any) -> list[Any]:
     """What a value of `kind` can be but None: the members of a union, a shape rather than the model beside it."""
-    if get_origin(kind) is Annotated:
-        return _options(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
         members = [option for member in get_args(kind) for option in _options(member)]
         shaped = any(is_typeddict(member) for member in members)
@@ -682,7 +680,7 @@ def moment(value: datetime | str, name: str) -> datetime:
 
 
 def _rfc3339(value: datetime, name: str) -> str:
-    if value.tzinfo is None or value.utcoffset() is None:
+    if value.utcoffset() is None:
         raise InvalidArgument(f"{name} is a naive datetime; say which time zone it is in, as datetime.now(UTC) does")
     text = value.isoformat()
     return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text

@@ -194,6 +194,13 @@ async def test_first_is_the_first_item_though_pages_before_it_are_empty(server, 
     assert len(server.requests) == 3
 
 
+async def test_first_asks_for_no_page_beyond_that_of_the_first_item(server, either):
+    server.pages(X, {None: page(7, token="a"), "a": page(8)})
+    assert await either.first() == 7
+    await asyncio.sleep(1)
+    assert len(server.requests) == 1
+
+
 # --- a list that does not advance ----------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import random
 import tracemalloc
 import types
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from enum import Enum, IntEnum, StrEnum
 from typing import (
     Annotated,
@@ -757,6 +757,12 @@ def test_types_that_the_two_may_understand_differently_are_read_carefully(kind: 
     assert not reads_alike(kind)
 
 
+def test_an_enum_is_read_as_its_member() -> None:
+    assert read(Colour, '"red"') is Colour.RED
+    assert read(Tinted, {"colour": "red"}).colour is Colour.RED
+    assert refused(Tinted, {"colour": 5}) == ("expected a string, got an integer @ $.colour",)
+
+
 def test_converters_and_aliases_work_on_the_careful_way() -> None:
     """A caller's own models may have them."""
     assert read(Converted, {"name": "a"}) == Converted(name="A")
@@ -948,6 +954,35 @@ def test_what_is_no_json_is_refused_by_its_place(value: Any, place: str) -> None
         encode_body({"body": value})
 
 
+@attrs.frozen(kw_only=True)
+class Lists:
+    lists: Mapping[str, OneOrMore[str]]
+
+
+def test_a_bare_answer_is_read_as_its_field_declares_it() -> None:
+    """With what an annotation says beside the type."""
+    assert decode_wrapped(Lists, "lists", response('{"a": "x", "b": ["y"]}'), REQUEST).lists == {
+        "a": ("x",),
+        "b": ("y",),
+    }
+
+
+class Nowhere(tzinfo):
+    """A time zone that does not know its offset."""
+
+    def utcoffset(self, _: datetime | None) -> None:
+        return None
+
+
+def test_a_time_whose_zone_knows_no_offset_is_naive() -> None:
+    with pytest.raises(InvalidArgument, match="at is a naive datetime"):
+        encode_body({"at": datetime(2024, 5, 6, tzinfo=Nowhere())})
+
+
+def test_unset_says_so() -> None:
+    assert repr(UNSET) == "UNSET"
+
+
 def test_unset_alone_is_no_body() -> None:
     """It leaves out a field, and here is none."""
     with pytest.raises(InvalidArgument, match="UNSET"):
@@ -1005,6 +1040,7 @@ GOOD: dict[str, Any] = {"name": "n", "refs": []}
         ({"ref": {"branch": None}}, {"ref": {"branch": None}}),
         ({"ref": UNSET}, {}),
         ({"ref": {"branch": UNSET}}, {"ref": {}}),
+        ({"either": None}, {"either": None}),
         ({"either": Leaf(id="x", at=NOON)}, {"either": {"cut-off": "2024-05-06T12:00:00Z"}}),
         ({"refs": ({"branch": "a"}, {"at": NOON})}, {"refs": [{"branch": "a"}, {"cut-off": "2024-05-06T12:00:00Z"}]}),
         ({"tags": "a"}, {"tags": ["a"]}),
@@ -1029,6 +1065,8 @@ def test_a_nested_body_is_sent_as_its_shape_declares(given: Any, sent: Any) -> N
         ({"name": UNSET}, "shape needs the key 'name'"),
         ({"ref": {"brnch": "x"}}, r"shape\.ref has no key 'brnch'"),
         ({"ref": "main"}, r"shape\.ref takes a mapping or a model, not str"),
+        ({"either": 5}, r"shape\.either takes a mapping or a model, not int"),
+        ({"either": [Leaf(id="x")]}, r"shape\.either takes a mapping or a model, not list"),
         ({"ref": [("branch", "x")]}, r"shape\.ref takes a mapping or a model, not list"),
         ({"refs": [{"brnch": "x"}]}, r"shape\.refs\[0\] has no key 'brnch'"),
         ({"refs": {"branch": "x"}}, r"shape\.refs takes a sequence, not dict"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import traceback
 from uuid import UUID
 
@@ -352,6 +353,31 @@ def test_an_error_is_short_and_says_what_to_write() -> None:
         ProjectSlug.parse("gh/acme")
     with pytest.raises(InvalidArgument, match="circleci/<org id>/<project id>"):
         ProjectSlug.parse("gitlab/acme/web")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("gitlab/acme", "'gitlab/acme'"),
+        ("https://x.example/a?b?c", "'https://x.example/a'"),
+        ("https://x.example/a#b#c", "'https://x.example/a'"),
+        ("https://x.example/a?b#c", "'https://x.example/a'"),
+        ("https://x.example:8080/a", "'https://x.example/a'"),
+        ("x://u:p@h.example/a", "'h.example/a'"),
+        ("x://u:p%40h.example/a", "'h.example/a'"),
+        ("a?p@b", "what was given"),
+        ("a#p@b", "what was given"),
+        ("a?b#p@c", "what was given"),
+        ("a#b?p@c", "what was given"),
+        ("x" * 100, repr("x" * 100)),
+        ("x" * 101, repr("x" * 100 + "…")),
+    ],
+)
+def test_an_error_repeats_of_the_input_what_cannot_be_a_credential(text: str, shown: str) -> None:
+    """Neither a user part nor a port, a query or a fragment, and no more than a hundred letters."""
+    with pytest.raises(InvalidArgument) as caught:
+        ProjectSlug.parse(text)
+    assert re.search(rf"(?:^|not |of ){re.escape(shown)}(?: |$|;)", str(caught.value)), str(caught.value)
 
 
 # What could be part of a name, above all what means something in URLs, paths and remotes.
