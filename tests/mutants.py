@@ -31,10 +31,10 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {}
 _DOUBTFUL: Final = {0, 5, 33, 255, -1}
 _TESTS: Final = {
     "codec": ("tests/unit/test_codec.py", "tests/unit/test_nulls.py", "tests/unit/test_nested_bodies.py"),
-    "pager": ("tests/core/test_paging.py", "tests/core/test_cancellation.py"),
+    "pager": ("tests/core/test_paging.py",),
     "retry": ("tests/unit/test_retry.py", "tests/core/test_retries.py"),
     "slugs": ("tests/unit/test_slugs.py",),
-    "throttle": ("tests/unit/test_throttle.py", "tests/core/test_rate_limit.py"),
+    "throttle": ("tests/unit/test_gate.py", "tests/unit/test_throttle.py", "tests/core/test_rate_limit.py"),
 }
 
 # Calls whose texts are words for people. Of the last kind the text is the name of an argument in such words.
