@@ -64,6 +64,11 @@ bench: ## measure against the bare floor and other clients, some 20 minutes; BEN
 	@$(MAKE) --no-print-directory VENV=$(VENV)-peer $(VENV)-peer/.has-peer
 	$(VENV)-bench/bin/python -m benchmarks --async-peer $(VENV)-peer/bin/python $(BENCH)
 
+.PHONY: count
+count: ## count instructions over the bare floor's, a minute; needs valgrind; COUNT="--profile build/callgrind"
+	@$(MAKE) --no-print-directory VENV=$(VENV)-bench $(VENV)-bench/.has-bench
+	$(VENV)-bench/bin/python -m benchmarks.instructions $(COUNT)
+
 .PHONY: clean
 clean: ## remove the environment and all that was built
 	rm -rf $(VENV) $(VENV)-bench $(VENV)-peer .venv-ci-* site build dist mutants .mypy_cache .pytest_cache .ruff_cache .hypothesis
