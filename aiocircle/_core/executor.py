@@ -46,6 +46,9 @@ __all__ = ["Connection", "Deprecation", "Executor"]
 T = TypeVar("T")
 R = TypeVar("R")
 
+# What makes something of a good answer to a request.
+_Reader = Callable[[Response, Request], R]
+
 _log = logging.getLogger("aiocircle")
 
 _STATUSES: Final[Mapping[int, type[APIError]]] = {
@@ -168,11 +171,8 @@ class Executor:
         call = _Call(request, endpoint.operation, endpoint.family, endpoint.repeatable, confirms=model is None)
         if model is None:
             return cast("T", await self.perform(call, _confirm))
-        if wrap is not None:
-            return cast(
-                "T", await self.perform(call, lambda response: decode_wrapped(model, wrap, response, call.request))
-            )
-        return cast("T", await self.perform(call, lambda response: decode(model, response, call.request)))
+        read = partial(decode, model) if wrap is None else partial(decode_wrapped, model, wrap)
+        return cast("T", await self.perform(call, read))
 
     def pages(
         self,
@@ -194,7 +194,7 @@ class Executor:
             offset = _offset(token) if endpoint.by_offset else 0
             sent = pairs if token is None else [*pairs, (parameter, token)]
             call = _Call(self._request("GET", path, sent, None), endpoint.operation, endpoint.family, True)
-            page = await self.perform(call, lambda response: read(response, call.request))
+            page = await self.perform(call, read)
             if endpoint.by_offset and page.items:
                 return Page(page.items, str(offset + len(page.items)))
             return page
@@ -205,10 +205,10 @@ class Executor:
         """What any path answers: `into`, or plain JSON."""
         call = self._raw_call(method, path, encode_query(params), body, confirms=into is None)
 
-        def read(response: Response) -> Any:
+        def read(response: Response, request: Request) -> Any:
             if into is not None:
-                return decode(into, response, call.request)
-            return decode_json(response, call.request) if response.body or not response.complete else None
+                return decode(into, response, request)
+            return decode_json(response, request) if response.body or not response.complete else None
 
         return await self.perform(call, read)
 
@@ -220,13 +220,13 @@ class Executor:
 
         async def fetch(token: str | None) -> Page[Any]:
             call = self._raw_call("GET", path, pairs if token is None else [*pairs, ("page-token", token)], None)
-            return await self.perform(call, lambda response: read(response, call.request))
+            return await self.perform(call, read)
 
         return Pager(fetch, page_token=page_token)
 
     # --- one call ------------------------------------------------------------------------------------------
 
-    async def perform(self, call: _Call, read: Callable[[Response], R]) -> R:
+    async def perform(self, call: _Call, read: _Reader[R]) -> R:
         """What `read` makes of the answer, after as many attempts as the policy allows."""
         # A client that is closed, or of another loop, says so before it waits for anything.
         self.connection.transport.check()
@@ -245,7 +245,7 @@ class Executor:
             and self.retry.may_repeat(error, repeatable=call.repeatable)
         )
 
-    async def _attempt_again(self, call: _Call, read: Callable[[Response], R], first: CircleCIError) -> R:
+    async def _attempt_again(self, call: _Call, read: _Reader[R], first: CircleCIError) -> R:
         """Further attempts, driven by tenacity. The first one's failure is handed to it as its first attempt."""
         policy, clock = self.retry, self.connection.clock
         replay: list[CircleCIError] = [first]
@@ -283,7 +283,7 @@ class Executor:
         )
         return await retrying(attempt)
 
-    async def _attempt(self, call: _Call, read: Callable[[Response], R]) -> R:
+    async def _attempt(self, call: _Call, read: _Reader[R]) -> R:
         try:
             response = await self._send(call)
             return self._read(call, response, read)
@@ -370,10 +370,10 @@ class Executor:
                 )
         return response
 
-    def _read(self, call: _Call, response: Response, read: Callable[[Response], R]) -> R:
+    def _read(self, call: _Call, response: Response, read: _Reader[R]) -> R:
         status = response.status
         if 200 <= status < 300:
-            return read(response)
+            return read(response, call.request)
         if call.found_gone(status):
             return cast("R", None)
         raise _api_error(call.request, response, self.connection.clock)
@@ -398,7 +398,7 @@ class Executor:
         return _Call(self._request(method, path, pairs, body), operation, family, repeatable, confirms)
 
 
-def _page_reader(item: Any, *, sparse: bool = False) -> Callable[[Response, Request], Page[Any]]:
+def _page_reader(item: Any, *, sparse: bool = False) -> _Reader[Page[Any]]:
     """What reads a page of `item`: an object with `items`, or the bare array that the API has in its place at times."""
     bare, paged = tuple_of(item), page_of(item, sparse=sparse)
 
@@ -420,7 +420,7 @@ def _offset(token: str | None) -> int:
     return int(token)
 
 
-def _confirm(response: Response) -> None:
+def _confirm(response: Response, request: Request) -> None:
     """Nothing: the status is the whole answer."""
 
 
