@@ -16,6 +16,7 @@ from aiocircle import (
     InvalidArgument,
     NotFound,
     Page,
+    Pager,
     PaginationError,
     RetryPolicy,
     ServerError,
@@ -240,6 +241,14 @@ async def test_the_same_page_under_another_token_ends_with_an_error(server, eith
     assert isinstance(error, PaginationError)
     assert "page came again" in str(error)
     assert error.page_token == "t1"
+
+
+async def test_a_later_page_that_comes_twice_in_a_row_ends_with_an_error(server, either):
+    server.pages(X, {None: page(1, token="a"), "a": page(2, token="b"), "b": page(2, token="c"), "c": page(3)})
+    items, error = await gathered(either)
+    assert items == [1, 2]
+    assert isinstance(error, PaginationError)
+    assert error.page_token == "b"
 
 
 async def test_the_first_page_again_after_others_ends_with_an_error(server, either):
@@ -574,3 +583,44 @@ def test_a_pager_shows_neither_token():
     from aiocircle import CircleCI
 
     assert repr(CircleCI("secret").request_pages(X, page_token="t1")) == "<Pager from a page token>"
+    assert repr(CircleCI("secret").request_pages(X)) == "<Pager from the first page>"
+
+
+# --- a list that ends at an item ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefetch", [False, True], ids=["plain", "prefetch"])
+@pytest.mark.parametrize(
+    ("end", "pages"),
+    [
+        (3, [(0, 1), (2,)]),
+        (2, [(0, 1), ()]),
+        (0, [()]),
+        (99, [(0, 1), (2, 3), (4, 5)]),
+    ],
+)
+async def test_a_list_ends_before_the_first_item_that_ends_it(prefetch, end, pages):
+    """And asks for no page after that one."""
+    asked = []
+
+    async def fetch(token):
+        asked.append(token)
+        number = 0 if token is None else int(token)
+        return Page((2 * number, 2 * number + 1), str(number + 1) if number < 2 else None)
+
+    pager = Pager(fetch, stop=lambda item: item >= end)
+    pager = pager.prefetch() if prefetch else pager
+    found = [each async for each in pager.pages()]
+    assert [each.items for each in found] == pages
+    assert found[-1].next_page_token is None
+    assert asked == [None, "1", "2"][: len(pages)]
+    assert await pager.collect() == [item for each in pages for item in each]
+
+
+def test_a_list_in_one_piece_stays_one_when_it_is_fetched_ahead():
+    async def fetch(token):
+        raise AssertionError("nothing is asked for here")
+
+    with pytest.raises(InvalidArgument, match="in one piece"):
+        Pager(fetch, page_token="t", paged=False)
+    assert Pager(fetch, paged=False).prefetch()._paged is False

@@ -36,7 +36,7 @@ def test_the_first_refusal_takes_seven_tenths_of_what_the_last_second_had() -> N
     async def main() -> None:
         gate = Gate()
         answer(gate, 5)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.5)
         answer(gate, 4)
         await asyncio.sleep(1.0)
         answer(gate, 6)
