@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,23 @@ class Cost:
     wall: float
     peak: int
     outcome: Any
+
+    @classmethod
+    def mean(cls, costs: Sequence[Cost]) -> Cost:
+        """One cost for several of the same: means of the times, the last peak."""
+        return cls(
+            sum(cost.cpu for cost in costs) / len(costs),
+            sum(cost.wall for cost in costs) / len(costs),
+            costs[-1].peak,
+            costs[-1].outcome,
+        )
+
+
+def keep_apart(*, server: bool) -> None:
+    """Keep this process to one processor, the server to another than the clients, so that none is moved about."""
+    if hasattr(os, "sched_setaffinity"):
+        processors = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {processors[0 if server else -1]})
 
 
 class _Process:

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from benchmarks import answers
+from benchmarks.processes import keep_apart
 
 RUNS = 250
 PIPELINES = 20
@@ -168,4 +169,5 @@ async def serve(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    keep_apart(server=True)
     asyncio.run(serve(json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}))

@@ -12,6 +12,8 @@ import resource
 import sys
 import time
 
+from benchmarks.processes import keep_apart
+
 
 def settle_malloc() -> None:
     """Free one large block, so that the C library's allocator is in the same state in every process.
@@ -31,6 +33,7 @@ def mark() -> None:
 def main() -> None:
     """Carry out one scenario for each line: its name and its options, as JSON."""
     settle_malloc()
+    keep_apart(server=False)
     subject = importlib.import_module(f"benchmarks.subjects.{sys.argv[1]}")
     with asyncio.Runner() as runner:
         for line in sys.stdin:

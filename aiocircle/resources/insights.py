@@ -149,13 +149,14 @@ class WorkflowRun:
     WorkflowRunStatus, or a newer one. is_approval says whether the run waits for an approval.
     """
 
+    # In the order of the wire: msgspec looks for a key where the one before it ended.
     id: str
     branch: str | None = None
-    status: str | None = None
+    duration: int | None = None
     created_at: Timestamp
     stopped_at: Timestamp | None = None
-    duration: int | None = None
     credits_used: int | None = None
+    status: str | None = None
     is_approval: bool | None = None
 
     @property

@@ -137,15 +137,16 @@ class Pipeline:
     instead, a map of maps. branch, tag and revision are read from whichever is there.
     """
 
+    # In the order of the wire: msgspec looks for a key where the one before it ended.
     id: str
-    number: int
-    project_slug: str
-    state: str
     errors: tuple[PipelineError, ...] = ()
-    created_at: Timestamp
+    project_slug: str
     updated_at: Timestamp | None = None
-    trigger: PipelineTrigger | None = None
+    number: int
     trigger_parameters: Mapping[str, Any] | None = None
+    state: str
+    created_at: Timestamp
+    trigger: PipelineTrigger | None = None
     vcs: PipelineVcs | None = None
 
     @property
