@@ -174,10 +174,12 @@ class Fuzzer:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(f"fuzz {seed}")
+        self._most = 50  # times that an array may be repeated
 
     def input(self, target: Target) -> bytes:
         rng = self.rng
         value = valid(target.whole, rng)
+        self._most = 50
         if rng.random() < 0.7:
             for _ in range(rng.choice((1, 1, 1, 2, 5))):
                 value = self._spoil(value)
@@ -211,7 +213,8 @@ class Fuzzer:
             if how < 0.7:
                 return [*value[:index], self._spoil(value[index]), *value[index + 1 :]]
             if how < 0.8:
-                return value * rng.choice((2, 50))
+                times, self._most = rng.choice((2, self._most)), 2  # Five times fifty would be the fuzzer's own flood.
+                return value * times
             return {"items": value} if how < 0.9 else value[0]
         how = rng.random()
         if how < 0.8:
