@@ -349,7 +349,9 @@ def test_none_left_puts_the_next_off_by_an_interval_and_never_sooner_than_it_was
         ({"X-RateLimit-Remaining": " 7 of many"}, None, None, 7, None),
         # A window's own limit counts for more than the plain one beside it.
         ({"X-RateLimit-Limit": "1;w=1", "X-RateLimit-Limit-Second": "5"}, 5, 1.0, None, None),
-        # Of several the strictest; what has no window is the least strict.
+        # Of several the strictest, wherever it stands; what has no window is the least strict.
+        ({"X-RateLimit-Limit-Second": "5", "RateLimit-Limit-Second": "9"}, 5, 1.0, None, None),
+        ({"X-RateLimit-Limit-Second": "9", "RateLimit-Limit-Second": "5"}, 5, 1.0, None, None),
         ({"X-RateLimit-Limit-Second": "9", "X-RateLimit-Limit-Hour": "60"}, 60, 3600.0, None, None),
         ({"X-RateLimit-Limit": "1", "RateLimit-Limit-Second": "900"}, 900, 1.0, None, None),
         (
@@ -410,6 +412,20 @@ def test_a_late_timer_is_made_up_for_by_no_more_than_a_twentieth_of_a_second() -
         times = await passing_times(gate, 12)
         # Five in one go, as if the gate had been watched all the time, and one that is due.
         assert [at - start < 0.001 for at in times] == [True] * 6 + [False] * 6
+
+    virtually(main)
+
+
+def test_the_time_for_which_the_gate_was_closed_is_not_made_up_for() -> None:
+    async def main() -> None:
+        gate = Gate()
+        told(gate, TEN)
+        await asyncio.sleep(1)
+        refuse(gate, 5.0)
+        opened = now() + 5.0
+        first, second, *_ = await passing_times(gate, 3)
+        assert first == pytest.approx(opened)
+        assert second - first >= 0.0999
 
     virtually(main)
 
