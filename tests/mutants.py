@@ -24,10 +24,10 @@ from typing import Any, Final
 
 GOAL: Final = 0.9
 
-# A part of the line as the mutant has it, with the function, and why no test can tell it from the original.
 _SPEED: Final = "both ways of reading give equal objects: this is only faster, which `make count` measures"
 _UNUSED: Final = "the hook that gets it makes no use of it but in an error's words"
 _NO_HOST: Final = "no table has such a host: it is refused all the same"
+# A part of the line as the mutant has it, with the function, and why no test can tell it from the original.
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("decode", "decoder = None"): _SPEED,
     ("decode", "decoder = _fast_decoder(None)"): _SPEED,

@@ -204,13 +204,7 @@ class Executor:
     async def request(self, method: str, path: str, params: Mapping[str, Any], body: bytes | None, into: Any) -> Any:
         """What any path answers: `into`, or plain JSON."""
         call = self._raw_call(method, path, encode_query(params), body, confirms=into is None)
-
-        def read(response: Response, request: Request) -> Any:
-            if into is not None:
-                return decode(into, response, request)
-            return decode_json(response, request) if response.body or not response.complete else None
-
-        return await self.perform(call, read)
+        return await self.perform(call, _plain if into is None else partial(decode, into))
 
     def request_pages(self, path: str, params: Mapping[str, Any], into: Any, page_token: str | None) -> Pager[Any]:
         """The list that any path answers, as items of `into` or plain JSON."""
@@ -418,6 +412,11 @@ def _offset(token: str | None) -> int:
     if not isinstance(token, str) or not (token.isascii() and token.isdigit() and len(token) < 19):
         raise InvalidArgument(f"page_token is the number of items to skip here, such as '20', not {token!r}")
     return int(token)
+
+
+def _plain(response: Response, request: Request) -> JSON:
+    """The answer as plain JSON; None where it is empty."""
+    return decode_json(response, request) if response.body or not response.complete else None
 
 
 def _confirm(response: Response, request: Request) -> None:
