@@ -42,7 +42,8 @@ mutants: $(VENV)/.has-mutants ## change the core in thousands of ways: do the te
 	$(IN_VENV) tests.mutants
 
 .PHONY: check
-check: $(VENV)/.has-test ## lint, check the format, check the types
+check: $(VENV)/.has-test ## check the imports, lint, check the format, check the types
+	$(VENV)/bin/lint-imports --no-cache
 	$(IN_VENV) ruff check .
 	$(IN_VENV) ruff format --check .
 	$(IN_VENV) mypy

@@ -1,4 +1,4 @@
-"""How the package hangs together: who may import whom, what is loaded when, what is exported, what is shipped."""
+"""The imports that the contracts in pyproject.toml cannot describe; what is loaded, exported and shipped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -33,42 +32,8 @@ TREES = {name: ast.parse(path.read_bytes()) for name, path in FILES.items()}
 
 # --- who imports whom -----------------------------------------------------------------------------------------
 
-# The law of DESIGN, from left to right. A name that ends in "." is everything below it that is not named before.
-LAYERS: list[tuple[str, ...]] = [
-    ("aiocircle._text", "aiocircle._version"),
-    ("aiocircle.errors",),
-    ("aiocircle.slugs",),
-    (
-        "aiocircle._core.clock",
-        "aiocircle._core.deadlines",
-        "aiocircle._core.http",
-        "aiocircle._core.slots",
-        "aiocircle._core.together",
-    ),
-    (
-        "aiocircle._core.endpoint",
-        "aiocircle._core.retry",
-        "aiocircle._core.throttle",
-        "aiocircle._core.transport",
-    ),
-    ("aiocircle._core.codec", "aiocircle._core.pager"),
-    ("aiocircle._core.executor",),
-    ("aiocircle.resources._group",),
-    ("aiocircle.resources.common",),
-    ("aiocircle.resources.",),
-    ("aiocircle.client", "aiocircle.events", "aiocircle.bulk"),
-    ("aiocircle.testing", "aiocircle.testing.", "aiocircle.cli", "aiocircle.cli.", "aiocircle.__main__"),
-]
 # They are run by the import of anything below them, so they must not import anything themselves.
 EMPTY = {"aiocircle", "aiocircle._core", "aiocircle.resources"}
-
-
-def layer(module: str) -> int:
-    for exact in (True, False):
-        for number, names in enumerate(LAYERS):
-            if module in names if exact else any(module.startswith(name) for name in names if name.endswith(".")):
-                return number
-    raise AssertionError(f"{module} has no place in the order of layers")
 
 
 def is_type_checking(test: ast.expr) -> bool:
@@ -122,24 +87,6 @@ def test_the_walk_sees_the_imports_that_are_there() -> None:
     assert "aiocircle.testing.server" in IMPORTS["aiocircle.testing"]  # relative, inside __getattr__
     assert "aiocircle.testing.wire" in IMPORTS["aiocircle.testing.routes.users"]  # from .. import wire
     assert "aiocircle.resources.common" in IMPORTS["aiocircle.resources.users"]
-
-
-def test_every_layer_that_is_named_exists() -> None:
-    """A renamed module must not leave its rule behind. `events` is to come."""
-    known = {name for names in LAYERS for name in names if not name.endswith(".")}
-    assert known - {*FILES} <= {"aiocircle.events"}
-
-
-@pytest.mark.parametrize("module", sorted({*FILES} - EMPTY))
-def test_imports_run_one_way(module: str) -> None:
-    """Left never imports right."""
-    upward = {name for name in IMPORTS[module] - EMPTY if layer(name) > layer(module)}
-    assert upward == set()
-
-
-def test_there_is_no_cycle_within_a_layer_either() -> None:
-    """Groups, and the modules of the command line and of the local server, import each other one way too."""
-    list(TopologicalSorter({name: IMPORTS[name] - EMPTY for name in FILES}).static_order())
 
 
 @pytest.mark.parametrize("module", sorted(EMPTY))
