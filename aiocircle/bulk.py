@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar, cast, get_args
 import attrs
 
 from aiocircle._core.pager import Pager
-from aiocircle._core.together import together
+from aiocircle._core.tasks import gather
 from aiocircle.client import CircleCI
 from aiocircle.errors import CircleCIError, InvalidArgument
 from aiocircle.resources.insights import FlakyTest, JobMetrics, ReportingWindow, WorkflowMetrics, WorkflowRun
@@ -174,7 +174,7 @@ class _Fetch:
 
     async def _project(self, slug: ProjectSlug) -> ProjectInsights:
         failures: list[Failure] = []
-        workflows, flaky_tests = await together(self._workflows(slug, failures), self._flaky_tests(slug, failures))
+        workflows, flaky_tests = await gather(self._workflows(slug, failures), self._flaky_tests(slug, failures))
         self._projects_done += 1
         self._waiting += 1
         if self._waiting >= _AHEAD:
@@ -187,11 +187,11 @@ class _Fetch:
             return ()
         pager = self._insights.list_workflow_metrics(slug, reporting_window=self._window, **self._scope)
         metrics = await self._items(pager, failures, "insights.list_workflow_metrics")
-        return tuple(await together(*[self._workflow(slug, each, failures) for each in metrics]))
+        return tuple(await gather(*[self._workflow(slug, each, failures) for each in metrics]))
 
     async def _workflow(self, slug: ProjectSlug, metrics: WorkflowMetrics, failures: list[Failure]) -> WorkflowInsights:
         name = metrics.name
-        runs, jobs = await together(self._runs(slug, name, failures), self._jobs(slug, name, failures))
+        runs, jobs = await gather(self._runs(slug, name, failures), self._jobs(slug, name, failures))
         return WorkflowInsights(name=name, metrics=metrics, runs=runs, jobs=jobs)
 
     async def _runs(self, slug: ProjectSlug, workflow: str, failures: list[Failure]) -> tuple[WorkflowRun, ...]:

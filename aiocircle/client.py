@@ -19,11 +19,13 @@ from multidict import CIMultiDict
 from aiocircle._core.clock import Clock
 from aiocircle._core.codec import UNSET, Unset, encode_json
 from aiocircle._core.executor import Connection, Deprecation, Executor
-from aiocircle._core.http import JSON, Secret
+from aiocircle._core.fields import JSON
 from aiocircle._core.pager import Pager
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import RateLimit, Throttle
-from aiocircle._core.transport import USER_AGENT, AiohttpTransport, client_timeout
+from aiocircle._core.timeouts import client_timeout
+from aiocircle._core.transport import USER_AGENT, Transport
+from aiocircle._redact import Secret
 from aiocircle.errors import ConfigurationError, InvalidArgument
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ class CircleCI:
         connection = Connection(
             root,
             headers,
-            AiohttpTransport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
+            Transport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
             Throttle() if throttle is None else throttle,
             max_concurrency,
             Clock(),

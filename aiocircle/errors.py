@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from aiocircle._text import one_line
+from aiocircle._redact import single_line
 
 __all__ = [
     "APIError",
@@ -131,7 +131,7 @@ class APIError(CircleCIError):
         if hint := self.hint():
             text += f" ({hint})"
         if self.request_id:
-            text += f" [request id {one_line(self.request_id, 100)}]"
+            text += f" [request id {single_line(self.request_id, 100)}]"
         return text
 
     def hint(self) -> str:
@@ -251,7 +251,7 @@ class DecodeError(CircleCIError):
         self.request_id = request_id
         self.body = body
         self.next_page_token = next_page_token
-        shown = "; ".join(map(one_line, self.problems[:5]))
+        shown = "; ".join(map(single_line, self.problems[:5]))
         if len(self.problems) > 5:
             shown += f"; and {len(self.problems) - 5} more"
         super().__init__(f"{method} {url} -> {status}: the answer is not what was declared: {shown}".lstrip())

@@ -37,7 +37,8 @@ import msgspec
 from cattrs.errors import IterableValidationError, IterableValidationNote, StructureHandlerNotFoundError
 from cattrs.gen import make_dict_structure_fn
 
-from aiocircle._core.http import JSON, Request, Response
+from aiocircle._core.fields import JSON
+from aiocircle._core.message import Request, Response, redact_headers
 from aiocircle.errors import DecodeError, InvalidArgument
 
 __all__ = [
@@ -130,7 +131,7 @@ def tuple_of(item: Any) -> Any:
 def decode(model: Any, response: Response, request: Request) -> Any:
     """The answer's body as `model`; DecodeError where it is none."""
     body = response.body
-    if response.complete:
+    if response.incomplete_reason is None:
         decoder = _fast_decoder(model)
         if decoder is not None:
             try:
@@ -160,8 +161,8 @@ def decode_wrapped(model: Any, field: str, response: Response, request: Request)
 
 def decode_json(response: Response, request: Request) -> JSON:
     """The answer's body as plain JSON values; DecodeError where it is cut or is no JSON."""
-    if not response.complete:
-        raise _decode_error((response.flaw or "",), response, request, malformed=not response.too_large)
+    if response.incomplete_reason is not None:
+        raise _decode_error((response.incomplete_reason or "",), response, request, malformed=not response.is_too_large)
     try:
         return msgspec.json.decode(response.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -182,9 +183,9 @@ def _decode_error(
         problems,
         status=response.status,
         method=request.method,
-        url=request.shown_url,
-        headers=response.shown_headers,
-        request_id=response.request_id,
+        url=request.redacted_url,
+        headers=redact_headers(response.headers),
+        request_id=response.headers.get("X-Request-Id"),
         body=response.body,
         next_page_token=next_page_token,
         malformed=malformed,

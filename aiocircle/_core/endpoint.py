@@ -9,6 +9,7 @@ from uuid import UUID
 
 import attrs
 
+from aiocircle._core.message import is_idempotent, is_safe
 from aiocircle.errors import InvalidArgument
 from aiocircle.slugs import OrgSlug, ProjectSlug, check_segment
 
@@ -18,7 +19,6 @@ T = TypeVar("T")
 
 API: Final = "/api/v2"
 _PLACEHOLDER = re.compile(r"\{([a-z_/-]+)\}")
-_REPEATABLE = {"GET", "HEAD", "PUT", "DELETE"}
 
 
 def reference_url(operation_id: str) -> str:
@@ -66,12 +66,12 @@ class _Route:
     @property
     def changes(self) -> bool:
         """Whether the operation changes something on the server."""
-        return self.method not in ("GET", "HEAD")
+        return not is_safe(self.method)
 
     @property
     def repeatable(self) -> bool:
         """Whether a request of unknown outcome may be sent again: the verb is idempotent."""
-        return self.method in _REPEATABLE
+        return is_idempotent(self.method)
 
     def fill(self, values: tuple[Any, ...]) -> str:
         """The path below the host, each segment percent-encoded by itself; InvalidArgument for a bad value."""

@@ -18,12 +18,14 @@ from multidict import CIMultiDict, istr
 from aiocircle._core.clock import Clock
 from aiocircle._core.codec import decode, decode_json, decode_wrapped, encode_body, encode_query, page_of, tuple_of
 from aiocircle._core.endpoint import Endpoint, ListEndpoint
-from aiocircle._core.http import JSON, Request, Response, Transport
+from aiocircle._core.fields import JSON
+from aiocircle._core.message import Request, Response, is_idempotent, is_safe, redact_headers
 from aiocircle._core.pager import Page, Pager
 from aiocircle._core.retry import RetryPolicy, retry_after
 from aiocircle._core.slots import Slots
 from aiocircle._core.throttle import Gate, Held, Throttle
-from aiocircle._text import one_line
+from aiocircle._core.transport import Transport
+from aiocircle._redact import single_line
 from aiocircle.errors import (
     APIError,
     BadRequest,
@@ -114,7 +116,7 @@ class Connection:
         if deprecation is None and sunset is None:
             return
         if operation not in self.deprecations:
-            shown = [one_line(str(each), 100) for each in (deprecation, sunset)]
+            shown = [single_line(str(each), 100) for each in (deprecation, sunset)]
             _log.warning("%s is deprecated (Deprecation: %s, Sunset: %s)", operation, *shown)
         self.deprecations[operation] = Deprecation(deprecation, sunset, headers.get("Link"))
 
@@ -134,7 +136,7 @@ class _Call:
 
     @property
     def changes(self) -> bool:
-        return self.request.method not in ("GET", "HEAD")
+        return not is_safe(self.request.method)
 
     def failed(self, error: CircleCIError) -> None:
         """Take note of a failed attempt, and tell the error what became of the call in all."""
@@ -223,7 +225,7 @@ class Executor:
     async def perform(self, call: _Call, read: _Reader[R]) -> R:
         """What `read` makes of the answer, after as many attempts as the policy allows."""
         # A client that is closed, or of another loop, says so before it waits for anything.
-        self.connection.transport.check()
+        self.connection.transport.ensure_open()
         try:
             return await self._attempt(call, read)
         except CircleCIError as error:
@@ -313,7 +315,7 @@ class Executor:
             429,
             f"not sent: the rate limit would have held it back for {seconds:.1f} s, longer than max_wait allows",
             method=call.request.method,
-            url=call.request.shown_url,
+            url=call.request.redacted_url,
             retry_after=seconds,
             held_back=True,
         )
@@ -343,7 +345,7 @@ class Executor:
     async def _exchange(self, call: _Call, started: float) -> Response:
         """One request and its answer, told to the log."""
         clock, transport = self.connection.clock, self.connection.transport
-        transport.check()
+        transport.ensure_open()
         call.attempts += 1
         end: object = "cancelled"
         try:
@@ -357,7 +359,7 @@ class Executor:
                 _log.debug(
                     "%s %s -> %s in %.3f s (attempt %d)",
                     call.request.method,
-                    call.request.shown_url,
+                    call.request.redacted_url,
                     end,
                     clock.monotonic() - started,
                     call.attempts,
@@ -388,8 +390,7 @@ class Executor:
         segments = path.partition("?")[0].split("/")
         family = "/".join(segments[3:4]) if segments[2:3] == ["v2"] else "/".join(segments[2:4])
         operation = f"{method} {path.partition('?')[0]}"
-        repeatable = method in ("GET", "HEAD", "PUT", "DELETE")
-        return _Call(self._request(method, path, pairs, body), operation, family, repeatable, confirms)
+        return _Call(self._request(method, path, pairs, body), operation, family, is_idempotent(method), confirms)
 
 
 def _page_reader(item: Any, *, sparse: bool = False) -> _Reader[Page[Any]]:
@@ -416,7 +417,7 @@ def _offset(token: str | None) -> int:
 
 def _plain(response: Response, request: Request) -> JSON:
     """The answer as plain JSON; None where it is empty."""
-    return decode_json(response, request) if response.body or not response.complete else None
+    return decode_json(response, request) if response.body or response.incomplete_reason is not None else None
 
 
 def _confirm(response: Response, request: Request) -> None:
@@ -444,12 +445,12 @@ def _api_error(request: Request, response: Response, clock: Clock) -> APIError:
     status = response.status
     fields: dict[str, Any] = {
         "method": request.method,
-        "url": request.shown_url,
-        "request_id": response.request_id,
-        "headers": response.shown_headers,
+        "url": request.redacted_url,
+        "request_id": response.headers.get("X-Request-Id"),
+        "headers": redact_headers(response.headers),
         "body": response.body,
     }
-    message = one_line(_message(response)) or _phrase(status)
+    message = single_line(_message(response)) or _phrase(status)
     if status == 429:
         return RateLimited(status, message, **fields, retry_after=retry_after(response.headers, clock.wall()))
     kind = _STATUSES.get(status, ServerError if status >= 500 else APIError)
@@ -459,7 +460,7 @@ def _api_error(request: Request, response: Response, clock: Clock) -> APIError:
 def _message(response: Response) -> str:
     """The server's own words, from whichever place this server puts them."""
     if 300 <= response.status < 400:
-        target = response.shown_headers.get("Location", "nowhere")
+        target = redact_headers(response.headers).get("Location", "nowhere")
         return f"a redirect to {target}, which is not followed: only a GET is, within the API's host, a few times"
     try:
         text = _words(msgspec.json.decode(response.body))

@@ -8,49 +8,23 @@ from collections.abc import Sequence
 from typing import Final
 
 import aiohttp
-import attrs
 import yarl
 
-from aiocircle._core.deadlines import Deadlines
-from aiocircle._core.http import Request, Response, shown_url
+from aiocircle._core.message import Request, Response, is_safe
+from aiocircle._core.timeouts import Timeout, TimeoutScheduler
+from aiocircle._redact import redact_url
 from aiocircle._version import __version__
 from aiocircle.errors import ConfigurationError, ConnectionFailed, Outcome, RequestError, RequestTimeout
 
-__all__ = ["MAX_BODY", "USER_AGENT", "AiohttpTransport", "Timeout", "client_timeout"]
+__all__ = ["MAX_BODY", "USER_AGENT", "Transport"]
 
 MAX_BODY: Final = 64 * 1024 * 1024  # bytes, decompressed
 MAX_REDIRECTS: Final = 5
-_CONNECT_SHARE: Final = 0.9  # of the time for one attempt, that may go into its connection
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 USER_AGENT: Final = f"aiocircle/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 
 
-@attrs.frozen
-class Timeout:
-    """The timeout of one attempt: all of it, its total in seconds, and what else there is."""
-
-    whole: aiohttp.ClientTimeout
-    total: float | None
-    rest: aiohttp.ClientTimeout
-
-
-def client_timeout(timeout: float | aiohttp.ClientTimeout | None) -> Timeout:
-    """The timeout of one attempt, from seconds; None is no timeout."""
-    if isinstance(timeout, aiohttp.ClientTimeout):
-        whole = timeout
-    elif timeout is None:
-        whole = aiohttp.ClientTimeout(total=None)
-    elif isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
-        raise ConfigurationError(f"timeout takes seconds, more than zero, or an aiohttp.ClientTimeout, not {timeout!r}")
-    else:
-        # Of a timeout as a whole nobody could tell whether the request had been sent; of one for the connection alone
-        # one can, and a POST may be sent again.
-        whole = aiohttp.ClientTimeout(total=timeout, connect=_CONNECT_SHARE * timeout)
-    rest = aiohttp.ClientTimeout(None, whole.connect, whole.sock_read, whole.sock_connect)
-    return Timeout(whole, whole.total, rest)
-
-
-class AiohttpTransport:
+class Transport:
     """Sends requests over an aiohttp session: the caller's, or one of its own.
 
     Its own session is made inside the running loop by the first request, and is the only thing that close() closes.
@@ -72,7 +46,7 @@ class AiohttpTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._reading: set[aiohttp.ClientResponse] = set()
-        self._deadlines = Deadlines()
+        self._timeouts = TimeoutScheduler()
 
     async def send(self, request: Request, timeout: Timeout) -> Response:
         """The answer to one attempt, read to its end, its connection given back.
@@ -80,19 +54,19 @@ class AiohttpTransport:
         A GET follows redirects within the host. Raises RequestError where no answer came.
         """
         session = self._ready()
-        if request.method not in ("GET", "HEAD"):
-            return await self._exchange(session, request, request.url, timeout.whole)
+        if not is_safe(request.method):
+            return await self._exchange(session, request, request.url, timeout.client_timeout)
         if timeout.total is None:
-            return await self._follow(session, request, timeout.whole)
-        deadline = self._deadlines.begin(timeout.total)
+            return await self._follow(session, request, timeout.client_timeout)
+        scheduled = self._timeouts.schedule(timeout.total)
         try:
-            return await self._follow(session, request, timeout.rest)
+            return await self._follow(session, request, timeout.without_total)
         except asyncio.CancelledError as error:
-            if not deadline.caused(error):
+            if not scheduled.is_cause_of(error):
                 raise
         finally:
-            self._deadlines.end(deadline)
-        raise _failure(TimeoutError(), request.method, request.shown_url, timeout.whole, closed=self.closed)
+            self._timeouts.cancel(scheduled)
+        raise _failure(TimeoutError(), request.method, request.redacted_url, timeout.client_timeout, closed=self.closed)
 
     async def _follow(
         self, session: aiohttp.ClientSession, request: Request, timeout: aiohttp.ClientTimeout
@@ -120,7 +94,7 @@ class AiohttpTransport:
                 data=request.body,
                 allow_redirects=False,
                 auto_decompress=True,
-                middlewares=None if request.method in ("GET", "HEAD") else (*_middlewares(session), _once),
+                middlewares=None if is_safe(request.method) else (*_middlewares(session), _once),
                 timeout=timeout,
                 raise_for_status=False,
             )
@@ -134,12 +108,12 @@ class AiohttpTransport:
                     answer.close()
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.
-            failure = _failure(error, request.method, shown_url(url), timeout, closed=self.closed)
+            failure = _failure(error, request.method, redact_url(url), timeout, closed=self.closed)
         except RuntimeError as error:
             # What aiohttp raises over a session that was closed in the middle of the request.
             if not self.closed:
                 raise
-            failure = _failure(error, request.method, shown_url(url), timeout, closed=True)
+            failure = _failure(error, request.method, redact_url(url), timeout, closed=True)
         raise failure from None
 
     async def _read(self, answer: aiohttp.ClientResponse) -> Response:
@@ -154,13 +128,13 @@ class AiohttpTransport:
                 size += len(chunk)
                 if size > self._max_body:
                     body = b"".join(chunks)[: self._max_body]
-                    flaw = f"the body is larger than {self._max_body} bytes"
-                    return Response(answer.status, answer.headers, body, flaw, too_large=True)
+                    reason = f"the body is larger than {self._max_body} bytes"
+                    return Response(answer.status, answer.headers, body, reason, is_too_large=True)
         except aiohttp.ClientError as error:
             if self.closed or isinstance(error, TimeoutError):
                 raise
-            flaw = f"the body was cut after {size} bytes: {_text(error)}"
-            return Response(answer.status, answer.headers, b"".join(chunks), flaw)
+            reason = f"the body was cut after {size} bytes: {_text(error)}"
+            return Response(answer.status, answer.headers, b"".join(chunks), reason)
         return Response(answer.status, answer.headers, chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     @property
@@ -168,7 +142,7 @@ class AiohttpTransport:
         """Whether nothing can be sent any more: the client was closed, or the caller's session."""
         return self._closed or (self._session is not None and self._session.closed)
 
-    def check(self) -> None:
+    def ensure_open(self) -> None:
         """ConfigurationError where nothing can be sent: it is closed, or belongs to another event loop."""
         loop = asyncio.get_running_loop()
         if self._loop is loop and not (self._closed if self._owned else self.closed):
@@ -199,7 +173,7 @@ class AiohttpTransport:
     async def close(self) -> None:
         """Close the client's own session and its connections; the caller's session is left alone."""
         self._closed = True
-        self._deadlines.close()
+        self._timeouts.close()
         if self._owned and self._session is not None:
             # Left to aiohttp, whoever reads a body now would wait for the timeout.
             for answer in self._reading:

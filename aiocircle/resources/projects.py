@@ -12,7 +12,7 @@ import attrs
 
 from aiocircle._core.executor import Executor
 from aiocircle._core.pager import Page
-from aiocircle._core.together import together
+from aiocircle._core.tasks import gather
 from aiocircle.errors import NotFound
 from aiocircle.resources.common import (
     KEBAB,
@@ -306,7 +306,7 @@ class _OrgListing:
             except NotFound:
                 return None
 
-        found = await together(*[read(slug) for slug in slugs])
+        found = await gather(*[read(slug) for slug in slugs])
         return [project for project in found if project is not None]
 
 

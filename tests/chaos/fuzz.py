@@ -24,7 +24,7 @@ import attrs
 from aiocircle._core import codec
 from aiocircle._core.codec import decode, decode_wrapped, page_of, tuple_of, wire_name
 from aiocircle._core.endpoint import Endpoint
-from aiocircle._core.http import Request, Response
+from aiocircle._core.message import Request, Response
 from aiocircle.errors import DecodeError
 from tests.chaos.operations import ENDPOINTS
 

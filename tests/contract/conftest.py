@@ -11,7 +11,7 @@ import pytest
 from multidict import CIMultiDict
 
 from aiocircle import CircleCI, Pager, RetryPolicy
-from aiocircle._core.http import Request, Response
+from aiocircle._core.message import Request, Response
 from tests.contract.official import ABSENT, OPERATIONS, Operation
 
 
@@ -58,7 +58,7 @@ class Wire:
 
     # --- what the client sees of it
 
-    def check(self) -> None:
+    def ensure_open(self) -> None:
         pass
 
     async def send(self, request: Request, timeout: Any) -> Response:

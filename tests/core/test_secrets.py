@@ -19,7 +19,8 @@ import rich.pretty
 import rich.traceback
 
 from aiocircle import CircleCI, RetryPolicy, Throttle
-from aiocircle._core.http import Request, Secret
+from aiocircle._core.message import Request
+from aiocircle._redact import Secret
 
 X = "/api/v2/x"
 AUTHS = ["circle-token", "bearer", "basic"]

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from aiocircle import APIError, ConfigurationError, ConnectionFailed, RequestTimeout, RetryPolicy
-from aiocircle._core.deadlines import Deadlines
+from aiocircle._core.timeouts import TimeoutScheduler
 from aiocircle._core.transport import _failure
 
 X, Y = "/api/v2/x", "/api/v2/y"
@@ -220,18 +220,18 @@ async def test_a_timeout_of_the_callers_own_is_the_callers(server, circle, asser
 
 async def test_a_deadline_takes_its_cancellation_back_whatever_the_work_made_of_it():
     """Else the task would count as cancelled from then on, and the next asyncio.timeout() in it would misbehave."""
-    deadlines = Deadlines()
+    scheduler = TimeoutScheduler()
     task = asyncio.current_task()
 
     async def work(end: type[BaseException] | None) -> None:
-        deadline = deadlines.begin(1.0)
+        timeout = scheduler.schedule(1.0)
         try:
             await asyncio.sleep(10)
         except asyncio.CancelledError as error:
-            if end is not None or not deadline.caused(error):
+            if end is not None or not timeout.is_cause_of(error):
                 raise (end or AssertionError) from None
         finally:
-            deadlines.end(deadline)
+            scheduler.cancel(timeout)
 
     await work(None)
     assert task.cancelling() == 0
@@ -242,7 +242,7 @@ async def test_a_deadline_takes_its_cancellation_back_whatever_the_work_made_of_
         async with asyncio.timeout(2.0):
             await work(None)
             await asyncio.sleep(10)
-    deadlines.close()
+    scheduler.close()
 
 
 # --- what aiohttp raises -------------------------------------------------------------------------------------

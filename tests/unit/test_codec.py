@@ -57,7 +57,7 @@ from aiocircle._core.codec import (
     tuple_of,
     wire_name,
 )
-from aiocircle._core.http import Request, Response
+from aiocircle._core.message import Request, Response
 from aiocircle.resources.policies import PolicyBundle
 
 T = TypeVar("T")
@@ -518,7 +518,7 @@ def test_what_is_no_json_is_malformed(kind: Any, body: bytes) -> None:
 
 def test_what_was_cut_is_malformed_though_it_could_be_read() -> None:
     """A body that broke off may end where JSON can end: `12` of `123`."""
-    cut = response("12", flaw="the body was cut after 2 bytes: ContentLengthError")
+    cut = response("12", incomplete_reason="the body was cut after 2 bytes: ContentLengthError")
     for way in (lambda: decode(int, cut, REQUEST), lambda: decode_json(cut, REQUEST)):
         with pytest.raises(DecodeError) as caught:
             way()

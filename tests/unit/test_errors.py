@@ -25,7 +25,8 @@ import aiocircle
 from aiocircle import CircleCI, errors
 from aiocircle._core.clock import Clock
 from aiocircle._core.executor import _api_error
-from aiocircle._core.http import Request, Response, Secret, shown_url
+from aiocircle._core.message import Request, Response
+from aiocircle._redact import Secret, redact_url
 
 URL = "https://circleci.com/api/v2/me"
 
@@ -345,23 +346,23 @@ class Own(errors.ServerError):
 )
 def test_a_shown_url_hides_what_opens_something(url: str, shown: str) -> None:
     """And keeps what helps: the page, the branch, the host."""
-    assert shown_url(url) == shown
-    assert Request("GET", url, {}).shown_url == shown
+    assert redact_url(url) == shown
+    assert Request("GET", url, {}).redacted_url == shown
     assert "hunter2" not in repr(Request("GET", url, {"Circle-Token": Secret("hunter2")}, b"hunter2"))
 
 
 @given(st.text() | st.text('/:@?#&;=[]%<>" abtoken', max_size=40))
 def test_any_text_can_be_shown(text: str) -> None:
     """What a server sends as a Location need not be a URL, and an error must not fail for it."""
-    once = shown_url(text)
-    assert shown_url(once) == once
+    once = redact_url(text)
+    assert redact_url(once) == once
 
 
 @given(st.text("abc/:.@%!$'()*+,;=-", max_size=12), st.sampled_from(["https", "http"]))
 def test_no_user_part_is_shown(user: str, scheme: str) -> None:
     """Whatever it is made of."""
     if "/" not in user:
-        assert shown_url(f"{scheme}://{user}hunter2@h.example/p") == f"{scheme}://h.example/p"
+        assert redact_url(f"{scheme}://{user}hunter2@h.example/p") == f"{scheme}://h.example/p"
 
 
 def test_the_headers_of_an_error_show_no_cookie_and_no_signature() -> None:

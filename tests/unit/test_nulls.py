@@ -9,7 +9,7 @@ import pytest
 
 from aiocircle import DecodeError
 from aiocircle._core.codec import KEBAB, decode, decode_wrapped, page_of
-from aiocircle._core.http import Request, Response
+from aiocircle._core.message import Request, Response
 
 REQUEST = Request("GET", "https://circleci.example/api/v2/x", {}, None)
 

@@ -1,4 +1,4 @@
-"""Deadlines: each at its time, and nobody's cancellation taken for one."""
+"""The timeout scheduler: each timeout at its time, and no cancellation of others mistaken for one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aiocircle._core.deadlines import Deadlines
+from aiocircle._core.timeouts import TimeoutScheduler
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 
 
@@ -22,25 +22,25 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def within(deadlines: Deadlines, seconds: float, work: float) -> float:
+async def within(scheduler: TimeoutScheduler, seconds: float, work: float) -> float:
     """When `work` seconds of work were over; TimeoutError at the deadline, as the transport has it."""
-    deadline = deadlines.begin(seconds)
+    timeout = scheduler.schedule(seconds)
     try:
         await asyncio.sleep(work)
     except asyncio.CancelledError as error:
-        if not deadline.caused(error):
+        if not timeout.is_cause_of(error):
             raise
         raise TimeoutError(now()) from None
     finally:
-        deadlines.end(deadline)
+        scheduler.cancel(timeout)
     return now()
 
 
 def test_each_ends_at_its_own_time_whatever_the_order() -> None:
     async def main() -> None:
-        deadlines = Deadlines()
+        scheduler = TimeoutScheduler()
         spans = [(5.0, 100.0), (2.0, 100.0), (30.0, 1.0), (2.0, 1.9), (3.0, 100.0), (2.0, 100.0)]
-        ends = await asyncio.gather(*[within(deadlines, *span) for span in spans], return_exceptions=True)
+        ends = await asyncio.gather(*[within(scheduler, *span) for span in spans], return_exceptions=True)
         assert [float(str(end)) for end in ends] == pytest.approx([5.0, 2.0, 1.0, 1.9, 3.0, 2.0])
         assert [isinstance(end, TimeoutError) for end in ends] == [True, True, False, False, True, True]
         # Later ones are watched, too, with the timer that earlier ones left behind or without.
@@ -48,7 +48,7 @@ def test_each_ends_at_its_own_time_whatever_the_order() -> None:
             await asyncio.sleep(pause)
             start = now()
             with pytest.raises(TimeoutError):
-                await within(deadlines, 4.0, 100.0)
+                await within(scheduler, 4.0, 100.0)
             assert now() - start == pytest.approx(4.0)
 
     virtually(main)
@@ -60,7 +60,7 @@ def test_a_task_that_was_ended_goes_on_as_if_it_had_never_been_cancelled() -> No
         assert task is not None
         for _ in range(3):
             with pytest.raises(TimeoutError):
-                await within(Deadlines(), 1.0, 100.0)
+                await within(TimeoutScheduler(), 1.0, 100.0)
             assert task.cancelling() == 0
             await asyncio.sleep(1)
 
@@ -70,8 +70,8 @@ def test_a_task_that_was_ended_goes_on_as_if_it_had_never_been_cancelled() -> No
 @pytest.mark.parametrize("at", [0.5, 1.0])
 def test_somebody_elses_cancellation_wins_even_in_the_same_moment(at: float) -> None:
     async def main() -> None:
-        deadlines = Deadlines()
-        task = asyncio.create_task(within(deadlines, 1.0, 100.0))
+        scheduler = TimeoutScheduler()
+        task = asyncio.create_task(within(scheduler, 1.0, 100.0))
         asyncio.get_running_loop().call_at(at, task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -82,11 +82,11 @@ def test_somebody_elses_cancellation_wins_even_in_the_same_moment(at: float) -> 
 
 def test_a_timeout_around_it_keeps_its_own_error() -> None:
     async def main() -> None:
-        deadlines = Deadlines()
+        scheduler = TimeoutScheduler()
         for outer, inner in ((1.0, 2.0), (2.0, 1.0), (1.0, 1.0)):
             with pytest.raises(TimeoutError) as caught:
                 async with asyncio.timeout(outer):
-                    await within(deadlines, inner, 100.0)
+                    await within(scheduler, inner, 100.0)
             assert bool(caught.value.args) is (inner < outer)
 
     virtually(main)
@@ -94,8 +94,8 @@ def test_a_timeout_around_it_keeps_its_own_error() -> None:
 
 def test_nothing_is_ended_after_the_end() -> None:
     async def main() -> None:
-        deadlines = Deadlines()
-        assert await within(deadlines, 5.0, 1.0) == pytest.approx(1.0)
+        scheduler = TimeoutScheduler()
+        assert await within(scheduler, 5.0, 1.0) == pytest.approx(1.0)
         await asyncio.sleep(100)
 
     virtually(main)
@@ -103,17 +103,17 @@ def test_nothing_is_ended_after_the_end() -> None:
 
 def test_closing_leaves_no_timer_but_for_what_is_under_way() -> None:
     async def main() -> None:
-        deadlines = Deadlines()
-        await within(deadlines, 5.0, 1.0)
-        assert deadlines._timer is not None
-        deadlines.close()
-        assert deadlines._timer is None
-        work = asyncio.create_task(within(deadlines, 5.0, 100.0))
+        scheduler = TimeoutScheduler()
+        await within(scheduler, 5.0, 1.0)
+        assert scheduler._timer is not None
+        scheduler.close()
+        assert scheduler._timer is None
+        work = asyncio.create_task(within(scheduler, 5.0, 100.0))
         await asyncio.sleep(1)
-        deadlines.close()
+        scheduler.close()
         with pytest.raises(TimeoutError):
             await work
-        assert deadlines._timer is None
-        deadlines.close()
+        assert scheduler._timer is None
+        scheduler.close()
 
     virtually(main)
