@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aiocircle._core.codec import UNSET
-    from aiocircle._core.pager import Page, Pager
+    from aiocircle._core.fields import UNSET
+    from aiocircle._core.pager import Pager
+    from aiocircle._core.pagination import Page
     from aiocircle._core.retry import RetryPolicy
     from aiocircle._core.throttle import Throttle
     from aiocircle._version import __version__
@@ -69,10 +70,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "UNSET": "aiocircle._core.codec",
+    "UNSET": "aiocircle._core.fields",
     "CircleCI": "aiocircle.client",
     "OrgSlug": "aiocircle.slugs",
-    "Page": "aiocircle._core.pager",
+    "Page": "aiocircle._core.pagination",
     "Pager": "aiocircle._core.pager",
     "ProjectSlug": "aiocircle.slugs",
     "RetryPolicy": "aiocircle._core.retry",

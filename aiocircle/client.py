@@ -2,71 +2,47 @@
 
 from __future__ import annotations
 
-import base64
 import copy
-import ipaddress
-import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, get_origin, overload
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any, Self, TypeVar, get_origin, overload
+from urllib.parse import urlsplit
 
 import aiohttp
-import yarl
 from multidict import CIMultiDict
 
+from aiocircle._config import (
+    as_secret,
+    check_concurrency,
+    check_retry,
+    check_session,
+    check_throttle,
+    parse_base_url,
+    resolve_token,
+)
+from aiocircle._core.auth import Auth, auth_header
 from aiocircle._core.clock import Clock
-from aiocircle._core.codec import UNSET, Unset, encode_json
+from aiocircle._core.encode import encode_json
+from aiocircle._core.endpoint import raw_endpoint, raw_list_endpoint
 from aiocircle._core.executor import Connection, Deprecation, Executor
-from aiocircle._core.fields import JSON
+from aiocircle._core.fields import JSON, UNSET, Unset
 from aiocircle._core.pager import Pager
+from aiocircle._core.path import raw_path
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import RateLimit, Throttle
 from aiocircle._core.timeouts import client_timeout
 from aiocircle._core.transport import USER_AGENT, Transport
-from aiocircle._redact import Secret
-from aiocircle.errors import ConfigurationError, InvalidArgument
-
-if TYPE_CHECKING:
-    from aiocircle.resources.contexts import Contexts
-    from aiocircle.resources.deploys import Deploys
-    from aiocircle.resources.groups import Groups
-    from aiocircle.resources.insights import Insights
-    from aiocircle.resources.jobs import Jobs
-    from aiocircle.resources.oidc import Oidc
-    from aiocircle.resources.organizations import Organizations
-    from aiocircle.resources.otel import Otel
-    from aiocircle.resources.pipeline_definitions import PipelineDefinitions
-    from aiocircle.resources.pipelines import Pipelines
-    from aiocircle.resources.policies import Policies
-    from aiocircle.resources.projects import Projects
-    from aiocircle.resources.schedules import Schedules
-    from aiocircle.resources.triggers import Triggers
-    from aiocircle.resources.usage import Usage
-    from aiocircle.resources.users import Users
-    from aiocircle.resources.webhooks import Webhooks
-    from aiocircle.resources.workflows import Workflows
+from aiocircle._groups import LazyGroup, V2Groups
+from aiocircle.errors import InvalidArgument
 
 __all__ = ["CircleCI"]
 
 T = TypeVar("T")
 
-_TOKEN_VARIABLES: Final = ("CIRCLECI_TOKEN", "CIRCLE_TOKEN")
-_BASE_URL_VARIABLE: Final = "CIRCLECI_BASE_URL"
-_BASE_URL: Final = "https://circleci.com"
-# What an HTTP header can carry unchanged.
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 _METHOD = re.compile(r"[A-Z]{3,10}")
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\\\\#]")
-_NO_URL = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff\\]")
-# A name's labels, or the inside of an IPv6 address's brackets.
-_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", re.ASCII)
-
-Auth = Literal["circle-token", "bearer", "basic"]
 
 
-class CircleCI:
+class CircleCI(V2Groups):
     """A client for CircleCI's API.
 
         async with CircleCI() as circle:
@@ -101,22 +77,15 @@ class CircleCI:
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         allow_http: bool = False,
     ) -> None:
-        # Under their own names, and before anything can fail, so that no traceback with locals shows what they hold.
-        token = _secret(token, "token")
-        base_url = _secret(base_url, "base_url")
-        token = _token(token)
-        root = _root(base_url, allow_http=allow_http)
-        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
-            raise ConfigurationError(f"max_concurrency takes a number of requests, at least 1, not {max_concurrency!r}")
-        if session is not None and not isinstance(session, aiohttp.ClientSession):
-            raise ConfigurationError(f"session takes an aiohttp.ClientSession, not {type(session).__name__}")
-        if throttle is not None and not isinstance(throttle, Throttle):
-            raise ConfigurationError(f"throttle takes a Throttle, not {type(throttle).__name__}")
-        if session is not None and trace_configs:
-            raise ConfigurationError(
-                "trace_configs are for the client's own session: give them to yours when you make it"
-            )
-        headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **_auth_header(auth, token)})
+        # The values are masked before anything can fail, so that no traceback with locals shows them.
+        token = as_secret(token, "token")
+        base_url = as_secret(base_url, "base_url")
+        token = resolve_token(token)
+        root = parse_base_url(base_url, allow_http=allow_http)
+        check_concurrency(max_concurrency)
+        check_session(session, has_trace_configs=bool(trace_configs))
+        check_throttle(throttle)
+        headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **auth_header(auth, token)})
         connection = Connection(
             root,
             headers,
@@ -125,8 +94,8 @@ class CircleCI:
             max_concurrency,
             Clock(),
         )
-        self._executor = Executor(connection, client_timeout(timeout), _policy(retry))
-        self._borrowed = False
+        self._executor = Executor(connection, client_timeout(timeout), check_retry(retry))
+        self._owns_transport = True
 
     async def __aenter__(self) -> Self:
         return self
@@ -136,7 +105,7 @@ class CircleCI:
 
     async def close(self) -> None:
         """Close the session and its connections, if they are the client's own. A `with_options` copy closes nothing."""
-        if not self._borrowed:
+        if self._owns_transport:
             await self._executor.connection.transport.close()
 
     def with_options(
@@ -148,15 +117,15 @@ class CircleCI:
         """A copy with other per-call options, which shares session, throttle and token. What is left out stays."""
         executor = self._executor
         other = copy.copy(self)
-        # Groups that were already touched hold the other executor.
-        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), cached_property)]:
+        # Groups in use are bound to this client's executor.
+        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), LazyGroup)]:
             del other.__dict__[name]
         other._executor = Executor(
             executor.connection,
             executor.timeout if timeout is UNSET else client_timeout(timeout),
-            executor.retry if retry is None else _policy(retry),
+            executor.retry if retry is None else check_retry(retry),
         )
-        other._borrowed = True
+        other._owns_transport = False
         return other
 
     @property
@@ -217,7 +186,8 @@ class CircleCI:
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
             raise InvalidArgument(f"{method!r} is no HTTP method; it is written in capitals")
         body = None if json is None else encode_json(json, "json")
-        return await self._executor.request(method, self._path(path), _params(params), body, _type(into))
+        endpoint = raw_endpoint(method, self._path(path), _type(into))
+        return await self._executor.call(endpoint, query=_params(params), body=body)
 
     @overload
     def request_pages(
@@ -249,218 +219,26 @@ class CircleCI:
 
         The answer is an object with `items` and perhaps a `next_page_token`, or a bare array.
         """
-        query = _params(params)
-        if "page-token" in query:
-            raise InvalidArgument("the page to start at is given as page_token=…, not among params")
-        return self._executor.request_pages(self._path(path), query, _type(into), page_token)
+        if into is bytes:
+            raise InvalidArgument("into must be the type of an item, got bytes. No JSON value is bytes")
+        endpoint, query = raw_list_endpoint(self._path(path), Any if into is None else _type(into), _params(params))
+        return self._executor.list(endpoint, query=query, page_token=page_token)
 
     def _path(self, path: str) -> str:
-        if not isinstance(path, str) or not path.startswith("/") or path.startswith("//"):
-            raise InvalidArgument('path starts with exactly one "/", such as "/api/v2/me"')
-        if _UNSAFE.search(path):
-            raise InvalidArgument("path has a control character, a backslash or a fragment")
-        segments = path.partition("?")[0].split("/")
-        if any(unquote(segment) in (".", "..") for segment in segments):
-            raise InvalidArgument("path has a dot segment, which a server would resolve")
-        path = quote(path, safe="/%:@!$&'()*+,;=-._~?")
-        root = urlsplit(self.base_url)
-        if urlsplit(self.base_url + path)[:2] != root[:2]:
-            raise InvalidArgument("path leads to another host")
+        path = raw_path(path)
+        if urlsplit(self.base_url + path)[:2] != urlsplit(self.base_url)[:2]:
+            raise InvalidArgument("path must stay on the client's host")
         return path
 
     def __repr__(self) -> str:
         # A traceback with locals shows the client that could not be made, too.
         return f"<CircleCI at {self.base_url}>" if "_executor" in vars(self) else "<CircleCI, not made>"
 
-    # --- groups: each is imported when it is first touched -------------------------------------------------
-
-    @cached_property
-    def contexts(self) -> Contexts:
-        """Contexts: shared environment variables, and who may use them."""
-        from aiocircle.resources.contexts import Contexts
-
-        return Contexts(self._executor)
-
-    @cached_property
-    def deploys(self) -> Deploys:
-        """Environments, components, versions and rollbacks."""
-        from aiocircle.resources.deploys import Deploys
-
-        return Deploys(self._executor)
-
-    @cached_property
-    def groups(self) -> Groups:
-        """Groups of an organization's members."""
-        from aiocircle.resources.groups import Groups
-
-        return Groups(self._executor)
-
-    @cached_property
-    def insights(self) -> Insights:
-        """Metrics of workflows, jobs and tests."""
-        from aiocircle.resources.insights import Insights
-
-        return Insights(self._executor)
-
-    @cached_property
-    def jobs(self) -> Jobs:
-        """Jobs, their artifacts and tests."""
-        from aiocircle.resources.jobs import Jobs
-
-        return Jobs(self._executor)
-
-    @cached_property
-    def oidc(self) -> Oidc:
-        """Custom claims of the identity tokens that jobs get."""
-        from aiocircle.resources.oidc import Oidc
-
-        return Oidc(self._executor)
-
-    @cached_property
-    def organizations(self) -> Organizations:
-        """Organizations, and where their configurations may take orbs from."""
-        from aiocircle.resources.organizations import Organizations
-
-        return Organizations(self._executor)
-
-    @cached_property
-    def otel(self) -> Otel:
-        """OpenTelemetry exporters (experimental at CircleCI)."""
-        from aiocircle.resources.otel import Otel
-
-        return Otel(self._executor)
-
-    @cached_property
-    def pipeline_definitions(self) -> PipelineDefinitions:
-        """Pipeline definitions: which configuration runs on which code."""
-        from aiocircle.resources.pipeline_definitions import PipelineDefinitions
-
-        return PipelineDefinitions(self._executor)
-
-    @cached_property
-    def pipelines(self) -> Pipelines:
-        """Pipelines: read, start, continue."""
-        from aiocircle.resources.pipelines import Pipelines
-
-        return Pipelines(self._executor)
-
-    @cached_property
-    def policies(self) -> Policies:
-        """Policies for configurations, and the decisions made by them."""
-        from aiocircle.resources.policies import Policies
-
-        return Policies(self._executor)
-
-    @cached_property
-    def projects(self) -> Projects:
-        """Projects, their settings, variables and checkout keys."""
-        from aiocircle.resources.projects import Projects
-
-        return Projects(self._executor)
-
-    @cached_property
-    def schedules(self) -> Schedules:
-        """Schedules: pipelines that start by the clock."""
-        from aiocircle.resources.schedules import Schedules
-
-        return Schedules(self._executor)
-
-    @cached_property
-    def triggers(self) -> Triggers:
-        """Triggers: which events start a pipeline definition."""
-        from aiocircle.resources.triggers import Triggers
-
-        return Triggers(self._executor)
-
-    @cached_property
-    def usage(self) -> Usage:
-        """Exports of what an organization used."""
-        from aiocircle.resources.usage import Usage
-
-        return Usage(self._executor)
-
-    @cached_property
-    def users(self) -> Users:
-        """Users and their organizations."""
-        from aiocircle.resources.users import Users
-
-        return Users(self._executor)
-
-    @cached_property
-    def webhooks(self) -> Webhooks:
-        """Outbound webhooks."""
-        from aiocircle.resources.webhooks import Webhooks
-
-        return Webhooks(self._executor)
-
-    @cached_property
-    def workflows(self) -> Workflows:
-        """Workflows: read, approve, cancel, run again."""
-        from aiocircle.resources.workflows import Workflows
-
-        return Workflows(self._executor)
-
-
-def _secret(value: str | None, name: str) -> Secret | None:
-    if value is not None and not isinstance(value, str):
-        raise ConfigurationError(f"{name} takes a str, not {type(value).__name__}")
-    return None if value is None else Secret(value)
-
-
-def _token(given: Secret | None) -> Secret:
-    token = given
-    if token is None:
-        found = (os.environ.get(name, "").strip() for name in _TOKEN_VARIABLES)
-        token = Secret(next(filter(None, found), ""))
-    token = Secret(token.strip())
-    if not token:
-        raise ConfigurationError(
-            "no token: give CircleCI(token=…), or set CIRCLECI_TOKEN (or CIRCLE_TOKEN) in the environment"
-            if given is None
-            else "the token is empty; leave it out to read CIRCLECI_TOKEN (or CIRCLE_TOKEN) from the environment"
-        )
-    if not _TOKEN.fullmatch(token):
-        raise ConfigurationError("the token has a character that no header can carry, such as a line break inside it")
-    return token
-
-
-def _auth_header(auth: str, token: Secret) -> dict[str, str]:
-    if auth == "circle-token":
-        return {"Circle-Token": token}
-    if auth == "bearer":
-        return {"Authorization": Secret(f"Bearer {token}")}
-    if auth == "basic":
-        return {"Authorization": Secret("Basic " + base64.b64encode(f"{token}:".encode()).decode())}
-    raise ConfigurationError(f'auth is "circle-token", "bearer" or "basic", not {auth!r}')
-
-
-def _root(given: Secret | None, *, allow_http: bool) -> str:
-    if given is None:
-        given = Secret(os.environ.get(_BASE_URL_VARIABLE, "").strip() or _BASE_URL)
-    given = Secret(given.strip())
-    if "@" in given:
-        raise ConfigurationError("base_url holds credentials or an @: the token is given as token=…")
-    if _NO_URL.search(given):
-        raise ConfigurationError("base_url has white space, a control character or a backslash")
-    try:
-        url = yarl.URL(given)
-        root = str(url.origin())
-    except ValueError:
-        url, root = yarl.URL(), ""
-    scheme, host = url.scheme, url.raw_host or ""
-    if scheme not in ("https", "http") or not _HOST.fullmatch(host):
-        raise ConfigurationError("base_url is the root of a host, such as https://circleci.example.com")
-    if url.raw_path.strip("/") or url.raw_query_string or url.raw_fragment:
-        raise ConfigurationError("base_url is the root of the host, without a path: /api/v2 is added by the client")
-    if scheme == "http" and not allow_http and not _is_loopback(host):
-        raise ConfigurationError(f"base_url would send the token over plain http to {host}; allow_http=True permits it")
-    return root
-
 
 def _type(into: Any) -> Any:
     if into is None or into is Any or isinstance(into, type) or get_origin(into) is not None:
         return into
-    raise InvalidArgument(f"into takes a type, such as User or tuple[User, ...], not {into!r}")
+    raise InvalidArgument(f"into must be a type, such as User or tuple[User, ...], got {type(into).__name__}")
 
 
 def _params(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -472,18 +250,3 @@ def _params(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
         if not isinstance(name, str):
             raise InvalidArgument(f"params has a name that is no string: {name!r}")
     return params
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _policy(retry: RetryPolicy) -> RetryPolicy:
-    if not isinstance(retry, RetryPolicy):
-        raise ConfigurationError(f"retry takes a RetryPolicy, not {type(retry).__name__}")
-    return retry

@@ -6,14 +6,14 @@ python docs/generate_operations.py
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
 from aiocircle import CircleCI
-from aiocircle._core.endpoint import Endpoint, ListEndpoint, reference_url
-from aiocircle.resources._group import Group
+from aiocircle._core.endpoint import Route, Table
+from aiocircle._groups import LazyGroup, V2Groups
 
 PAGE = Path(__file__).with_name("operations.md")
 
@@ -36,7 +36,7 @@ Row = tuple[str, ...]
 
 def write_page() -> str:
     """The page, as Markdown."""
-    groups = {name: list(rows(name)) for name, value in vars(CircleCI).items() if isinstance(value, cached_property)}
+    groups = {name: list(rows(name)) for name, value in vars(V2Groups).items() if isinstance(value, LazyGroup)}
     count = sum(row[-1] != "" for group in groups.values() for row in group)
     parts = [INTRODUCTION.format(count=count)]
     for name, group in sorted(groups.items()):
@@ -46,26 +46,31 @@ def write_page() -> str:
 
 
 def rows(group: str) -> Iterator[Row]:
-    """A row for each method of a group, in the order of its class."""
+    """A row for each method of a group, in the order of its class; those of several requests come last."""
     module = import_module(f"aiocircle.resources.{group}")
-    table = list(vars(module).values())
-    (methods,) = (vars(each) for each in table if inspect.isclass(each) and each.__base__ is Group)
+    (table,) = (each for each in vars(module).values() if inspect.isclass(each) and each.__base__ is Table)
+    classes = type(getattr(CircleCI("token"), group)).__mro__
+    methods = {name: method for each in reversed(classes) for name, method in vars(each).items()}
     for name, method in methods.items():
-        if name.startswith("_"):
+        if name.startswith("_") or not inspect.isfunction(method):
             continue
         operation = f"{group}.{name}"
-        endpoints = [
-            each for each in table if isinstance(each, Endpoint | ListEndpoint) and each.operation == operation
-        ]
         call = f"`circle.{operation}{_parameters(method)}`"
         answer = f"`{method.__annotations__['return']}`"
-        if len(endpoints) == 1:
-            (endpoint,) = endpoints
-            path = endpoint.path.replace("{provider/organization/project}", "{provider}/{organization}/{project}")
-            link = f"[{endpoint.reference}]({reference_url(endpoint.reference)})"
-            yield f"`{operation}`", call, answer, f"`{endpoint.method} {path}`", link
+        endpoint = vars(table).get(name)
+        if isinstance(endpoint, Route):
+            *_, reference = (method.__doc__ or "").split()
+            link = f"[{reference.rpartition('/')[2]}]({reference})"
+            yield f"`{operation}`", call, answer, f"`{endpoint.method} {_shown(endpoint.path)}`", link
         else:
             yield f"`{operation}`", call, answer, "made of other operations", ""
+
+
+def _shown(path: str) -> str:
+    """A path with the names of its placeholders alone."""
+    path = path.replace("{project:full_slug}", "{provider}/{organization}/{project}")
+    path = path.replace("{org:slug_or_id}", "{org-slug-or-id}")
+    return re.sub(r":\w+\}", "}", path)
 
 
 def _parameters(method: object) -> str:

@@ -9,7 +9,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 RESOURCES = Path(__file__).parents[1] / "aiocircle" / "resources"
-GROUPS = sorted(path.stem for path in RESOURCES.glob("[a-z]*.py") if path.stem != "common")
+COMPOSITES = RESOURCES.with_name("composites")
+GROUPS = sorted(path.stem for path in RESOURCES.glob("[a-z]*.py"))
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -23,6 +24,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Make the pages."""
     for group in GROUPS:
-        content = f"# circle.{group}\n\n::: aiocircle.resources.{group}\n    options:\n      show_root_heading: false\n"
+        packages = ["resources", "composites"] if (COMPOSITES / f"{group}.py").exists() else ["resources"]
+        modules = "\n".join(
+            f"::: aiocircle.{package}.{group}\n    options:\n      show_root_heading: false\n" for package in packages
+        )
+        content = f"# circle.{group}\n\n{modules}"
         files.append(File.generated(config, f"reference/groups/{group}.md", content=content))
     return files

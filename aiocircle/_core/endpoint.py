@@ -1,147 +1,246 @@
-"""Endpoints as declarations: verb, path, model, and whether a request may be sent twice."""
+"""Operations as declarations: method, path, the type of the result, and how a response is read."""
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final, Generic, TypeVar
-from urllib.parse import quote
-from uuid import UUID
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from email.message import Message
+from functools import cache
+from typing import Any, Generic, TypeVar, cast
+from urllib.parse import parse_qsl
 
 import attrs
 
-from aiocircle._core.message import is_idempotent, is_safe
-from aiocircle.errors import InvalidArgument
-from aiocircle.slugs import OrgSlug, ProjectSlug, check_segment
+from aiocircle._core.api import V2, Api, Spelling, family_of, snake, split_api
+from aiocircle._core.decode import decode, decode_json
+from aiocircle._core.message import Response, is_idempotent
+from aiocircle._core.pagination import NONE, PAGE_TOKEN, Page, Pagination, array_type
+from aiocircle._core.path import expand_path, split_template
+from aiocircle._core.structure import StructureProblems
 
-__all__ = ["API", "Endpoint", "ListEndpoint", "reference_url"]
+__all__ = [
+    "Action",
+    "Endpoint",
+    "ListEndpoint",
+    "Operation",
+    "RawEndpoint",
+    "Route",
+    "Table",
+    "raw_endpoint",
+    "raw_list_endpoint",
+]
 
 T = TypeVar("T")
 
-API: Final = "/api/v2"
-_PLACEHOLDER = re.compile(r"\{([a-z_/-]+)\}")
+
+class Table:
+    """The endpoints of one group: `class _Endpoints(Table, group="pipelines")`, with one endpoint a line.
+
+    An endpoint is named like its attribute, and its operation is `<group>.<name>`.
+    """
+
+    def __init_subclass__(cls, *, group: str, api: Api = V2) -> None:
+        for endpoint in vars(cls).values():
+            if isinstance(endpoint, Route):
+                endpoint.bind(api, f"{group}.{endpoint.name}")
 
 
-def reference_url(operation_id: str) -> str:
-    """The page of CircleCI's API v2 reference that describes an operation."""
-    return f"https://circleci.com/docs/api/v2/#operation/{operation_id}"
+@attrs.define(eq=False)
+class Route:
+    """The request of an operation.
 
-
-def _split(route: _Route) -> tuple[str, ...]:
-    parts = tuple(_PLACEHOLDER.split(route.path))
-    if any("{" in literal or "}" in literal for literal in parts[::2]):
-        raise ValueError(f"{route.operation}: {route.path} has a placeholder that is none")
-    return parts
-
-
-def _family(route: _Route) -> str:
-    return route.path.split("/", 2)[1]
-
-
-@attrs.frozen
-class _Route:
-    """What single and list endpoints share.
-
-    `path` is relative to `/api/v2`. Its placeholders say how a value is written into it:
-    `{project}` a project's slug, as its segments; `{provider/organization/project}` the same where a bare UUID
-    will not do; `{org}` an organization's slug, as its segments; `{org-slug-or-id}` the same in one segment, its
-    slash encoded; any other name one segment.
+    path: below the API's prefix; split_template describes its placeholders. query, body: the spelling of the names of
+    query parameters and body fields, if it is not the API's. operation: the name in messages and logs. family: the
+    requests that the API limits together.
     """
 
     method: str
     path: str
-    operation: str = attrs.field(kw_only=True)
-    reference: str = attrs.field(kw_only=True)
-    # The path, split once: literals and placeholders in turn.
-    _parts: tuple[str, ...] = attrs.field(
-        init=False, repr=False, eq=False, default=attrs.Factory(_split, takes_self=True)
-    )
-    family: str = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_family, takes_self=True))
-    """The first path segment: the requests that CircleCI limits together."""
+    query: Spelling | None = attrs.field(default=None, kw_only=True)
+    body: Spelling = attrs.field(default=snake, kw_only=True)
+    api: Api = attrs.field(init=False, default=V2)
+    name: str = attrs.field(init=False, default="")
+    operation: str = attrs.field(init=False, default="")
+    family: str = attrs.field(init=False, default="")
+    is_idempotent: bool = attrs.field(init=False, default=False)
+    _template: Any = attrs.field(init=False, repr=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self.is_idempotent = is_idempotent(self.method)
+        self._template = split_template(self.path)
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self.name = name
+
+    def bind(self, api: Api, operation: str) -> None:
+        """Make this the route of an operation of an API."""
+        self.api = api
+        self.operation = operation
+        self.query = self.query or api.query
+        self.family = family_of(api.prefix + self.path)
+
+    def expand(self, values: tuple[Any, ...]) -> str:
+        """Return the path below the host, each segment percent-encoded by itself.
+
+        Raise InvalidArgument for a value that cannot be a path segment.
+        """
+        return self.api.prefix + expand_path(self._template, values)
 
     @property
-    def placeholders(self) -> tuple[str, ...]:
-        """The names in the path's braces, in order."""
-        return self._parts[1::2]
-
-    @property
-    def changes(self) -> bool:
-        """Whether the operation changes something on the server."""
-        return not is_safe(self.method)
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether a request of unknown outcome may be sent again: the verb is idempotent."""
-        return is_idempotent(self.method)
-
-    def fill(self, values: tuple[Any, ...]) -> str:
-        """The path below the host, each segment percent-encoded by itself; InvalidArgument for a bad value."""
-        parts = self._parts
-        if len(values) != len(parts) // 2:
-            raise TypeError(f"{self.operation} takes {len(parts) // 2} path values, not {len(values)}")
-        filled = [API, parts[0]]
-        for index, value in enumerate(values):
-            filled.append(_fill(parts[2 * index + 1], value))
-            filled.append(parts[2 * index + 2])
-        return "".join(filled)
+    def expects_no_content(self) -> bool:
+        """True if nothing of a successful response is needed."""
+        return False
 
 
-@attrs.frozen
-class Endpoint(_Route, Generic[T]):
-    """An operation that answers one model, or nothing but a confirmation (model None).
+@attrs.define(eq=False)
+class Operation(Route, ABC, Generic[T]):
+    """A route with one result."""
 
-    wrap: the field of the model that the whole answer goes into, where the answer is a bare array or map.
-    """
-
-    model: type[T] | None
-    wrap: str | None = attrs.field(default=None, kw_only=True)
+    @abstractmethod
+    def parse(self, response: Response) -> T:
+        """Return the result of a successful response. Raise StructureProblems if it does not match."""
 
 
-@attrs.frozen
-class ListEndpoint(_Route, Generic[T]):
-    """An operation that answers items of one model.
+@attrs.define(eq=False)
+class Endpoint(Operation[T]):
+    """An operation that returns one model.
 
-    paged: whether the API ever answers a token for a next page. bare: whether the API's document has an array for
-    the answer rather than an object with `items`; both are understood. by_offset: whether the page is chosen by
-    `offset` rather than by `page-token`.
-    sparse: whether the API's document does not promise `items`, so that an empty page may be without them.
+    wrap_in: the field of the model that the whole body goes into, if the body is a bare array or map.
     """
 
     model: type[T]
-    paged: bool = attrs.field(default=True, kw_only=True)
-    bare: bool = attrs.field(default=False, kw_only=True)
-    by_offset: bool = attrs.field(default=False, kw_only=True)
-    sparse: bool = attrs.field(default=False, kw_only=True)
+    wrap_in: str | None = attrs.field(default=None, kw_only=True)
+
+    def parse(self, response: Response) -> T:
+        """Return the model of a successful response. Raise StructureProblems if it does not match."""
+        body = _complete_body(response)
+        if self.wrap_in is not None:
+            model: Any = self.model
+            return cast("T", model(**{self.wrap_in: decode(_field_type(model, self.wrap_in), body)}))
+        if self.api.envelope is not None:
+            wrapper: Any = _envelope(self.api.envelope, cast("Any", self.model))
+            return cast("T", getattr(decode(wrapper, body), self.api.envelope))
+        return cast("T", decode(self.model, body))
 
 
-def _fill(name: str, value: Any) -> str:
-    if name == "project":
-        return _segments(ProjectSlug.parse(value).segments)
-    if name == "provider/organization/project":
-        project = ProjectSlug.parse(value)
-        if project.provider is None:
-            raise InvalidArgument(
-                "this operation needs the project's full slug, such as gh/<org>/<repo> or "
-                "circleci/<org id>/<project id>: a UUID alone does not name its organization"
+@attrs.define(eq=False)
+class Action(Operation[None]):
+    """An operation that returns None: the status is the whole result."""
+
+    @property
+    def expects_no_content(self) -> bool:
+        """True: nothing of a successful response is needed."""
+        return True
+
+    def parse(self, response: Response) -> None:
+        """Return None."""
+
+
+@attrs.define(eq=False)
+class ListEndpoint(Route, Generic[T]):
+    """An operation that returns items of one model, in pages.
+
+    pagination: if it is not the API's own. items_optional: True if an empty page may omit its items. paging: the
+    pagination that is used.
+    """
+
+    model: type[T]
+    pagination: Pagination | None = attrs.field(default=None, kw_only=True)
+    paging: Pagination = attrs.field(init=False, default=PAGE_TOKEN)
+    items_optional: bool = attrs.field(default=False, kw_only=True)
+    _page_type: Any = attrs.field(init=False, repr=False, default=None)
+    _array_type: Any = attrs.field(init=False, repr=False, default=None)
+
+    def bind(self, api: Api, operation: str) -> None:
+        """Make this the route of an operation of an API, and page as the API does."""
+        Route.bind(self, api, operation)
+        # A list that the API does not page: if it sends a token nevertheless, the next page is still fetched.
+        unpaged = attrs.evolve(api.pagination, is_paged=False)
+        self.paging = unpaged if self.pagination is NONE else self.pagination or api.pagination
+        self._page_type = self.paging.page_type(self.model, items_optional=self.items_optional)
+        self._array_type = array_type(self.model)
+
+    def parse(self, response: Response, page_token: str | None) -> Page[T]:
+        """Return the page of a successful response. Raise StructureProblems if it does not match."""
+        body = _complete_body(response)
+        try:
+            return self.paging.page(
+                decode(self._array_type if body.lstrip()[:1] == b"[" else self._page_type, body), page_token
             )
-        return _segments(project.segments)
-    if name == "org":
-        return _segments(OrgSlug.parse(value).segments)
-    if name == "org-slug-or-id":
-        return quote(str(OrgSlug.parse(value)), safe="")
-    return _segment(name, value)
+        except StructureProblems as problems:
+            problems.next_page_token = self.paging.next_token(problems.plain)
+            raise
 
 
-def _segments(segments: tuple[str, ...]) -> str:
-    return "/".join([quote(segment, safe="") for segment in segments])
+@attrs.define(eq=False)
+class RawEndpoint(Operation[Any]):
+    """A request that is not in a table.
+
+    into: the type of the body, `str` or `bytes` for the body as it is, None for plain JSON.
+    """
+
+    into: Any
+
+    @property
+    def expects_no_content(self) -> bool:
+        """True if no type was requested."""
+        return self.into is None
+
+    def parse(self, response: Response) -> Any:
+        """Return the body of a successful response. Raise StructureProblems if it does not match."""
+        body = _complete_body(response)
+        if self.into is None:
+            return decode_json(body) if body else None
+        if self.into is bytes:
+            return body
+        return _text(body, response.headers) if self.into is str else decode(self.into, body)
 
 
-def _segment(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return quote(check_segment(value, name), safe="")
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 0:
-            raise InvalidArgument(f"{name} is negative: {value}")
-        return str(value)
-    raise InvalidArgument(f"{name} cannot stand in a path: {type(value).__name__}")
+def raw_endpoint(method: str, path: str, into: Any) -> RawEndpoint:
+    """Return the endpoint of a path below the host, which may have a query."""
+    api, rest = split_api(path)
+    endpoint = RawEndpoint(method, rest, into, query=snake)
+    endpoint.bind(api, f"{method} {path.partition('?')[0]}")
+    return endpoint
+
+
+def raw_list_endpoint(path: str, into: Any, query: Mapping[str, Any]) -> tuple[ListEndpoint[Any], dict[str, Any]]:
+    """Return the endpoint of a list's path below the host, and the query without the page size, which it contains.
+
+    Raise InvalidArgument if the path or the query selects a page.
+    """
+    api, rest = split_api(path)
+    in_path = {name for name, _ in parse_qsl(path.partition("?")[2], keep_blank_values=True)}
+    paging, query = api.pagination.requested_by(query, in_path)
+    endpoint = ListEndpoint("GET", rest, into, query=snake, pagination=paging)
+    endpoint.bind(api, f"GET {path.partition('?')[0]}")
+    return endpoint, query
+
+
+def _complete_body(response: Response) -> bytes:
+    reason = response.incomplete_reason
+    if reason is not None:
+        raise StructureProblems((reason,), malformed=not response.is_too_large)
+    return response.body
+
+
+def _text(body: bytes, headers: Mapping[str, str]) -> str:
+    charset = Message()
+    charset["Content-Type"] = headers.get("Content-Type", "")
+    encoding = charset.get_content_charset("utf-8")
+    try:
+        return body.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        problem = f"the body is not {encoding} text. Use into=bytes"
+    raise StructureProblems((problem,))
+
+
+@cache
+def _field_type(model: Any, field: str) -> Any:
+    return attrs.fields_dict(attrs.resolve_types(model, include_extras=True))[field].type
+
+
+@cache
+def _envelope(key: str, model: Any) -> Any:
+    """Return the type of an object whose one key holds a model."""
+    return attrs.make_class("Envelope", {key: attrs.field(type=model)}, frozen=True)

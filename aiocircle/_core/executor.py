@@ -3,70 +3,43 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlencode
 
 import attrs
-import msgspec
 import tenacity
 from multidict import CIMultiDict, istr
 
+from aiocircle._core.api_errors import decode_error, error_for, outcome_of
 from aiocircle._core.clock import Clock
-from aiocircle._core.codec import decode, decode_json, decode_wrapped, encode_body, encode_query, page_of, tuple_of
-from aiocircle._core.endpoint import Endpoint, ListEndpoint
-from aiocircle._core.fields import JSON
-from aiocircle._core.message import Request, Response, is_idempotent, is_safe, redact_headers
-from aiocircle._core.pager import Page, Pager
+from aiocircle._core.encode import encode_body, encode_query
+from aiocircle._core.endpoint import ListEndpoint, Operation, Route
+from aiocircle._core.message import Request, Response, is_safe
+from aiocircle._core.pager import Pager
+from aiocircle._core.pagination import Page
 from aiocircle._core.retry import RetryPolicy, retry_after
 from aiocircle._core.slots import Slots
+from aiocircle._core.structure import StructureProblems
 from aiocircle._core.throttle import Gate, Held, Throttle
 from aiocircle._core.transport import Transport
 from aiocircle._redact import single_line
-from aiocircle.errors import (
-    APIError,
-    BadRequest,
-    CircleCIError,
-    Conflict,
-    DecodeError,
-    Forbidden,
-    Gone,
-    InvalidArgument,
-    NotFound,
-    Outcome,
-    RateLimited,
-    RequestError,
-    ServerError,
-    Unauthorized,
-)
+from aiocircle.errors import CircleCIError, Outcome, RateLimited
 
 __all__ = ["Connection", "Deprecation", "Executor"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# What makes something of a good answer to a request.
-_Reader = Callable[[Response, Request], R]
+# Reads a successful response.
+_Parse = Callable[[Response], R]
 
 _log = logging.getLogger("aiocircle")
 
-_STATUSES: Final[Mapping[int, type[APIError]]] = {
-    400: BadRequest,
-    401: Unauthorized,
-    403: Forbidden,
-    404: NotFound,
-    409: Conflict,
-    410: Gone,
-    422: BadRequest,
-}
 _DEPRECATION: Final = istr("Deprecation")
 _SUNSET: Final = istr("Sunset")
 _LONG_WAIT: Final = 1.0  # seconds: from here on a wait at the gate is worth a warning
-_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_SEARCHED: Final = 4096  # bytes of an error's body that are looked at for them
 # Of several attempts' outcomes, the later in this order counts.
 _OUTCOMES: Final[tuple[Outcome, ...]] = ("not_done", "unknown", "done")
 
@@ -129,7 +102,7 @@ class _Call:
     operation: str
     family: str
     repeatable: bool
-    confirms: bool = False  # nothing of a good answer is read
+    expects_no_content: bool = False  # nothing of a good answer is read
     attempts: int = 0
     waited: float = 0.0  # seconds, at the gate and between attempts
     outcome: Outcome = "not_done"  # of the change that is asked for, after the attempts so far
@@ -142,13 +115,15 @@ class _Call:
         """Take note of a failed attempt, and tell the error what became of the call in all."""
         error.attempts = self.attempts
         if self.changes:
-            outcomes = (self.outcome, _outcome(error))
+            outcomes = (self.outcome, outcome_of(error))
             self.outcome = max(outcomes, key=_OUTCOMES.index)
         error.outcome = self.outcome
 
     def found_gone(self, status: int) -> bool:
         """Whether this 404 says that an earlier attempt, whose answer was lost, deleted what was to be deleted."""
-        return status == 404 and self.request.method == "DELETE" and self.confirms and self.outcome != "not_done"
+        return (
+            status == 404 and self.request.method == "DELETE" and self.expects_no_content and self.outcome != "not_done"
+        )
 
 
 class Executor:
@@ -161,22 +136,18 @@ class Executor:
 
     async def call(
         self,
-        endpoint: Endpoint[T],
+        endpoint: Operation[T],
         *values: Any,
         query: Mapping[str, Any] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
     ) -> T:
-        """What the endpoint answers; None where it only confirms."""
-        model, wrap = endpoint.model, endpoint.wrap
-        path, pairs = endpoint.fill(values), encode_query(query) if query else []
-        request = self._request(endpoint.method, path, pairs, None if body is None else encode_body(body))
-        call = _Call(request, endpoint.operation, endpoint.family, endpoint.repeatable, confirms=model is None)
-        if model is None:
-            return cast("T", await self.perform(call, _confirm))
-        read = partial(decode, model) if wrap is None else partial(decode_wrapped, model, wrap)
-        return cast("T", await self.perform(call, read))
+        """Return what the endpoint makes of the response: a model, or None."""
+        url = self._url(endpoint, values, query)
+        if body is not None and not isinstance(body, bytes):
+            body = encode_body({endpoint.body(name): value for name, value in body.items()})
+        return await self.perform(self._new_call(endpoint, url, body), endpoint.parse)
 
-    def pages(
+    def list(
         self,
         endpoint: ListEndpoint[T],
         *values: Any,
@@ -184,55 +155,43 @@ class Executor:
         page_token: str | None = None,
         stop: Callable[[T], bool] | None = None,
     ) -> Pager[T]:
-        """The endpoint's list. All arguments are checked here, before anything is iterated over."""
-        path = endpoint.fill(values)
-        pairs = encode_query(query or {})
-        read = _page_reader(endpoint.model, sparse=endpoint.sparse)
-        parameter = "offset" if endpoint.by_offset else "page-token"
-        if endpoint.by_offset and page_token is not None:
-            _offset(page_token)
+        """Return the endpoint's list. All arguments are checked here, before the first iteration."""
+        url, paging = self._url(endpoint, values, query), endpoint.paging
+        paging.params(page_token)
 
         async def fetch(token: str | None) -> Page[T]:
-            offset = _offset(token) if endpoint.by_offset else 0
-            sent = pairs if token is None else [*pairs, (parameter, token)]
-            call = _Call(self._request("GET", path, sent, None), endpoint.operation, endpoint.family, True)
-            page = await self.perform(call, read)
-            if endpoint.by_offset and page.items:
-                return Page(page.items, str(offset + len(page.items)))
-            return page
+            call = self._new_call(endpoint, _with_query(url, paging.params(token)), None)
+            return await self.perform(call, partial(endpoint.parse, page_token=token))
 
-        return Pager(fetch, page_token=page_token, paged=endpoint.paged, stop=stop)
+        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop)
 
-    async def request(self, method: str, path: str, params: Mapping[str, Any], body: bytes | None, into: Any) -> Any:
-        """What any path answers: `into`, or plain JSON."""
-        call = self._raw_call(method, path, encode_query(params), body, confirms=into is None)
-        return await self.perform(call, _plain if into is None else partial(decode, into))
+    def _url(self, endpoint: Route, values: tuple[Any, ...], query: Mapping[str, Any] | None) -> str:
+        url = self.connection.base_url + endpoint.expand(values)
+        if not query:
+            return url
+        spell = endpoint.query
+        return _with_query(url, encode_query({spell(name): value for name, value in query.items()} if spell else query))
 
-    def request_pages(self, path: str, params: Mapping[str, Any], into: Any, page_token: str | None) -> Pager[Any]:
-        """The list that any path answers, as items of `into` or plain JSON."""
-        pairs = encode_query(params)
-        self._raw_call("GET", path, pairs, None)
-        read = _page_reader(Any if into is None else into)
-
-        async def fetch(token: str | None) -> Page[Any]:
-            call = self._raw_call("GET", path, pairs if token is None else [*pairs, ("page-token", token)], None)
-            return await self.perform(call, read)
-
-        return Pager(fetch, page_token=page_token)
+    def _new_call(self, endpoint: Route, url: str, body: bytes | None) -> _Call:
+        connection = self.connection
+        request = Request(
+            endpoint.method, url, connection.headers if body is None else connection.headers_with_body, body
+        )
+        return _Call(request, endpoint.operation, endpoint.family, endpoint.is_idempotent, endpoint.expects_no_content)
 
     # --- one call ------------------------------------------------------------------------------------------
 
-    async def perform(self, call: _Call, read: _Reader[R]) -> R:
+    async def perform(self, call: _Call, parse: _Parse[R]) -> R:
         """What `read` makes of the answer, after as many attempts as the policy allows."""
         # A client that is closed, or of another loop, says so before it waits for anything.
         self.connection.transport.ensure_open()
         try:
-            return await self._attempt(call, read)
+            return await self._attempt(call, parse)
         except CircleCIError as error:
             first = error
             if self.retry.attempts == 1 or not self._may_repeat(call, first):
                 raise
-        return await self._attempt_again(call, read, first)
+        return await self._attempt_again(call, parse, first)
 
     def _may_repeat(self, call: _Call, error: BaseException) -> bool:
         return (
@@ -241,7 +200,7 @@ class Executor:
             and self.retry.may_repeat(error, repeatable=call.repeatable)
         )
 
-    async def _attempt_again(self, call: _Call, read: _Reader[R], first: CircleCIError) -> R:
+    async def _attempt_again(self, call: _Call, parse: _Parse[R], first: CircleCIError) -> R:
         """Further attempts, driven by tenacity. The first one's failure is handed to it as its first attempt."""
         policy, clock = self.retry, self.connection.clock
         replay: list[CircleCIError] = [first]
@@ -249,7 +208,7 @@ class Executor:
         async def attempt() -> R:
             if replay:
                 raise replay.pop()
-            return await self._attempt(call, read)
+            return await self._attempt(call, parse)
 
         def wait(state: tenacity.RetryCallState) -> float:
             headers = getattr(_failure(state), "headers", {})
@@ -279,10 +238,10 @@ class Executor:
         )
         return await retrying(attempt)
 
-    async def _attempt(self, call: _Call, read: _Reader[R]) -> R:
+    async def _attempt(self, call: _Call, parse: _Parse[R]) -> R:
         try:
             response = await self._send(call)
-            return self._read(call, response, read)
+            return self._read(call, response, parse)
         except CircleCIError as error:
             call.failed(error)
             raise
@@ -366,126 +325,26 @@ class Executor:
                 )
         return response
 
-    def _read(self, call: _Call, response: Response, read: _Reader[R]) -> R:
-        status = response.status
+    def _read(self, call: _Call, response: Response, parse: _Parse[R]) -> R:
+        request, status = call.request, response.status
         if 200 <= status < 300:
-            return read(response, call.request)
-        if call.found_gone(status):
+            try:
+                return parse(response)
+            except StructureProblems as problems:
+                error: CircleCIError = decode_error(
+                    problems, status, response.headers, response.body, method=request.method, url=request.url
+                )
+        elif call.found_gone(status):
             return cast("R", None)
-        raise _api_error(call.request, response, self.connection.clock)
-
-    # --- one request ---------------------------------------------------------------------------------------
-
-    def _request(self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes | None) -> Request:
-        connection = self.connection
-        url = connection.base_url + path
-        if pairs:
-            url += ("&" if "?" in path else "?") + urlencode(pairs)
-        headers = connection.headers if body is None else connection.headers_with_body
-        return Request(method, url, headers, body)
-
-    def _raw_call(
-        self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes | None, *, confirms: bool = False
-    ) -> _Call:
-        segments = path.partition("?")[0].split("/")
-        family = "/".join(segments[3:4]) if segments[2:3] == ["v2"] else "/".join(segments[2:4])
-        operation = f"{method} {path.partition('?')[0]}"
-        return _Call(self._request(method, path, pairs, body), operation, family, is_idempotent(method), confirms)
+        else:
+            now = self.connection.clock.wall()
+            error = error_for(status, response.headers, response.body, method=request.method, url=request.url, now=now)
+        raise error
 
 
-def _page_reader(item: Any, *, sparse: bool = False) -> _Reader[Page[Any]]:
-    """What reads a page of `item`: an object with `items`, or the bare array that the API has in its place at times."""
-    bare, paged = tuple_of(item), page_of(item, sparse=sparse)
-
-    def read(response: Response, request: Request) -> Page[Any]:
-        if response.body.lstrip()[:1] == b"[":
-            return Page(decode(bare, response, request))
-        page = decode(paged, response, request)
-        return Page(page.items, page.next_page_token or None)
-
-    return read
-
-
-def _offset(token: str | None) -> int:
-    """The number of items that come before a page, where a number is the page's token."""
-    if token is None:
-        return 0
-    if not isinstance(token, str) or not (token.isascii() and token.isdigit() and len(token) < 19):
-        raise InvalidArgument(f"page_token is the number of items to skip here, such as '20', not {token!r}")
-    return int(token)
-
-
-def _plain(response: Response, request: Request) -> JSON:
-    """The answer as plain JSON; None where it is empty."""
-    return decode_json(response, request) if response.body or response.incomplete_reason is not None else None
-
-
-def _confirm(response: Response, request: Request) -> None:
-    """Nothing: the status is the whole answer."""
+def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}" if pairs else url
 
 
 def _failure(state: tenacity.RetryCallState) -> BaseException | None:
     return None if state.outcome is None else state.outcome.exception()
-
-
-def _outcome(error: CircleCIError) -> Outcome:
-    """What became of the change that one attempt asked for."""
-    if isinstance(error, DecodeError):
-        return "done"
-    if isinstance(error, RequestError):
-        return error.outcome
-    if isinstance(error, ServerError):
-        return "unknown"
-    if isinstance(error, APIError) and (error.status < 400 or error.status == 408):
-        return "unknown"
-    return "not_done"
-
-
-def _api_error(request: Request, response: Response, clock: Clock) -> APIError:
-    status = response.status
-    fields: dict[str, Any] = {
-        "method": request.method,
-        "url": request.redacted_url,
-        "request_id": response.headers.get("X-Request-Id"),
-        "headers": redact_headers(response.headers),
-        "body": response.body,
-    }
-    message = single_line(_message(response)) or _phrase(status)
-    if status == 429:
-        return RateLimited(status, message, **fields, retry_after=retry_after(response.headers, clock.wall()))
-    kind = _STATUSES.get(status, ServerError if status >= 500 else APIError)
-    return kind(status, message, **fields)
-
-
-def _message(response: Response) -> str:
-    """The server's own words, from whichever place this server puts them."""
-    if 300 <= response.status < 400:
-        target = redact_headers(response.headers).get("Location", "nowhere")
-        return f"a redirect to {target}, which is not followed: only a GET is, within the API's host, a few times"
-    try:
-        text = _words(msgspec.json.decode(response.body))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        start = response.body[:_SEARCHED].strip()
-        if title := _TITLE.search(start):
-            start = title[1]
-        elif start[:1] == b"<":
-            start = b""
-        text = start.decode("utf-8", "replace")
-    return text
-
-
-def _words(answer: JSON, depth: int = 3) -> str:
-    if isinstance(answer, str):
-        return answer[:_SEARCHED]
-    if not isinstance(answer, dict) or not depth:
-        return ""
-    fields = cast("dict[str, JSON]", answer)
-    found = (_words(fields.get(key), depth - 1) for key in ("message", "error", "detail", "title"))
-    return next(filter(None, found), "")
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "no words"

@@ -7,23 +7,14 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final, Generic, TypeVar
 
-import attrs
-
+from aiocircle._core.pagination import Page
 from aiocircle.errors import CircleCIError, InvalidArgument, PaginationError
 
-__all__ = ["Page", "Pager"]
+__all__ = ["Pager"]
 
 T = TypeVar("T")
 
 _MOST_EMPTY: Final = 10  # pages in a row: a filter may leave pages empty, but not for ever
-
-
-@attrs.frozen
-class Page(Generic[T]):
-    """One page of a list. next_page_token is None on the last one."""
-
-    items: tuple[T, ...]
-    next_page_token: str | None = None
 
 
 class Pager(Generic[T]):

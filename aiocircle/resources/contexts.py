@@ -7,18 +7,11 @@ from typing import TypedDict
 
 import attrs
 
-from aiocircle.resources.common import (
-    Endpoint,
-    Group,
-    Id,
-    ListEndpoint,
-    Org,
-    Pager,
-    Timestamp,
-    encode_nested,
-    org_slug_text,
-    sent,
-)
+from aiocircle._core.encode import encode_nested
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import Timestamp
+from aiocircle._core.group import Group, Id, Org, omit_none, org_slug_text
+from aiocircle._core.pager import Pager
 
 __all__ = [
     "Context",
@@ -89,55 +82,19 @@ class ContextOwner(TypedDict, total=False):
     type: str
 
 
-_CREATE = Endpoint("POST", "/context", Context, operation="contexts.create", reference="createContext")
-_CREATE_RESTRICTION = Endpoint(
-    "POST",
-    "/context/{context_id}/restrictions",
-    ContextRestriction,
-    operation="contexts.create_restriction",
-    reference="createContextRestriction",
-)
-_DELETE: Endpoint[None] = Endpoint(
-    "DELETE", "/context/{context_id}", None, operation="contexts.delete", reference="deleteContext"
-)
-_DELETE_ENV_VAR: Endpoint[None] = Endpoint(
-    "DELETE",
-    "/context/{context_id}/environment-variable/{env_var_name}",
-    None,
-    operation="contexts.delete_env_var",
-    reference="deleteEnvironmentVariableFromContext",
-)
-_DELETE_RESTRICTION: Endpoint[None] = Endpoint(
-    "DELETE",
-    "/context/{context_id}/restrictions/{restriction_id}",
-    None,
-    operation="contexts.delete_restriction",
-    reference="deleteContextRestriction",
-)
-_GET = Endpoint("GET", "/context/{context_id}", Context, operation="contexts.get", reference="getContext")
-_LIST = ListEndpoint("GET", "/context", Context, operation="contexts.list", reference="listContexts")
-_LIST_ENV_VARS = ListEndpoint(
-    "GET",
-    "/context/{context_id}/environment-variable",
-    ContextEnvVar,
-    operation="contexts.list_env_vars",
-    reference="listEnvironmentVariablesFromContext",
-)
-_LIST_RESTRICTIONS = ListEndpoint(
-    "GET",
-    "/context/{context_id}/restrictions",
-    ContextRestriction,
-    operation="contexts.list_restrictions",
-    reference="getContextRestrictions",
-    sparse=True,
-)
-_SET_ENV_VAR = Endpoint(
-    "PUT",
-    "/context/{context_id}/environment-variable/{env_var_name}",
-    ContextEnvVar,
-    operation="contexts.set_env_var",
-    reference="addEnvironmentVariableToContext",
-)
+class _Endpoints(Table, group="contexts"):
+    create = Endpoint("POST", "/context", Context)
+    create_restriction = Endpoint("POST", "/context/{context_id:id}/restrictions", ContextRestriction)
+    delete = Action("DELETE", "/context/{context_id:id}")
+    delete_env_var = Action("DELETE", "/context/{context_id:id}/environment-variable/{env_var_name}")
+    delete_restriction = Action("DELETE", "/context/{context_id:id}/restrictions/{restriction_id:id}")
+    get = Endpoint("GET", "/context/{context_id:id}", Context)
+    list = ListEndpoint("GET", "/context", Context)
+    list_env_vars = ListEndpoint("GET", "/context/{context_id:id}/environment-variable", ContextEnvVar)
+    list_restrictions = ListEndpoint(
+        "GET", "/context/{context_id:id}/restrictions", ContextRestriction, items_optional=True
+    )
+    set_env_var = Endpoint("PUT", "/context/{context_id:id}/environment-variable/{env_var_name}", ContextEnvVar)
 
 
 class Contexts(Group):
@@ -151,7 +108,7 @@ class Contexts(Group):
 
         https://circleci.com/docs/api/v2/#operation/getContext
         """
-        return await self._call(_GET, context_id)
+        return await self._call(_Endpoints.get, context_id)
 
     def list(
         self,
@@ -168,8 +125,8 @@ class Contexts(Group):
         https://circleci.com/docs/api/v2/#operation/listContexts
         """
         return self._list(
-            _LIST,
-            query={"owner-id": owner_id, "owner-slug": org_slug_text(owner_slug), "owner-type": owner_type},
+            _Endpoints.list,
+            query={"owner_id": owner_id, "owner_slug": org_slug_text(owner_slug), "owner_type": owner_type},
             page_token=page_token,
         )
 
@@ -178,14 +135,16 @@ class Contexts(Group):
 
         https://circleci.com/docs/api/v2/#operation/createContext
         """
-        return await self._call(_CREATE, body=sent(name=name, owner=encode_nested(ContextOwner, owner, "owner")))
+        return await self._call(
+            _Endpoints.create, body=omit_none(name=name, owner=encode_nested(ContextOwner, owner, "owner"))
+        )
 
     async def delete(self, context_id: Id) -> None:
         """Delete a context, with all its environment variables.
 
         https://circleci.com/docs/api/v2/#operation/deleteContext
         """
-        return await self._call(_DELETE, context_id)
+        return await self._call(_Endpoints.delete, context_id)
 
     def list_env_vars(self, context_id: Id, *, page_token: str | None = None) -> Pager[ContextEnvVar]:
         """A context's environment variables, without their values.
@@ -195,28 +154,28 @@ class Contexts(Group):
 
         https://circleci.com/docs/api/v2/#operation/listEnvironmentVariablesFromContext
         """
-        return self._list(_LIST_ENV_VARS, context_id, page_token=page_token)
+        return self._list(_Endpoints.list_env_vars, context_id, page_token=page_token)
 
     async def set_env_var(self, context_id: Id, env_var_name: str, *, value: str) -> ContextEnvVar:
         """The environment variable of a context that was made, or whose value was replaced.
 
         https://circleci.com/docs/api/v2/#operation/addEnvironmentVariableToContext
         """
-        return await self._call(_SET_ENV_VAR, context_id, env_var_name, body=sent(value=value))
+        return await self._call(_Endpoints.set_env_var, context_id, env_var_name, body=omit_none(value=value))
 
     async def delete_env_var(self, context_id: Id, env_var_name: str) -> None:
         """Delete an environment variable of a context.
 
         https://circleci.com/docs/api/v2/#operation/deleteEnvironmentVariableFromContext
         """
-        return await self._call(_DELETE_ENV_VAR, context_id, env_var_name)
+        return await self._call(_Endpoints.delete_env_var, context_id, env_var_name)
 
     def list_restrictions(self, context_id: Id, *, page_token: str | None = None) -> Pager[ContextRestriction]:
         """A context's restrictions.
 
         https://circleci.com/docs/api/v2/#operation/getContextRestrictions
         """
-        return self._list(_LIST_RESTRICTIONS, context_id, page_token=page_token)
+        return self._list(_Endpoints.list_restrictions, context_id, page_token=page_token)
 
     async def create_restriction(
         self, context_id: Id, *, restriction_type: str | None = None, restriction_value: Id | None = None
@@ -229,9 +188,9 @@ class Contexts(Group):
         https://circleci.com/docs/api/v2/#operation/createContextRestriction
         """
         return await self._call(
-            _CREATE_RESTRICTION,
+            _Endpoints.create_restriction,
             context_id,
-            body=sent(restriction_type=restriction_type, restriction_value=restriction_value),
+            body=omit_none(restriction_type=restriction_type, restriction_value=restriction_value),
         )
 
     async def delete_restriction(self, context_id: Id, restriction_id: Id) -> None:
@@ -239,4 +198,4 @@ class Contexts(Group):
 
         https://circleci.com/docs/api/v2/#operation/deleteContextRestriction
         """
-        return await self._call(_DELETE_RESTRICTION, context_id, restriction_id)
+        return await self._call(_Endpoints.delete_restriction, context_id, restriction_id)

@@ -10,7 +10,10 @@ from typing import Any
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, sent
+from aiocircle._core.endpoint import Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import Timestamp
+from aiocircle._core.group import Group, Id, omit_none
+from aiocircle._core.pager import Pager
 
 __all__ = ["Component", "ComponentVersion", "Deploys", "Environment", "Label", "Rollback"]
 
@@ -71,51 +74,15 @@ class Rollback:
     rollback_type: str | None = None
 
 
-_LIST_ENVIRONMENTS = ListEndpoint(
-    "GET",
-    "/deploy/environments",
-    Environment,
-    operation="deploys.list_environments",
-    reference="listEnvironments",
-    sparse=True,
-)
-_GET_ENVIRONMENT = Endpoint(
-    "GET",
-    "/deploy/environments/{environment_id}",
-    Environment,
-    operation="deploys.get_environment",
-    reference="getEnvironment",
-)
-_LIST_COMPONENTS = ListEndpoint(
-    "GET",
-    "/deploy/components",
-    Component,
-    operation="deploys.list_components",
-    reference="listComponents",
-    sparse=True,
-)
-_GET_COMPONENT = Endpoint(
-    "GET",
-    "/deploy/components/{component_id}",
-    Component,
-    operation="deploys.get_component",
-    reference="getComponent",
-)
-_LIST_COMPONENT_VERSIONS = ListEndpoint(
-    "GET",
-    "/deploy/components/{component_id}/versions",
-    ComponentVersion,
-    operation="deploys.list_component_versions",
-    reference="listComponentVersions",
-    sparse=True,
-)
-_ROLLBACK = Endpoint(
-    "POST",
-    "/projects/{project_id}/rollback",
-    Rollback,
-    operation="deploys.rollback",
-    reference="rollbackProject",
-)
+class _Endpoints(Table, group="deploys"):
+    list_environments = ListEndpoint("GET", "/deploy/environments", Environment, items_optional=True)
+    get_environment = Endpoint("GET", "/deploy/environments/{environment_id:id}", Environment)
+    list_components = ListEndpoint("GET", "/deploy/components", Component, items_optional=True)
+    get_component = Endpoint("GET", "/deploy/components/{component_id:id}", Component)
+    list_component_versions = ListEndpoint(
+        "GET", "/deploy/components/{component_id:id}/versions", ComponentVersion, items_optional=True
+    )
+    rollback = Endpoint("POST", "/projects/{project_id:id}/rollback", Rollback)
 
 
 class Deploys(Group):
@@ -129,8 +96,8 @@ class Deploys(Group):
         https://circleci.com/docs/api/v2/#operation/listEnvironments
         """
         return self._list(
-            _LIST_ENVIRONMENTS,
-            query={"org-id": org_id, "page-size": page_size},
+            _Endpoints.list_environments,
+            query={"org_id": org_id, "page_size": page_size},
             page_token=page_token,
         )
 
@@ -139,7 +106,7 @@ class Deploys(Group):
 
         https://circleci.com/docs/api/v2/#operation/getEnvironment
         """
-        return await self._call(_GET_ENVIRONMENT, environment_id)
+        return await self._call(_Endpoints.get_environment, environment_id)
 
     def list_components(
         self,
@@ -154,8 +121,8 @@ class Deploys(Group):
         https://circleci.com/docs/api/v2/#operation/listComponents
         """
         return self._list(
-            _LIST_COMPONENTS,
-            query={"org-id": org_id, "project-id": project_id, "page-size": page_size},
+            _Endpoints.list_components,
+            query={"org_id": org_id, "project_id": project_id, "page_size": page_size},
             page_token=page_token,
         )
 
@@ -164,7 +131,7 @@ class Deploys(Group):
 
         https://circleci.com/docs/api/v2/#operation/getComponent
         """
-        return await self._call(_GET_COMPONENT, component_id)
+        return await self._call(_Endpoints.get_component, component_id)
 
     def list_component_versions(
         self, component_id: Id, *, environment_id: Id | None = None, page_token: str | None = None
@@ -174,9 +141,9 @@ class Deploys(Group):
         https://circleci.com/docs/api/v2/#operation/listComponentVersions
         """
         return self._list(
-            _LIST_COMPONENT_VERSIONS,
+            _Endpoints.list_component_versions,
             component_id,
-            query={"environment-id": environment_id},
+            query={"environment_id": environment_id},
             page_token=page_token,
         )
 
@@ -200,9 +167,9 @@ class Deploys(Group):
         https://circleci.com/docs/api/v2/#operation/rollbackProject
         """
         return await self._call(
-            _ROLLBACK,
+            _Endpoints.rollback,
             project_id,
-            body=sent(
+            body=omit_none(
                 component_name=component_name,
                 environment_name=environment_name,
                 current_version=current_version,

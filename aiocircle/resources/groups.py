@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, sent
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.group import Group, Id, omit_none
+from aiocircle._core.pager import Pager
 
 __all__ = ["Groups", "OrganizationGroup"]
 
@@ -18,35 +20,11 @@ class OrganizationGroup:
     description: str | None = None
 
 
-_LIST = ListEndpoint(
-    "GET",
-    "/organizations/{org_id}/groups",
-    OrganizationGroup,
-    operation="groups.list",
-    reference="getOrganizationGroups",
-    sparse=True,
-)
-_CREATE = Endpoint(
-    "POST",
-    "/organizations/{org_id}/groups",
-    OrganizationGroup,
-    operation="groups.create",
-    reference="createOrganizationGroup",
-)
-_GET = Endpoint(
-    "GET",
-    "/organizations/{org_id}/groups/{group_id}",
-    OrganizationGroup,
-    operation="groups.get",
-    reference="getGroup",
-)
-_DELETE: Endpoint[None] = Endpoint(
-    "DELETE",
-    "/organizations/{org_id}/groups/{group_id}",
-    None,
-    operation="groups.delete",
-    reference="deleteGroup",
-)
+class _Endpoints(Table, group="groups"):
+    list = ListEndpoint("GET", "/organizations/{org_id:id}/groups", OrganizationGroup, items_optional=True)
+    create = Endpoint("POST", "/organizations/{org_id:id}/groups", OrganizationGroup)
+    get = Endpoint("GET", "/organizations/{org_id:id}/groups/{group_id:id}", OrganizationGroup)
+    delete = Action("DELETE", "/organizations/{org_id:id}/groups/{group_id:id}")
 
 
 class Groups(Group):
@@ -59,21 +37,21 @@ class Groups(Group):
 
         https://circleci.com/docs/api/v2/#operation/getOrganizationGroups
         """
-        return self._list(_LIST, org_id, query={"limit": limit}, page_token=page_token)
+        return self._list(_Endpoints.list, org_id, query={"limit": limit}, page_token=page_token)
 
     async def create(self, org_id: Id, *, name: str, description: str | None = None) -> OrganizationGroup:
         """Create a group in a standalone organization; Forbidden in another.
 
         https://circleci.com/docs/api/v2/#operation/createOrganizationGroup
         """
-        return await self._call(_CREATE, org_id, body=sent(name=name, description=description))
+        return await self._call(_Endpoints.create, org_id, body=omit_none(name=name, description=description))
 
     async def get(self, org_id: Id, group_id: Id) -> OrganizationGroup:
         """A group, by id.
 
         https://circleci.com/docs/api/v2/#operation/getGroup
         """
-        return await self._call(_GET, org_id, group_id)
+        return await self._call(_Endpoints.get, org_id, group_id)
 
     async def delete(self, org_id: Id, group_id: Id) -> None:
         """Delete a group, with its memberships and the roles that were granted to it.
@@ -82,4 +60,4 @@ class Groups(Group):
 
         https://circleci.com/docs/api/v2/#operation/deleteGroup
         """
-        return await self._call(_DELETE, org_id, group_id)
+        return await self._call(_Endpoints.delete, org_id, group_id)

@@ -11,18 +11,11 @@ from enum import StrEnum
 
 import attrs
 
-from aiocircle.resources.common import (
-    KEBAB,
-    Endpoint,
-    Group,
-    JobStatus,
-    ListEndpoint,
-    Org,
-    Pager,
-    Project,
-    Several,
-    Timestamp,
-)
+from aiocircle._core.endpoint import Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import KEBAB, Timestamp
+from aiocircle._core.group import Group, OneOrMany, Org, Project
+from aiocircle._core.pager import Pager
+from aiocircle.resources._statuses import JobStatus
 
 __all__ = [
     "DurationMetrics",
@@ -478,83 +471,23 @@ class WorkflowTestMetrics:
 
 # --- operations ------------------------------------------------------------------------------------------------
 
-_LIST_WORKFLOW_METRICS = ListEndpoint(
-    "GET",
-    "/insights/{project}/workflows",
-    WorkflowMetrics,
-    operation="insights.list_workflow_metrics",
-    reference="getProjectWorkflowMetrics",
-)
-_LIST_WORKFLOW_RUNS = ListEndpoint(
-    "GET",
-    "/insights/{project}/workflows/{workflow}",
-    WorkflowRun,
-    operation="insights.list_workflow_runs",
-    reference="getProjectWorkflowRuns",
-)
-_LIST_JOB_METRICS = ListEndpoint(
-    "GET",
-    "/insights/{project}/workflows/{workflow}/jobs",
-    JobMetrics,
-    operation="insights.list_job_metrics",
-    reference="getProjectWorkflowJobMetrics",
-)
-_LIST_JOB_RUNS = ListEndpoint(
-    "GET",
-    "/insights/{project}/workflows/{workflow}/jobs/{job}",
-    JobRun,
-    operation="insights.list_job_runs",
-    reference="getProjectJobRuns",
-)
-_LIST_JOB_TIMESERIES = ListEndpoint(
-    "GET",
-    "/insights/time-series/{project}/workflows/{workflow}/jobs",
-    JobTimeseries,
-    operation="insights.list_job_timeseries",
-    reference="getJobTimeseries",
-)
-_GET_WORKFLOW_SUMMARY = Endpoint(
-    "GET",
-    "/insights/{project}/workflows/{workflow}/summary",
-    WorkflowSummary,
-    operation="insights.get_workflow_summary",
-    reference="getWorkflowSummary",
-)
-_GET_PROJECT_SUMMARY = Endpoint(
-    "GET",
-    "/insights/pages/{project}/summary",
-    ProjectSummary,
-    operation="insights.get_project_summary",
-    reference="getProjectWorkflowsPageData",
-)
-_GET_ORG_SUMMARY = Endpoint(
-    "GET",
-    "/insights/{org}/summary",
-    OrgSummary,
-    operation="insights.get_org_summary",
-    reference="getOrgSummaryData",
-)
-_GET_BRANCHES = Endpoint(
-    "GET",
-    "/insights/{project}/branches",
-    ProjectBranches,
-    operation="insights.get_branches",
-    reference="getAllInsightsBranches",
-)
-_GET_FLAKY_TESTS = Endpoint(
-    "GET",
-    "/insights/{project}/flaky-tests",
-    FlakyTests,
-    operation="insights.get_flaky_tests",
-    reference="getFlakyTests",
-)
-_GET_TEST_METRICS = Endpoint(
-    "GET",
-    "/insights/{project}/workflows/{workflow}/test-metrics",
-    WorkflowTestMetrics,
-    operation="insights.get_test_metrics",
-    reference="getProjectWorkflowTestMetrics",
-)
+
+class _Endpoints(Table, group="insights"):
+    list_workflow_metrics = ListEndpoint("GET", "/insights/{project:slug}/workflows", WorkflowMetrics)
+    list_workflow_runs = ListEndpoint("GET", "/insights/{project:slug}/workflows/{workflow}", WorkflowRun)
+    list_job_metrics = ListEndpoint("GET", "/insights/{project:slug}/workflows/{workflow}/jobs", JobMetrics)
+    list_job_runs = ListEndpoint("GET", "/insights/{project:slug}/workflows/{workflow}/jobs/{job}", JobRun)
+    list_job_timeseries = ListEndpoint(
+        "GET", "/insights/time-series/{project:slug}/workflows/{workflow}/jobs", JobTimeseries
+    )
+    get_workflow_summary = Endpoint("GET", "/insights/{project:slug}/workflows/{workflow}/summary", WorkflowSummary)
+    get_project_summary = Endpoint("GET", "/insights/pages/{project:slug}/summary", ProjectSummary)
+    get_org_summary = Endpoint("GET", "/insights/{org:org_slug}/summary", OrgSummary)
+    get_branches = Endpoint("GET", "/insights/{project:slug}/branches", ProjectBranches)
+    get_flaky_tests = Endpoint("GET", "/insights/{project:slug}/flaky-tests", FlakyTests)
+    get_test_metrics = Endpoint(
+        "GET", "/insights/{project:slug}/workflows/{workflow}/test-metrics", WorkflowTestMetrics
+    )
 
 
 class Insights(Group):
@@ -577,9 +510,9 @@ class Insights(Group):
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowMetrics
         """
         return self._list(
-            _LIST_WORKFLOW_METRICS,
+            _Endpoints.list_workflow_metrics,
             project,
-            query={**_scope(branch, all_branches), "reporting-window": reporting_window},
+            query={**_scope(branch, all_branches), "reporting_window": reporting_window},
             page_token=page_token,
         )
 
@@ -603,7 +536,7 @@ class Insights(Group):
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowRuns
         """
         return self._list(
-            _LIST_WORKFLOW_RUNS,
+            _Endpoints.list_workflow_runs,
             project,
             workflow,
             query={**_scope(branch, all_branches), **_dates(start_date, end_date)},
@@ -630,13 +563,13 @@ class Insights(Group):
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowJobMetrics
         """
         return self._list(
-            _LIST_JOB_METRICS,
+            _Endpoints.list_job_metrics,
             project,
             workflow,
             query={
                 **_scope(branch, all_branches),
-                "reporting-window": reporting_window,
-                "job-name": job_name,
+                "reporting_window": reporting_window,
+                "job_name": job_name,
             },
             page_token=page_token,
         )
@@ -660,7 +593,7 @@ class Insights(Group):
         https://circleci.com/docs/api/v2/#operation/getProjectJobRuns
         """
         return self._list(
-            _LIST_JOB_RUNS,
+            _Endpoints.list_job_runs,
             project,
             workflow,
             job,
@@ -687,7 +620,7 @@ class Insights(Group):
         https://circleci.com/docs/api/v2/#operation/getJobTimeseries
         """
         return self._list(
-            _LIST_JOB_TIMESERIES,
+            _Endpoints.list_job_timeseries,
             project,
             workflow,
             query={"branch": branch, "granularity": granularity, **_dates(start_date, end_date)},
@@ -709,15 +642,15 @@ class Insights(Group):
 
         https://circleci.com/docs/api/v2/#operation/getWorkflowSummary
         """
-        return await self._call(_GET_WORKFLOW_SUMMARY, project, workflow, query=_scope(branch, all_branches))
+        return await self._call(_Endpoints.get_workflow_summary, project, workflow, query=_scope(branch, all_branches))
 
     async def get_project_summary(
         self,
         project: Project,
         *,
         reporting_window: ReportingWindow | str | None = None,
-        branches: Several | None = None,
-        workflow_names: Several | None = None,
+        branches: OneOrMany | None = None,
+        workflow_names: OneOrMany | None = None,
     ) -> ProjectSummary:
         """A project's metrics and trends: as a whole, by workflow, and by workflow and branch.
 
@@ -727,12 +660,12 @@ class Insights(Group):
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowsPageData
         """
         return await self._call(
-            _GET_PROJECT_SUMMARY,
+            _Endpoints.get_project_summary,
             project,
             query={
-                "reporting-window": reporting_window,
+                "reporting_window": reporting_window,
                 "branches": branches,
-                "workflow-names": workflow_names,
+                "workflow_names": workflow_names,
             },
         )
 
@@ -741,7 +674,7 @@ class Insights(Group):
         org: Org,
         *,
         reporting_window: ReportingWindow | str | None = None,
-        project_names: Several | None = None,
+        project_names: OneOrMany | None = None,
     ) -> OrgSummary:
         """An organization's metrics and trends, and those of the projects that project_names gives.
 
@@ -751,9 +684,9 @@ class Insights(Group):
         https://circleci.com/docs/api/v2/#operation/getOrgSummaryData
         """
         return await self._call(
-            _GET_ORG_SUMMARY,
+            _Endpoints.get_org_summary,
             org,
-            query={"reporting-window": reporting_window, "project-names": project_names},
+            query={"reporting_window": reporting_window, "project_names": project_names},
         )
 
     async def get_branches(self, project: Project, *, workflow_name: str | None = None) -> ProjectBranches:
@@ -761,7 +694,7 @@ class Insights(Group):
 
         https://circleci.com/docs/api/v2/#operation/getAllInsightsBranches
         """
-        return await self._call(_GET_BRANCHES, project, query={"workflow-name": workflow_name})
+        return await self._call(_Endpoints.get_branches, project, query={"workflow_name": workflow_name})
 
     async def get_flaky_tests(self, project: Project) -> FlakyTests:
         """A project's flaky tests, of all branches: those that passed and failed on the same commit.
@@ -770,7 +703,7 @@ class Insights(Group):
 
         https://circleci.com/docs/api/v2/#operation/getFlakyTests
         """
-        return await self._call(_GET_FLAKY_TESTS, project)
+        return await self._call(_Endpoints.get_flaky_tests, project)
 
     async def get_test_metrics(
         self,
@@ -787,12 +720,12 @@ class Insights(Group):
 
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowTestMetrics
         """
-        return await self._call(_GET_TEST_METRICS, project, workflow, query=_scope(branch, all_branches))
+        return await self._call(_Endpoints.get_test_metrics, project, workflow, query=_scope(branch, all_branches))
 
 
 def _scope(branch: str | None, all_branches: bool | None) -> dict[str, str | bool | None]:
-    return {"branch": branch, "all-branches": all_branches}
+    return {"branch": branch, "all_branches": all_branches}
 
 
 def _dates(start: datetime | str | None, end: datetime | str | None) -> dict[str, datetime | str | None]:
-    return {"start-date": start, "end-date": end}
+    return {"start_date": start, "end_date": end}

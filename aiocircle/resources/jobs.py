@@ -6,17 +6,11 @@ from enum import StrEnum
 
 import attrs
 
-from aiocircle.resources.common import (
-    Endpoint,
-    Group,
-    Id,
-    JobStatus,
-    ListEndpoint,
-    Pager,
-    Project,
-    Timestamp,
-    job_is_finished,
-)
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import Timestamp
+from aiocircle._core.group import Group, Id, Project
+from aiocircle._core.pager import Pager
+from aiocircle.resources._statuses import JobStatus, job_is_finished
 
 __all__ = [
     "Artifact",
@@ -160,28 +154,13 @@ class JobTest:
     message: str | None = None
 
 
-_CANCEL: Endpoint[None] = Endpoint(
-    "POST",
-    "/project/{project}/job/{job_number}/cancel",
-    None,
-    operation="jobs.cancel",
-    reference="cancelJobByJobNumber",
-)
-_CANCEL_BY_ID: Endpoint[None] = Endpoint(
-    "POST", "/jobs/{job_id}/cancel", None, operation="jobs.cancel_by_id", reference="cancelJobByJobID"
-)
-_GET = Endpoint("GET", "/project/{project}/job/{job_number}", Job, operation="jobs.get", reference="getJobDetails")
-_GET_BY_ID = Endpoint("GET", "/jobs/{job_id}", Job, operation="jobs.get_by_id", reference="getJobByID")
-_LIST_ARTIFACTS = ListEndpoint(
-    "GET",
-    "/project/{project}/{job_number}/artifacts",
-    Artifact,
-    operation="jobs.list_artifacts",
-    reference="getJobArtifacts",
-)
-_LIST_TESTS = ListEndpoint(
-    "GET", "/project/{project}/{job_number}/tests", JobTest, operation="jobs.list_tests", reference="getTests"
-)
+class _Endpoints(Table, group="jobs"):
+    cancel = Action("POST", "/project/{project:slug}/job/{job_number}/cancel")
+    cancel_by_id = Action("POST", "/jobs/{job_id:id}/cancel")
+    get = Endpoint("GET", "/project/{project:slug}/job/{job_number}", Job)
+    get_by_id = Endpoint("GET", "/jobs/{job_id:id}", Job)
+    list_artifacts = ListEndpoint("GET", "/project/{project:slug}/{job_number}/artifacts", Artifact)
+    list_tests = ListEndpoint("GET", "/project/{project:slug}/{job_number}/tests", JobTest)
 
 
 class Jobs(Group):
@@ -192,39 +171,39 @@ class Jobs(Group):
 
         https://circleci.com/docs/api/v2/#operation/getJobDetails
         """
-        return await self._call(_GET, project, job_number)
+        return await self._call(_Endpoints.get, project, job_number)
 
     async def get_by_id(self, job_id: Id) -> Job:
         """A job, by id. CircleCI Server does not have this operation.
 
         https://circleci.com/docs/api/v2/#operation/getJobByID
         """
-        return await self._call(_GET_BY_ID, job_id)
+        return await self._call(_Endpoints.get_by_id, job_id)
 
     def list_artifacts(self, project: Project, job_number: int, *, page_token: str | None = None) -> Pager[Artifact]:
         """A job's artifacts, of all its parallel runs.
 
         https://circleci.com/docs/api/v2/#operation/getJobArtifacts
         """
-        return self._list(_LIST_ARTIFACTS, project, job_number, page_token=page_token)
+        return self._list(_Endpoints.list_artifacts, project, job_number, page_token=page_token)
 
     def list_tests(self, project: Project, job_number: int, *, page_token: str | None = None) -> Pager[JobTest]:
         """A job's test results. A job with more than 250 MB of them answers none.
 
         https://circleci.com/docs/api/v2/#operation/getTests
         """
-        return self._list(_LIST_TESTS, project, job_number, page_token=page_token)
+        return self._list(_Endpoints.list_tests, project, job_number, page_token=page_token)
 
     async def cancel(self, project: Project, job_number: int) -> None:
         """Cancel a job, by its number in the project.
 
         https://circleci.com/docs/api/v2/#operation/cancelJobByJobNumber
         """
-        return await self._call(_CANCEL, project, job_number)
+        return await self._call(_Endpoints.cancel, project, job_number)
 
     async def cancel_by_id(self, job_id: Id) -> None:
         """Cancel a job, by id.
 
         https://circleci.com/docs/api/v2/#operation/cancelJobByJobID
         """
-        return await self._call(_CANCEL_BY_ID, job_id)
+        return await self._call(_Endpoints.cancel_by_id, job_id)

@@ -7,8 +7,10 @@ from enum import StrEnum
 
 import attrs
 
+from aiocircle._core.endpoint import Endpoint, Table
+from aiocircle._core.fields import Timestamp
+from aiocircle._core.group import Group, Id, OneOrMany, as_list, omit_none
 from aiocircle.errors import InvalidArgument
-from aiocircle.resources.common import Endpoint, Group, Id, Several, Timestamp, sent, several
 
 __all__ = ["Claim", "Claims", "Oidc"]
 
@@ -36,48 +38,13 @@ class Claims:
     ttl_updated_at: Timestamp | None = None
 
 
-_GET_ORG_CLAIMS = Endpoint(
-    "GET",
-    "/org/{org_id}/oidc-custom-claims",
-    Claims,
-    operation="oidc.get_org_claims",
-    reference="GetOrgClaims",
-)
-_UPDATE_ORG_CLAIMS = Endpoint(
-    "PATCH",
-    "/org/{org_id}/oidc-custom-claims",
-    Claims,
-    operation="oidc.update_org_claims",
-    reference="PatchOrgClaims",
-)
-_DELETE_ORG_CLAIMS = Endpoint(
-    "DELETE",
-    "/org/{org_id}/oidc-custom-claims",
-    Claims,
-    operation="oidc.delete_org_claims",
-    reference="DeleteOrgClaims",
-)
-_GET_PROJECT_CLAIMS = Endpoint(
-    "GET",
-    "/org/{org_id}/project/{project_id}/oidc-custom-claims",
-    Claims,
-    operation="oidc.get_project_claims",
-    reference="GetProjectClaims",
-)
-_UPDATE_PROJECT_CLAIMS = Endpoint(
-    "PATCH",
-    "/org/{org_id}/project/{project_id}/oidc-custom-claims",
-    Claims,
-    operation="oidc.update_project_claims",
-    reference="PatchProjectClaims",
-)
-_DELETE_PROJECT_CLAIMS = Endpoint(
-    "DELETE",
-    "/org/{org_id}/project/{project_id}/oidc-custom-claims",
-    Claims,
-    operation="oidc.delete_project_claims",
-    reference="DeleteProjectClaims",
-)
+class _Endpoints(Table, group="oidc"):
+    get_org_claims = Endpoint("GET", "/org/{org_id:id}/oidc-custom-claims", Claims)
+    update_org_claims = Endpoint("PATCH", "/org/{org_id:id}/oidc-custom-claims", Claims)
+    delete_org_claims = Endpoint("DELETE", "/org/{org_id:id}/oidc-custom-claims", Claims)
+    get_project_claims = Endpoint("GET", "/org/{org_id:id}/project/{project_id:id}/oidc-custom-claims", Claims)
+    update_project_claims = Endpoint("PATCH", "/org/{org_id:id}/project/{project_id:id}/oidc-custom-claims", Claims)
+    delete_project_claims = Endpoint("DELETE", "/org/{org_id:id}/project/{project_id:id}/oidc-custom-claims", Claims)
 
 
 class Oidc(Group):
@@ -88,9 +55,11 @@ class Oidc(Group):
 
         https://circleci.com/docs/api/v2/#operation/GetOrgClaims
         """
-        return await self._call(_GET_ORG_CLAIMS, org_id)
+        return await self._call(_Endpoints.get_org_claims, org_id)
 
-    async def update_org_claims(self, org_id: Id, *, audience: Several | None = None, ttl: str | None = None) -> Claims:
+    async def update_org_claims(
+        self, org_id: Id, *, audience: OneOrMany | None = None, ttl: str | None = None
+    ) -> Claims:
         """Set an organization's custom claims; what is left out stays.
 
         ttl: one to seven numbers with a unit of ms, s, m, h, d or w, such as "90m", which reads back as "1h30m0s". The
@@ -98,48 +67,50 @@ class Oidc(Group):
 
         https://circleci.com/docs/api/v2/#operation/PatchOrgClaims
         """
-        return await self._call(_UPDATE_ORG_CLAIMS, org_id, body=sent(audience=several(audience), ttl=ttl))
+        return await self._call(
+            _Endpoints.update_org_claims, org_id, body=omit_none(audience=as_list(audience), ttl=ttl)
+        )
 
-    async def delete_org_claims(self, org_id: Id, *, claims: Several) -> Claims:
+    async def delete_org_claims(self, org_id: Id, *, claims: OneOrMany) -> Claims:
         """Remove some of an organization's custom claims. The answer is what is left.
 
         claims: one of Claim, or several.
 
         https://circleci.com/docs/api/v2/#operation/DeleteOrgClaims
         """
-        return await self._call(_DELETE_ORG_CLAIMS, org_id, query={"claims": _joined(claims)})
+        return await self._call(_Endpoints.delete_org_claims, org_id, query={"claims": _joined(claims)})
 
     async def get_project_claims(self, org_id: Id, project_id: Id) -> Claims:
         """A project's custom claims.
 
         https://circleci.com/docs/api/v2/#operation/GetProjectClaims
         """
-        return await self._call(_GET_PROJECT_CLAIMS, org_id, project_id)
+        return await self._call(_Endpoints.get_project_claims, org_id, project_id)
 
     async def update_project_claims(
-        self, org_id: Id, project_id: Id, *, audience: Several | None = None, ttl: str | None = None
+        self, org_id: Id, project_id: Id, *, audience: OneOrMany | None = None, ttl: str | None = None
     ) -> Claims:
         """Set a project's custom claims; what is left out stays. audience and ttl are as in update_org_claims.
 
         https://circleci.com/docs/api/v2/#operation/PatchProjectClaims
         """
         return await self._call(
-            _UPDATE_PROJECT_CLAIMS, org_id, project_id, body=sent(audience=several(audience), ttl=ttl)
+            _Endpoints.update_project_claims, org_id, project_id, body=omit_none(audience=as_list(audience), ttl=ttl)
         )
 
-    async def delete_project_claims(self, org_id: Id, project_id: Id, *, claims: Several) -> Claims:
+    async def delete_project_claims(self, org_id: Id, project_id: Id, *, claims: OneOrMany) -> Claims:
         """Remove some of a project's custom claims. The answer is what is left.
 
         claims: one of Claim, or several.
 
         https://circleci.com/docs/api/v2/#operation/DeleteProjectClaims
         """
-        return await self._call(_DELETE_PROJECT_CLAIMS, org_id, project_id, query={"claims": _joined(claims)})
+        return await self._call(_Endpoints.delete_project_claims, org_id, project_id, query={"claims": _joined(claims)})
 
 
-def _joined(claims: Several) -> str:
+def _joined(claims: OneOrMany) -> str:
     """The claims as the query has them: one parameter, separated by commas."""
-    names: Sequence[str] = several(claims)
+    names: Sequence[str] = as_list(claims)
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise InvalidArgument("claims takes the name of a claim, or several of them")
     return ",".join(names)

@@ -6,7 +6,10 @@ from enum import StrEnum
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Org, Pager, sent
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.group import Group, Id, Org, omit_none
+from aiocircle._core.pager import Pager
+from aiocircle._core.pagination import NONE
 
 __all__ = [
     "CreatedUrlOrbAllowListEntry",
@@ -66,49 +69,19 @@ class CreatedUrlOrbAllowListEntry:
     message: str | None = None
 
 
-_CREATE = Endpoint(
-    "POST",
-    "/organization",
-    Organization,
-    operation="organizations.create",
-    reference="createOrganization",
-)
-_GET = Endpoint(
-    "GET",
-    "/organization/{org-slug-or-id}",
-    Organization,
-    operation="organizations.get",
-    reference="getOrganization",
-)
-_DELETE: Endpoint[None] = Endpoint(
-    "DELETE",
-    "/organization/{org-slug-or-id}",
-    None,
-    operation="organizations.delete",
-    reference="deleteOrganization",
-)
-_LIST_URL_ORB_ALLOW_LIST = ListEndpoint(
-    "GET",
-    "/organization/{org-slug-or-id}/url-orb-allow-list",
-    UrlOrbAllowListEntry,
-    operation="organizations.list_url_orb_allow_list",
-    reference="listURLOrbAllowListEntries",
-    paged=False,
-)
-_CREATE_URL_ORB_ALLOW_LIST_ENTRY = Endpoint(
-    "POST",
-    "/organization/{org-slug-or-id}/url-orb-allow-list",
-    CreatedUrlOrbAllowListEntry,
-    operation="organizations.create_url_orb_allow_list_entry",
-    reference="createURLOrbAllowListEntry",
-)
-_DELETE_URL_ORB_ALLOW_LIST_ENTRY: Endpoint[None] = Endpoint(
-    "DELETE",
-    "/organization/{org-slug-or-id}/url-orb-allow-list/{allow_list_entry_id}",
-    None,
-    operation="organizations.delete_url_orb_allow_list_entry",
-    reference="removeURLOrbAllowListEntry",
-)
+class _Endpoints(Table, group="organizations"):
+    create = Endpoint("POST", "/organization", Organization)
+    get = Endpoint("GET", "/organization/{org:slug_or_id}", Organization)
+    delete = Action("DELETE", "/organization/{org:slug_or_id}")
+    list_url_orb_allow_list = ListEndpoint(
+        "GET", "/organization/{org:slug_or_id}/url-orb-allow-list", UrlOrbAllowListEntry, pagination=NONE
+    )
+    create_url_orb_allow_list_entry = Endpoint(
+        "POST", "/organization/{org:slug_or_id}/url-orb-allow-list", CreatedUrlOrbAllowListEntry
+    )
+    delete_url_orb_allow_list_entry = Action(
+        "DELETE", "/organization/{org:slug_or_id}/url-orb-allow-list/{allow_list_entry_id:id}"
+    )
 
 
 class Organizations(Group):
@@ -119,14 +92,14 @@ class Organizations(Group):
 
         https://circleci.com/docs/api/v2/#operation/createOrganization
         """
-        return await self._call(_CREATE, body=sent(name=name, vcs_type=vcs_type))
+        return await self._call(_Endpoints.create, body=omit_none(name=name, vcs_type=vcs_type))
 
     async def get(self, org: Org) -> Organization:
         """An organization, by slug or id.
 
         https://circleci.com/docs/api/v2/#operation/getOrganization
         """
-        return await self._call(_GET, org)
+        return await self._call(_Endpoints.get, org)
 
     async def delete(self, org: Org) -> None:
         """Delete an organization with all its projects and everything that was built in them.
@@ -135,14 +108,14 @@ class Organizations(Group):
 
         https://circleci.com/docs/api/v2/#operation/deleteOrganization
         """
-        return await self._call(_DELETE, org)
+        return await self._call(_Endpoints.delete, org)
 
     def list_url_orb_allow_list(self, org: Org, *, page_token: str | None = None) -> Pager[UrlOrbAllowListEntry]:
         """The URL prefixes that the organization's configurations may take orbs from. The API gives them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/listURLOrbAllowListEntries
         """
-        return self._list(_LIST_URL_ORB_ALLOW_LIST, org, page_token=page_token)
+        return self._list(_Endpoints.list_url_orb_allow_list, org, page_token=page_token)
 
     async def create_url_orb_allow_list_entry(
         self, org: Org, *, name: str, prefix: str, auth: UrlOrbAuth | str
@@ -151,11 +124,13 @@ class Organizations(Group):
 
         https://circleci.com/docs/api/v2/#operation/createURLOrbAllowListEntry
         """
-        return await self._call(_CREATE_URL_ORB_ALLOW_LIST_ENTRY, org, body=sent(name=name, prefix=prefix, auth=auth))
+        return await self._call(
+            _Endpoints.create_url_orb_allow_list_entry, org, body=omit_none(name=name, prefix=prefix, auth=auth)
+        )
 
     async def delete_url_orb_allow_list_entry(self, org: Org, allow_list_entry_id: Id) -> None:
         """Remove an entry from the allow-list; also well where there is no such entry.
 
         https://circleci.com/docs/api/v2/#operation/removeURLOrbAllowListEntry
         """
-        return await self._call(_DELETE_URL_ORB_ALLOW_LIST_ENTRY, org, allow_list_entry_id)
+        return await self._call(_Endpoints.delete_url_orb_allow_list_entry, org, allow_list_entry_id)

@@ -7,7 +7,10 @@ from enum import StrEnum
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, sent
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.group import Group, Id, omit_none
+from aiocircle._core.pager import Pager
+from aiocircle._core.pagination import NONE
 
 __all__ = ["Exporter", "ExporterProtocol", "Otel"]
 
@@ -36,25 +39,10 @@ class Exporter:
     issues: tuple[str, ...] = ()
 
 
-_LIST_EXPORTERS = ListEndpoint(
-    "GET",
-    "/otel/exporters",
-    Exporter,
-    operation="otel.list_exporters",
-    reference="listOtelExporters",
-    paged=False,
-    bare=True,
-)
-_CREATE_EXPORTER = Endpoint(
-    "POST", "/otel/exporters", Exporter, operation="otel.create_exporter", reference="createOtelExporter"
-)
-_DELETE_EXPORTER: Endpoint[None] = Endpoint(
-    "DELETE",
-    "/otel/exporters/{exporter_id}",
-    None,
-    operation="otel.delete_exporter",
-    reference="deleteOtelExporter",
-)
+class _Endpoints(Table, group="otel"):
+    list_exporters = ListEndpoint("GET", "/otel/exporters", Exporter, pagination=NONE)
+    create_exporter = Endpoint("POST", "/otel/exporters", Exporter)
+    delete_exporter = Action("DELETE", "/otel/exporters/{exporter_id:id}")
 
 
 class Otel(Group):
@@ -65,7 +53,7 @@ class Otel(Group):
 
         https://circleci.com/docs/api/v2/#operation/listOtelExporters
         """
-        return self._list(_LIST_EXPORTERS, query={"org-id": org_id}, page_token=page_token)
+        return self._list(_Endpoints.list_exporters, query={"org_id": org_id}, page_token=page_token)
 
     async def create_exporter(
         self,
@@ -83,8 +71,8 @@ class Otel(Group):
         https://circleci.com/docs/api/v2/#operation/createOtelExporter
         """
         return await self._call(
-            _CREATE_EXPORTER,
-            body=sent(org_id=org_id, endpoint=endpoint, protocol=protocol, insecure=insecure, headers=headers),
+            _Endpoints.create_exporter,
+            body=omit_none(org_id=org_id, endpoint=endpoint, protocol=protocol, insecure=insecure, headers=headers),
         )
 
     async def delete_exporter(self, exporter_id: Id) -> None:
@@ -92,4 +80,4 @@ class Otel(Group):
 
         https://circleci.com/docs/api/v2/#operation/deleteOtelExporter
         """
-        return await self._call(_DELETE_EXPORTER, exporter_id)
+        return await self._call(_Endpoints.delete_exporter, exporter_id)

@@ -7,7 +7,12 @@ from typing import NotRequired, TypedDict
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, encode_nested, nested, sent
+from aiocircle._core.encode import encode_nested
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import Timestamp
+from aiocircle._core.group import Group, Id, encode_optional, omit_none
+from aiocircle._core.pager import Pager
+from aiocircle._core.pagination import NONE
 
 __all__ = [
     "CheckoutSource",
@@ -115,43 +120,22 @@ class CheckoutSourceChanges(TypedDict, total=False):
     repo: RepositoryChanges | Repository
 
 
-_CREATE = Endpoint(
-    "POST",
-    "/projects/{project_id}/pipeline-definitions",
-    PipelineDefinition,
-    operation="pipeline_definitions.create",
-    reference="createPipelineDefinition",
-)
-_DELETE: Endpoint[None] = Endpoint(
-    "DELETE",
-    "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}",
-    None,
-    operation="pipeline_definitions.delete",
-    reference="deletePipelineDefinition",
-)
-_GET = Endpoint(
-    "GET",
-    "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}",
-    PipelineDefinition,
-    operation="pipeline_definitions.get",
-    reference="getPipelineDefinition",
-)
-_LIST = ListEndpoint(
-    "GET",
-    "/projects/{project_id}/pipeline-definitions",
-    PipelineDefinition,
-    operation="pipeline_definitions.list",
-    reference="listPipelineDefinitions",
-    paged=False,
-    sparse=True,
-)
-_UPDATE = Endpoint(
-    "PATCH",
-    "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}",
-    PipelineDefinition,
-    operation="pipeline_definitions.update",
-    reference="updatePipelineDefinition",
-)
+class _Endpoints(Table, group="pipeline_definitions"):
+    create = Endpoint("POST", "/projects/{project_id:id}/pipeline-definitions", PipelineDefinition)
+    delete = Action("DELETE", "/projects/{project_id:id}/pipeline-definitions/{pipeline_definition_id:id}")
+    get = Endpoint(
+        "GET", "/projects/{project_id:id}/pipeline-definitions/{pipeline_definition_id:id}", PipelineDefinition
+    )
+    list = ListEndpoint(
+        "GET",
+        "/projects/{project_id:id}/pipeline-definitions",
+        PipelineDefinition,
+        pagination=NONE,
+        items_optional=True,
+    )
+    update = Endpoint(
+        "PATCH", "/projects/{project_id:id}/pipeline-definitions/{pipeline_definition_id:id}", PipelineDefinition
+    )
 
 
 class PipelineDefinitions(Group):
@@ -165,14 +149,14 @@ class PipelineDefinitions(Group):
 
         https://circleci.com/docs/api/v2/#operation/getPipelineDefinition
         """
-        return await self._call(_GET, project_id, pipeline_definition_id)
+        return await self._call(_Endpoints.get, project_id, pipeline_definition_id)
 
     def list(self, project_id: Id, *, page_token: str | None = None) -> Pager[PipelineDefinition]:
         """A project's pipeline definitions. The API gives them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/listPipelineDefinitions
         """
-        return self._list(_LIST, project_id, page_token=page_token)
+        return self._list(_Endpoints.list, project_id, page_token=page_token)
 
     async def create(
         self,
@@ -191,9 +175,9 @@ class PipelineDefinitions(Group):
         https://circleci.com/docs/api/v2/#operation/createPipelineDefinition
         """
         return await self._call(
-            _CREATE,
+            _Endpoints.create,
             project_id,
-            body=sent(
+            body=omit_none(
                 name=name,
                 config_source=encode_nested(ConfigSourceFields, config_source, "config_source"),
                 checkout_source=encode_nested(CheckoutSourceFields, checkout_source, "checkout_source"),
@@ -216,14 +200,14 @@ class PipelineDefinitions(Group):
         https://circleci.com/docs/api/v2/#operation/updatePipelineDefinition
         """
         return await self._call(
-            _UPDATE,
+            _Endpoints.update,
             project_id,
             pipeline_definition_id,
-            body=sent(
+            body=omit_none(
                 name=name,
                 description=description,
-                config_source=nested(ConfigSourceChanges, config_source, "config_source"),
-                checkout_source=nested(CheckoutSourceChanges, checkout_source, "checkout_source"),
+                config_source=encode_optional(ConfigSourceChanges, config_source, "config_source"),
+                checkout_source=encode_optional(CheckoutSourceChanges, checkout_source, "checkout_source"),
             ),
         )
 
@@ -232,4 +216,4 @@ class PipelineDefinitions(Group):
 
         https://circleci.com/docs/api/v2/#operation/deletePipelineDefinition
         """
-        return await self._call(_DELETE, project_id, pipeline_definition_id)
+        return await self._call(_Endpoints.delete, project_id, pipeline_definition_id)

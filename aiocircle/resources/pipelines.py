@@ -9,22 +9,12 @@ from typing import Any, TypedDict, cast
 
 import attrs
 
-from aiocircle.resources.common import (
-    KEBAB,
-    RARE,
-    Endpoint,
-    Group,
-    Id,
-    ListEndpoint,
-    Org,
-    Pager,
-    Project,
-    Timestamp,
-    moment,
-    nested,
-    org_slug_text,
-    sent,
-)
+from aiocircle._core.api import kebab
+from aiocircle._core.encode import parse_datetime
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import KEBAB, RARELY_PRESENT, Timestamp
+from aiocircle._core.group import Group, Id, Org, Project, encode_optional, omit_none, org_slug_text
+from aiocircle._core.pager import Pager
 from aiocircle.resources.workflows import Workflow
 
 __all__ = [
@@ -123,10 +113,10 @@ class PipelineVcs:
     target_repository_url: str | None = None
     revision: str | None = None
     branch: str | None = None
-    tag: str | None = attrs.field(default=None, metadata=RARE)
+    tag: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
     commit: PipelineCommit | None = None
-    review_id: str | None = attrs.field(default=None, metadata=RARE)
-    review_url: str | None = attrs.field(default=None, metadata=RARE)
+    review_id: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
+    review_url: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
 
 
 @attrs.frozen(kw_only=True)
@@ -224,68 +214,18 @@ class PipelineRef(TypedDict, total=False):
     tag: str
 
 
-_CONTINUE_SETUP: Endpoint[None] = Endpoint(
-    "POST", "/pipeline/continue", None, operation="pipelines.continue_setup", reference="continuePipeline"
-)
-_GET = Endpoint("GET", "/pipeline/{pipeline_id}", Pipeline, operation="pipelines.get", reference="getPipelineById")
-_GET_BY_NUMBER = Endpoint(
-    "GET",
-    "/project/{project}/pipeline/{pipeline_number}",
-    Pipeline,
-    operation="pipelines.get_by_number",
-    reference="getPipelineByNumber",
-)
-_GET_CONFIG = Endpoint(
-    "GET",
-    "/pipeline/{pipeline_id}/config",
-    PipelineConfig,
-    operation="pipelines.get_config",
-    reference="getPipelineConfigById",
-)
-_GET_VALUES = Endpoint(
-    "GET",
-    "/pipeline/{pipeline_id}/values",
-    PipelineValues,
-    operation="pipelines.get_values",
-    reference="getPipelineValuesById",
-    wrap="values",
-)
-_LIST = ListEndpoint("GET", "/pipeline", Pipeline, operation="pipelines.list", reference="listPipelines")
-_LIST_FOR_PROJECT = ListEndpoint(
-    "GET",
-    "/project/{project}/pipeline",
-    Pipeline,
-    operation="pipelines.list_for_project",
-    reference="listPipelinesForProject",
-)
-_LIST_MINE = ListEndpoint(
-    "GET",
-    "/project/{project}/pipeline/mine",
-    Pipeline,
-    operation="pipelines.list_mine",
-    reference="listMyPipelines",
-)
-_LIST_WORKFLOWS = ListEndpoint(
-    "GET",
-    "/pipeline/{pipeline_id}/workflow",
-    Workflow,
-    operation="pipelines.list_workflows",
-    reference="listWorkflowsByPipelineId",
-)
-_RUN = Endpoint(
-    "POST",
-    "/project/{provider/organization/project}/pipeline/run",
-    PipelineRun,
-    operation="pipelines.run",
-    reference="triggerPipelineRun",
-)
-_TRIGGER = Endpoint(
-    "POST",
-    "/project/{project}/pipeline",
-    TriggeredPipeline,
-    operation="pipelines.trigger",
-    reference="triggerPipeline",
-)
+class _Endpoints(Table, group="pipelines"):
+    continue_setup = Action("POST", "/pipeline/continue", body=kebab)
+    get = Endpoint("GET", "/pipeline/{pipeline_id:id}", Pipeline)
+    get_by_number = Endpoint("GET", "/project/{project:slug}/pipeline/{pipeline_number}", Pipeline)
+    get_config = Endpoint("GET", "/pipeline/{pipeline_id:id}/config", PipelineConfig)
+    get_values = Endpoint("GET", "/pipeline/{pipeline_id:id}/values", PipelineValues, wrap_in="values")
+    list = ListEndpoint("GET", "/pipeline", Pipeline)
+    list_for_project = ListEndpoint("GET", "/project/{project:slug}/pipeline", Pipeline)
+    list_mine = ListEndpoint("GET", "/project/{project:slug}/pipeline/mine", Pipeline)
+    list_workflows = ListEndpoint("GET", "/pipeline/{pipeline_id:id}/workflow", Workflow)
+    run = Endpoint("POST", "/project/{project:full_slug}/pipeline/run", PipelineRun)
+    trigger = Endpoint("POST", "/project/{project:slug}/pipeline", TriggeredPipeline)
 
 
 def _older_than(since: datetime) -> Callable[[Pipeline], bool]:
@@ -300,28 +240,28 @@ class Pipelines(Group):
 
         https://circleci.com/docs/api/v2/#operation/getPipelineById
         """
-        return await self._call(_GET, pipeline_id)
+        return await self._call(_Endpoints.get, pipeline_id)
 
     async def get_by_number(self, project: Project, pipeline_number: int) -> Pipeline:
         """A pipeline, by its number in the project.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineByNumber
         """
-        return await self._call(_GET_BY_NUMBER, project, pipeline_number)
+        return await self._call(_Endpoints.get_by_number, project, pipeline_number)
 
     async def get_config(self, pipeline_id: Id) -> PipelineConfig:
         """A pipeline's configuration, as written and as compiled.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineConfigById
         """
-        return await self._call(_GET_CONFIG, pipeline_id)
+        return await self._call(_Endpoints.get_config, pipeline_id)
 
     async def get_values(self, pipeline_id: Id) -> PipelineValues:
         """The pipeline values that a pipeline's configuration could use.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineValuesById
         """
-        return await self._call(_GET_VALUES, pipeline_id)
+        return await self._call(_Endpoints.get_values, pipeline_id)
 
     def list(
         self, *, org_slug: Org | None = None, mine: bool | None = None, page_token: str | None = None
@@ -332,7 +272,9 @@ class Pipelines(Group):
 
         https://circleci.com/docs/api/v2/#operation/listPipelines
         """
-        return self._list(_LIST, query={"org-slug": org_slug_text(org_slug), "mine": mine}, page_token=page_token)
+        return self._list(
+            _Endpoints.list, query={"org_slug": org_slug_text(org_slug), "mine": mine}, page_token=page_token
+        )
 
     def list_for_project(
         self,
@@ -350,11 +292,11 @@ class Pipelines(Group):
         https://circleci.com/docs/api/v2/#operation/listPipelinesForProject
         """
         return self._list(
-            _LIST_FOR_PROJECT,
+            _Endpoints.list_for_project,
             project,
             query={"branch": branch},
             page_token=page_token,
-            stop=None if since is None else _older_than(moment(since, "since")),
+            stop=None if since is None else _older_than(parse_datetime(since, "since")),
         )
 
     def list_mine(self, project: Project, *, page_token: str | None = None) -> Pager[Pipeline]:
@@ -362,14 +304,14 @@ class Pipelines(Group):
 
         https://circleci.com/docs/api/v2/#operation/listMyPipelines
         """
-        return self._list(_LIST_MINE, project, page_token=page_token)
+        return self._list(_Endpoints.list_mine, project, page_token=page_token)
 
     def list_workflows(self, pipeline_id: Id, *, page_token: str | None = None) -> Pager[Workflow]:
         """A pipeline's workflows. A new pipeline has none yet, which may also be said by NotFound.
 
         https://circleci.com/docs/api/v2/#operation/listWorkflowsByPipelineId
         """
-        return self._list(_LIST_WORKFLOWS, pipeline_id, page_token=page_token)
+        return self._list(_Endpoints.list_workflows, pipeline_id, page_token=page_token)
 
     async def run(
         self,
@@ -390,12 +332,12 @@ class Pipelines(Group):
         https://circleci.com/docs/api/v2/#operation/triggerPipelineRun
         """
         return await self._call(
-            _RUN,
+            _Endpoints.run,
             project,
-            body=sent(
+            body=omit_none(
                 definition_id=definition_id,
-                config=nested(PipelineRef, config, "config"),
-                checkout=nested(PipelineRef, checkout, "checkout"),
+                config=encode_optional(PipelineRef, config, "config"),
+                checkout=encode_optional(PipelineRef, checkout, "checkout"),
                 parameters=parameters,
             ),
         )
@@ -415,7 +357,9 @@ class Pipelines(Group):
 
         https://circleci.com/docs/api/v2/#operation/triggerPipeline
         """
-        return await self._call(_TRIGGER, project, body=sent(branch=branch, tag=tag, parameters=parameters))
+        return await self._call(
+            _Endpoints.trigger, project, body=omit_none(branch=branch, tag=tag, parameters=parameters)
+        )
 
     async def continue_setup(
         self,
@@ -432,8 +376,6 @@ class Pipelines(Group):
         https://circleci.com/docs/api/v2/#operation/continuePipeline
         """
         return await self._call(
-            _CONTINUE_SETUP,
-            body=sent(
-                **{"continuation-key": continuation_key, "configuration": configuration, "parameters": parameters}
-            ),
+            _Endpoints.continue_setup,
+            body=omit_none(continuation_key=continuation_key, configuration=configuration, parameters=parameters),
         )

@@ -13,7 +13,12 @@ from typing import Any
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, OneOrMore, Pager, Timestamp, sent
+from aiocircle._core.api import snake
+from aiocircle._core.endpoint import Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import OneOrMore, Timestamp
+from aiocircle._core.group import Group, Id, omit_none
+from aiocircle._core.pager import Pager
+from aiocircle._core.pagination import OFFSET
 
 __all__ = [
     "Decision",
@@ -131,73 +136,29 @@ class DecisionSettings:
     enabled: bool | None = None
 
 
-_GET_BUNDLE = Endpoint(
-    "GET",
-    "/owner/{owner_id}/context/{context}/policy-bundle",
-    PolicyBundle,
-    operation="policies.get_bundle",
-    reference="GetPolicyBundle",
-    wrap="policies",
-)
-_CREATE_BUNDLE = Endpoint(
-    "POST",
-    "/owner/{owner_id}/context/{context}/policy-bundle",
-    PolicyBundleChange,
-    operation="policies.create_bundle",
-    reference="CreatePolicyBundle",
-)
-_GET = Endpoint(
-    "GET",
-    "/owner/{owner_id}/context/{context}/policy-bundle/{policy_name}",
-    Policy,
-    operation="policies.get",
-    reference="GetPolicyDocument",
-)
-_LIST_DECISIONS = ListEndpoint(
-    "GET",
-    "/owner/{owner_id}/context/{context}/decision",
-    DecisionLog,
-    operation="policies.list_decisions",
-    reference="GetDecisionLogs",
-    bare=True,
-    by_offset=True,
-)
-_MAKE_DECISION = Endpoint(
-    "POST",
-    "/owner/{owner_id}/context/{context}/decision",
-    Decision,
-    operation="policies.make_decision",
-    reference="MakeDecision",
-)
-_GET_DECISION = Endpoint(
-    "GET",
-    "/owner/{owner_id}/context/{context}/decision/{decision_id}",
-    DecisionLog,
-    operation="policies.get_decision",
-    reference="GetDecisionLog",
-)
-_GET_DECISION_POLICY_BUNDLE = Endpoint(
-    "GET",
-    "/owner/{owner_id}/context/{context}/decision/{decision_id}/policy-bundle",
-    PolicyBundle,
-    operation="policies.get_decision_policy_bundle",
-    reference="GetDecisionLogPolicyBundle",
-    wrap="policies",
-)
-_GET_DECISION_SETTINGS = Endpoint(
-    "GET",
-    "/owner/{owner_id}/context/{context}/decision/settings",
-    DecisionSettings,
-    operation="policies.get_decision_settings",
-    reference="GetDecisionSettings",
-)
-_UPDATE_DECISION_SETTINGS = Endpoint(
-    "PATCH",
-    "/owner/{owner_id}/context/{context}/decision/settings",
-    DecisionSettings,
-    operation="policies.update_decision_settings",
-    reference="SetDecisionSettings",
-)
+class _Endpoints(Table, group="policies"):
+    get_bundle = Endpoint(
+        "GET", "/owner/{owner_id:id}/context/{context}/policy-bundle", PolicyBundle, wrap_in="policies"
+    )
+    create_bundle = Endpoint("POST", "/owner/{owner_id:id}/context/{context}/policy-bundle", PolicyBundleChange)
+    get = Endpoint("GET", "/owner/{owner_id:id}/context/{context}/policy-bundle/{policy_name}", Policy)
+    list_decisions = ListEndpoint(
+        "GET", "/owner/{owner_id:id}/context/{context}/decision", DecisionLog, pagination=OFFSET, query=snake
+    )
+    make_decision = Endpoint("POST", "/owner/{owner_id:id}/context/{context}/decision", Decision)
+    get_decision = Endpoint("GET", "/owner/{owner_id:id}/context/{context}/decision/{decision_id:id}", DecisionLog)
+    get_decision_policy_bundle = Endpoint(
+        "GET",
+        "/owner/{owner_id:id}/context/{context}/decision/{decision_id:id}/policy-bundle",
+        PolicyBundle,
+        wrap_in="policies",
+    )
+    get_decision_settings = Endpoint(
+        "GET", "/owner/{owner_id:id}/context/{context}/decision/settings", DecisionSettings
+    )
+    update_decision_settings = Endpoint(
+        "PATCH", "/owner/{owner_id:id}/context/{context}/decision/settings", DecisionSettings
+    )
 
 
 class Policies(Group):
@@ -208,7 +169,7 @@ class Policies(Group):
 
         https://circleci.com/docs/api/v2/#operation/GetPolicyBundle
         """
-        return await self._call(_GET_BUNDLE, owner_id, context)
+        return await self._call(_Endpoints.get_bundle, owner_id, context)
 
     async def create_bundle(
         self, owner_id: Id, context: str, *, policies: Mapping[str, str], dry: bool | None = None
@@ -219,14 +180,16 @@ class Policies(Group):
 
         https://circleci.com/docs/api/v2/#operation/CreatePolicyBundle
         """
-        return await self._call(_CREATE_BUNDLE, owner_id, context, query={"dry": dry}, body=sent(policies=policies))
+        return await self._call(
+            _Endpoints.create_bundle, owner_id, context, query={"dry": dry}, body=omit_none(policies=policies)
+        )
 
     async def get(self, owner_id: Id, context: str, policy_name: str) -> Policy:
         """A policy, by the name that it gives itself.
 
         https://circleci.com/docs/api/v2/#operation/GetPolicyDocument
         """
-        return await self._call(_GET, owner_id, context, policy_name)
+        return await self._call(_Endpoints.get, owner_id, context, policy_name)
 
     def list_decisions(
         self,
@@ -249,7 +212,7 @@ class Policies(Group):
         https://circleci.com/docs/api/v2/#operation/GetDecisionLogs
         """
         return self._list(
-            _LIST_DECISIONS,
+            _Endpoints.list_decisions,
             owner_id,
             context,
             query={
@@ -272,28 +235,30 @@ class Policies(Group):
 
         https://circleci.com/docs/api/v2/#operation/MakeDecision
         """
-        return await self._call(_MAKE_DECISION, owner_id, context, body=sent(input=input, metadata=metadata))
+        return await self._call(
+            _Endpoints.make_decision, owner_id, context, body=omit_none(input=input, metadata=metadata)
+        )
 
     async def get_decision(self, owner_id: Id, context: str, decision_id: Id) -> DecisionLog:
         """A decision that was made, by id.
 
         https://circleci.com/docs/api/v2/#operation/GetDecisionLog
         """
-        return await self._call(_GET_DECISION, owner_id, context, decision_id)
+        return await self._call(_Endpoints.get_decision, owner_id, context, decision_id)
 
     async def get_decision_policy_bundle(self, owner_id: Id, context: str, decision_id: Id) -> PolicyBundle:
         """The policies that a decision was made by, as they were then.
 
         https://circleci.com/docs/api/v2/#operation/GetDecisionLogPolicyBundle
         """
-        return await self._call(_GET_DECISION_POLICY_BUNDLE, owner_id, context, decision_id)
+        return await self._call(_Endpoints.get_decision_policy_bundle, owner_id, context, decision_id)
 
     async def get_decision_settings(self, owner_id: Id, context: str) -> DecisionSettings:
         """Whether configurations are judged by the policies.
 
         https://circleci.com/docs/api/v2/#operation/GetDecisionSettings
         """
-        return await self._call(_GET_DECISION_SETTINGS, owner_id, context)
+        return await self._call(_Endpoints.get_decision_settings, owner_id, context)
 
     async def update_decision_settings(
         self, owner_id: Id, context: str, *, enabled: bool | None = None
@@ -302,4 +267,4 @@ class Policies(Group):
 
         https://circleci.com/docs/api/v2/#operation/SetDecisionSettings
         """
-        return await self._call(_UPDATE_DECISION_SETTINGS, owner_id, context, body=sent(enabled=enabled))
+        return await self._call(_Endpoints.update_decision_settings, owner_id, context, body=omit_none(enabled=enabled))

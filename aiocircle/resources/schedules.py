@@ -8,22 +8,12 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 import attrs
 
-from aiocircle.resources.common import (
-    KEBAB,
-    UNSET,
-    Endpoint,
-    Group,
-    Id,
-    ListEndpoint,
-    Pager,
-    Project,
-    Several,
-    Timestamp,
-    Unset,
-    encode_nested,
-    nested,
-    sent,
-)
+from aiocircle._core.api import kebab
+from aiocircle._core.encode import encode_nested
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import KEBAB, UNSET, Timestamp, Unset
+from aiocircle._core.group import Group, Id, OneOrMany, Project, encode_optional, omit_none
+from aiocircle._core.pager import Pager
 from aiocircle.resources.users import User
 
 __all__ = ["AttributionActor", "Schedule", "Schedules", "Timetable", "TimetableChanges", "TimetableFields"]
@@ -56,9 +46,9 @@ class TimetableFields(TypedDict):
 
     per_hour: Annotated[int, "per-hour"]
     hours_of_day: Annotated[Sequence[int], "hours-of-day"]
-    days_of_week: NotRequired[Annotated[Several, "days-of-week"]]
+    days_of_week: NotRequired[Annotated[OneOrMany, "days-of-week"]]
     days_of_month: NotRequired[Annotated[Sequence[int], "days-of-month"]]
-    months: NotRequired[Several]
+    months: NotRequired[OneOrMany]
 
 
 class TimetableChanges(TypedDict, total=False):
@@ -66,9 +56,9 @@ class TimetableChanges(TypedDict, total=False):
 
     per_hour: Annotated[int, "per-hour"]
     hours_of_day: Annotated[Sequence[int], "hours-of-day"]
-    days_of_week: Annotated[Several, "days-of-week"]
+    days_of_week: Annotated[OneOrMany, "days-of-week"]
     days_of_month: Annotated[Sequence[int], "days-of-month"]
-    months: Several
+    months: OneOrMany
 
 
 @attrs.frozen(kw_only=True)
@@ -86,23 +76,12 @@ class Schedule:
     updated_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
 
 
-_CREATE = Endpoint(
-    "POST", "/project/{project}/schedule", Schedule, operation="schedules.create", reference="createSchedule"
-)
-_DELETE: Endpoint[None] = Endpoint(
-    "DELETE", "/schedule/{schedule_id}", None, operation="schedules.delete", reference="deleteScheduleById"
-)
-_GET = Endpoint("GET", "/schedule/{schedule_id}", Schedule, operation="schedules.get", reference="getScheduleById")
-_LIST = ListEndpoint(
-    "GET",
-    "/project/{project}/schedule",
-    Schedule,
-    operation="schedules.list",
-    reference="listSchedulesForProject",
-)
-_UPDATE = Endpoint(
-    "PATCH", "/schedule/{schedule_id}", Schedule, operation="schedules.update", reference="updateSchedule"
-)
+class _Endpoints(Table, group="schedules"):
+    create = Endpoint("POST", "/project/{project:slug}/schedule", Schedule, body=kebab)
+    delete = Action("DELETE", "/schedule/{schedule_id:id}")
+    get = Endpoint("GET", "/schedule/{schedule_id:id}", Schedule)
+    list = ListEndpoint("GET", "/project/{project:slug}/schedule", Schedule)
+    update = Endpoint("PATCH", "/schedule/{schedule_id:id}", Schedule, body=kebab)
 
 
 class Schedules(Group):
@@ -113,14 +92,14 @@ class Schedules(Group):
 
         https://circleci.com/docs/api/v2/#operation/getScheduleById
         """
-        return await self._call(_GET, schedule_id)
+        return await self._call(_Endpoints.get, schedule_id)
 
     def list(self, project: Project, *, page_token: str | None = None) -> Pager[Schedule]:
         """A project's schedules.
 
         https://circleci.com/docs/api/v2/#operation/listSchedulesForProject
         """
-        return self._list(_LIST, project, page_token=page_token)
+        return self._list(_Endpoints.list, project, page_token=page_token)
 
     async def create(
         self,
@@ -141,7 +120,7 @@ class Schedules(Group):
         https://circleci.com/docs/api/v2/#operation/createSchedule
         """
         return await self._call(
-            _CREATE,
+            _Endpoints.create,
             project,
             body=_fields(
                 name,
@@ -167,11 +146,11 @@ class Schedules(Group):
         https://circleci.com/docs/api/v2/#operation/updateSchedule
         """
         return await self._call(
-            _UPDATE,
+            _Endpoints.update,
             schedule_id,
             body=_fields(
                 name,
-                nested(TimetableChanges, timetable, "timetable"),
+                encode_optional(TimetableChanges, timetable, "timetable"),
                 attribution_actor,
                 parameters,
                 description,
@@ -183,7 +162,7 @@ class Schedules(Group):
 
         https://circleci.com/docs/api/v2/#operation/deleteScheduleById
         """
-        return await self._call(_DELETE, schedule_id)
+        return await self._call(_Endpoints.delete, schedule_id)
 
 
 def _fields(
@@ -193,5 +172,5 @@ def _fields(
     parameters: Mapping[str, Any] | None,
     description: str | Unset | None,
 ) -> dict[str, Any]:
-    fields = {"name": name, "timetable": timetable, "attribution-actor": attribution_actor, "parameters": parameters}
-    return {**sent(**fields), "description": description}
+    fields = {"name": name, "timetable": timetable, "attribution_actor": attribution_actor, "parameters": parameters}
+    return {**omit_none(**fields), "description": description}

@@ -7,7 +7,12 @@ from typing import NotRequired, TypedDict
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, encode_nested, nested, sent
+from aiocircle._core.encode import encode_nested
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import Timestamp
+from aiocircle._core.group import Group, Id, encode_optional, omit_none
+from aiocircle._core.pager import Pager
+from aiocircle._core.pagination import NONE
 from aiocircle.resources.pipeline_definitions import Repository, RepositoryFields
 
 __all__ = [
@@ -102,43 +107,20 @@ class EventSourceChanges(TypedDict, total=False):
     webhook: EventWebhookFields | EventWebhook
 
 
-_CREATE = Endpoint(
-    "POST",
-    "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}/triggers",
-    Trigger,
-    operation="triggers.create",
-    reference="createTrigger",
-)
-_DELETE: Endpoint[None] = Endpoint(
-    "DELETE",
-    "/projects/{project_id}/triggers/{trigger_id}",
-    None,
-    operation="triggers.delete",
-    reference="deleteTrigger",
-)
-_GET = Endpoint(
-    "GET",
-    "/projects/{project_id}/triggers/{trigger_id}",
-    Trigger,
-    operation="triggers.get",
-    reference="getTrigger",
-)
-_LIST = ListEndpoint(
-    "GET",
-    "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}/triggers",
-    Trigger,
-    operation="triggers.list",
-    reference="listPipelineDefinitionTriggers",
-    paged=False,
-    sparse=True,
-)
-_UPDATE = Endpoint(
-    "PATCH",
-    "/projects/{project_id}/triggers/{trigger_id}",
-    Trigger,
-    operation="triggers.update",
-    reference="updateTrigger",
-)
+class _Endpoints(Table, group="triggers"):
+    create = Endpoint(
+        "POST", "/projects/{project_id:id}/pipeline-definitions/{pipeline_definition_id:id}/triggers", Trigger
+    )
+    delete = Action("DELETE", "/projects/{project_id:id}/triggers/{trigger_id:id}")
+    get = Endpoint("GET", "/projects/{project_id:id}/triggers/{trigger_id:id}", Trigger)
+    list = ListEndpoint(
+        "GET",
+        "/projects/{project_id:id}/pipeline-definitions/{pipeline_definition_id:id}/triggers",
+        Trigger,
+        pagination=NONE,
+        items_optional=True,
+    )
+    update = Endpoint("PATCH", "/projects/{project_id:id}/triggers/{trigger_id:id}", Trigger)
 
 
 class Triggers(Group):
@@ -149,14 +131,14 @@ class Triggers(Group):
 
         https://circleci.com/docs/api/v2/#operation/getTrigger
         """
-        return await self._call(_GET, project_id, trigger_id)
+        return await self._call(_Endpoints.get, project_id, trigger_id)
 
     def list(self, project_id: Id, pipeline_definition_id: Id, *, page_token: str | None = None) -> Pager[Trigger]:
         """The triggers of a pipeline definition. The API gives them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/listPipelineDefinitionTriggers
         """
-        return self._list(_LIST, project_id, pipeline_definition_id, page_token=page_token)
+        return self._list(_Endpoints.list, project_id, pipeline_definition_id, page_token=page_token)
 
     async def create(
         self,
@@ -180,10 +162,10 @@ class Triggers(Group):
         https://circleci.com/docs/api/v2/#operation/createTrigger
         """
         return await self._call(
-            _CREATE,
+            _Endpoints.create,
             project_id,
             pipeline_definition_id,
-            body=sent(
+            body=omit_none(
                 event_source=encode_nested(EventSourceFields, event_source, "event_source"),
                 event_preset=event_preset,
                 event_name=event_name,
@@ -212,11 +194,11 @@ class Triggers(Group):
         https://circleci.com/docs/api/v2/#operation/updateTrigger
         """
         return await self._call(
-            _UPDATE,
+            _Endpoints.update,
             project_id,
             trigger_id,
-            body=sent(
-                event_source=nested(EventSourceChanges, event_source, "event_source"),
+            body=omit_none(
+                event_source=encode_optional(EventSourceChanges, event_source, "event_source"),
                 event_preset=event_preset,
                 event_name=event_name,
                 checkout_ref=checkout_ref,
@@ -230,4 +212,4 @@ class Triggers(Group):
 
         https://circleci.com/docs/api/v2/#operation/deleteTrigger
         """
-        return await self._call(_DELETE, project_id, trigger_id)
+        return await self._call(_Endpoints.delete, project_id, trigger_id)

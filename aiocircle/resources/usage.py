@@ -8,7 +8,9 @@ from enum import StrEnum
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, Timestamp, sent, several
+from aiocircle._core.endpoint import Endpoint, Table
+from aiocircle._core.fields import Timestamp
+from aiocircle._core.group import Group, Id, as_list, omit_none
 
 __all__ = ["Usage", "UsageExport", "UsageExportState"]
 
@@ -46,20 +48,9 @@ class UsageExport:
         return self.state in (UsageExportState.COMPLETED, UsageExportState.FAILED)
 
 
-_CREATE_EXPORT = Endpoint(
-    "POST",
-    "/organizations/{org_id}/usage_export_job",
-    UsageExport,
-    operation="usage.create_export",
-    reference="createUsageExport",
-)
-_GET_EXPORT = Endpoint(
-    "GET",
-    "/organizations/{org_id}/usage_export_job/{usage_export_job_id}",
-    UsageExport,
-    operation="usage.get_export",
-    reference="getUsageExport",
-)
+class _Endpoints(Table, group="usage"):
+    create_export = Endpoint("POST", "/organizations/{org_id:id}/usage_export_job", UsageExport)
+    get_export = Endpoint("GET", "/organizations/{org_id:id}/usage_export_job/{usage_export_job_id:id}", UsageExport)
 
 
 class Usage(Group):
@@ -82,9 +73,9 @@ class Usage(Group):
         https://circleci.com/docs/api/v2/#operation/createUsageExport
         """
         return await self._call(
-            _CREATE_EXPORT,
+            _Endpoints.create_export,
             org_id,
-            body=sent(start=start, end=end, shared_org_ids=several(shared_org_ids)),
+            body=omit_none(start=start, end=end, shared_org_ids=as_list(shared_org_ids)),
         )
 
     async def get_export(self, org_id: Id, usage_export_job_id: Id) -> UsageExport:
@@ -94,4 +85,4 @@ class Usage(Group):
 
         https://circleci.com/docs/api/v2/#operation/getUsageExport
         """
-        return await self._call(_GET_EXPORT, org_id, usage_export_job_id)
+        return await self._call(_Endpoints.get_export, org_id, usage_export_job_id)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import attrs
 
-from aiocircle.resources.common import KEBAB, Endpoint, Group, Id, ListEndpoint, Pager
+from aiocircle._core.endpoint import Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import KEBAB
+from aiocircle._core.group import Group, Id
+from aiocircle._core.pager import Pager
+from aiocircle._core.pagination import NONE
 
 __all__ = ["Collaboration", "User", "Users"]
 
@@ -30,17 +34,10 @@ class Collaboration:
     slug: str
 
 
-_ME = Endpoint("GET", "/me", User, operation="users.me", reference="getCurrentUser")
-_GET = Endpoint("GET", "/user/{user_id}", User, operation="users.get", reference="getUser")
-_LIST_COLLABORATIONS = ListEndpoint(
-    "GET",
-    "/me/collaborations",
-    Collaboration,
-    operation="users.list_collaborations",
-    reference="getCollaborations",
-    paged=False,
-    bare=True,
-)
+class _Endpoints(Table, group="users"):
+    me = Endpoint("GET", "/me", User)
+    get = Endpoint("GET", "/user/{user_id:id}", User)
+    list_collaborations = ListEndpoint("GET", "/me/collaborations", Collaboration, pagination=NONE)
 
 
 class Users(Group):
@@ -51,18 +48,18 @@ class Users(Group):
 
         https://circleci.com/docs/api/v2/#operation/getCurrentUser
         """
-        return await self._call(_ME)
+        return await self._call(_Endpoints.me)
 
     async def get(self, user_id: Id) -> User:
         """A user, by id.
 
         https://circleci.com/docs/api/v2/#operation/getUser
         """
-        return await self._call(_GET, user_id)
+        return await self._call(_Endpoints.get, user_id)
 
     def list_collaborations(self, *, page_token: str | None = None) -> Pager[Collaboration]:
         """The organizations that the token's user is a member of or works with. The API gives them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/getCollaborations
         """
-        return self._list(_LIST_COLLABORATIONS, page_token=page_token)
+        return self._list(_Endpoints.list_collaborations, page_token=page_token)

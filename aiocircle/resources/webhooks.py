@@ -7,21 +7,13 @@ from typing import Any, TypedDict
 
 import attrs
 
+from aiocircle._core.api import kebab
+from aiocircle._core.encode import encode_nested
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import KEBAB, Timestamp, Unset
+from aiocircle._core.group import Group, Id, OneOrMany, as_list, omit_none
+from aiocircle._core.pager import Pager
 from aiocircle.errors import InvalidArgument
-from aiocircle.resources.common import (
-    KEBAB,
-    Endpoint,
-    Group,
-    Id,
-    ListEndpoint,
-    Pager,
-    Several,
-    Timestamp,
-    Unset,
-    encode_nested,
-    sent,
-    several,
-)
 
 __all__ = ["Webhook", "WebhookEvent", "WebhookScope", "WebhookScopeFields", "Webhooks"]
 
@@ -63,13 +55,12 @@ class Webhook:
     updated_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
 
 
-_CREATE = Endpoint("POST", "/webhook", Webhook, operation="webhooks.create", reference="createWebhook")
-_DELETE: Endpoint[None] = Endpoint(
-    "DELETE", "/webhook/{webhook_id}", None, operation="webhooks.delete", reference="deleteWebhook"
-)
-_GET = Endpoint("GET", "/webhook/{webhook_id}", Webhook, operation="webhooks.get", reference="getWebhookById")
-_LIST = ListEndpoint("GET", "/webhook", Webhook, operation="webhooks.list", reference="getWebhooks")
-_UPDATE = Endpoint("PUT", "/webhook/{webhook_id}", Webhook, operation="webhooks.update", reference="updateWebhook")
+class _Endpoints(Table, group="webhooks"):
+    create = Endpoint("POST", "/webhook", Webhook, body=kebab)
+    delete = Action("DELETE", "/webhook/{webhook_id:id}")
+    get = Endpoint("GET", "/webhook/{webhook_id:id}", Webhook)
+    list = ListEndpoint("GET", "/webhook", Webhook)
+    update = Endpoint("PUT", "/webhook/{webhook_id:id}", Webhook, body=kebab)
 
 
 class Webhooks(Group):
@@ -80,20 +71,22 @@ class Webhooks(Group):
 
         https://circleci.com/docs/api/v2/#operation/getWebhookById
         """
-        return await self._call(_GET, webhook_id)
+        return await self._call(_Endpoints.get, webhook_id)
 
     def list(self, *, scope_id: Id, scope_type: str, page_token: str | None = None) -> Pager[Webhook]:
         """The webhooks of a project: scope_id is the project's id, and scope_type "project".
 
         https://circleci.com/docs/api/v2/#operation/getWebhooks
         """
-        return self._list(_LIST, query={"scope-id": scope_id, "scope-type": scope_type}, page_token=page_token)
+        return self._list(
+            _Endpoints.list, query={"scope_id": scope_id, "scope_type": scope_type}, page_token=page_token
+        )
 
     async def create(
         self,
         *,
         name: str,
-        events: Several,
+        events: OneOrMany,
         url: str,
         verify_tls: bool,
         signing_secret: str,
@@ -108,7 +101,7 @@ class Webhooks(Group):
         https://circleci.com/docs/api/v2/#operation/createWebhook
         """
         return await self._call(
-            _CREATE,
+            _Endpoints.create,
             body={
                 **_fields(name, events, url, verify_tls, signing_secret),
                 "scope": encode_nested(WebhookScopeFields, scope, "scope"),
@@ -121,7 +114,7 @@ class Webhooks(Group):
         *,
         signing_secret: str | None,
         name: str | None = None,
-        events: Several | None = None,
+        events: OneOrMany | None = None,
         url: str | None = None,
         verify_tls: bool | None = None,
     ) -> Webhook:
@@ -135,29 +128,23 @@ class Webhooks(Group):
         """
         if isinstance(signing_secret, Unset):
             raise InvalidArgument("signing_secret is given, or None to remove it: left out, it would be lost")
-        return await self._call(_UPDATE, webhook_id, body=_fields(name, events, url, verify_tls, signing_secret))
+        return await self._call(
+            _Endpoints.update, webhook_id, body=_fields(name, events, url, verify_tls, signing_secret)
+        )
 
     async def delete(self, webhook_id: Id) -> None:
         """Delete a webhook.
 
         https://circleci.com/docs/api/v2/#operation/deleteWebhook
         """
-        return await self._call(_DELETE, webhook_id)
+        return await self._call(_Endpoints.delete, webhook_id)
 
 
 def _fields(
     name: str | None,
-    events: Several | None,
+    events: OneOrMany | None,
     url: str | None,
     verify_tls: bool | None,
     signing_secret: str | None,
 ) -> dict[str, Any]:
-    return sent(
-        **{
-            "name": name,
-            "events": several(events),
-            "url": url,
-            "verify-tls": verify_tls,
-            "signing-secret": signing_secret,
-        }
-    )
+    return omit_none(name=name, events=as_list(events), url=url, verify_tls=verify_tls, signing_secret=signing_secret)

@@ -7,36 +7,13 @@ from enum import StrEnum
 
 import attrs
 
-from aiocircle.errors import InvalidArgument
-from aiocircle.resources.common import (
-    RARE,
-    Endpoint,
-    Group,
-    Id,
-    JobStatus,
-    ListEndpoint,
-    Pager,
-    Timestamp,
-    job_is_finished,
-    sent,
-    several,
-)
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
+from aiocircle._core.fields import RARELY_PRESENT, Timestamp
+from aiocircle._core.group import Group, Id, as_list, omit_none
+from aiocircle._core.pager import Pager
+from aiocircle.resources._statuses import JobStatus, WorkflowStatus, job_is_finished, workflow_is_finished
 
 __all__ = ["JobStatus", "JobType", "Rerun", "Workflow", "WorkflowJob", "WorkflowStatus", "Workflows"]
-
-
-class WorkflowStatus(StrEnum):
-    """The statuses of a workflow that are known today."""
-
-    SUCCESS = "success"
-    RUNNING = "running"
-    NOT_RUN = "not_run"
-    FAILED = "failed"
-    ERROR = "error"
-    FAILING = "failing"
-    ON_HOLD = "on_hold"
-    CANCELED = "canceled"
-    UNAUTHORIZED = "unauthorized"
 
 
 class JobType(StrEnum):
@@ -48,10 +25,6 @@ class JobType(StrEnum):
     NO_OP = "no-op"
     LOCK = "lock"
     UNLOCK = "unlock"
-
-
-_UNDER_WAY = frozenset({WorkflowStatus.RUNNING, WorkflowStatus.FAILING, WorkflowStatus.ON_HOLD})
-_OVER = frozenset(WorkflowStatus) - _UNDER_WAY
 
 
 @attrs.frozen(kw_only=True)
@@ -73,16 +46,16 @@ class Workflow:
     created_at: Timestamp
     stopped_at: Timestamp | None = None
     started_by: str | None = None
-    canceled_by: str | None = attrs.field(default=None, metadata=RARE)
-    errored_by: str | None = attrs.field(default=None, metadata=RARE)
-    tag: str | None = attrs.field(default=None, metadata=RARE)
-    auto_rerun_number: int | None = attrs.field(default=None, metadata=RARE)
-    max_auto_reruns: int | None = attrs.field(default=None, metadata=RARE)
+    canceled_by: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
+    errored_by: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
+    tag: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
+    auto_rerun_number: int | None = attrs.field(default=None, metadata=RARELY_PRESENT)
+    max_auto_reruns: int | None = attrs.field(default=None, metadata=RARELY_PRESENT)
 
     @property
     def is_finished(self) -> bool:
         """Whether the workflow is over, however it ended. One that is on hold or failing is not."""
-        return self.status in _OVER or (self.status not in _UNDER_WAY and self.stopped_at is not None)
+        return workflow_is_finished(self.status, self.stopped_at)
 
     @property
     def is_setup(self) -> bool:
@@ -110,9 +83,9 @@ class WorkflowJob:
     created_at: Timestamp | None = None
     started_at: Timestamp | None = None
     stopped_at: Timestamp | None = None
-    approval_request_id: str | None = attrs.field(default=None, metadata=RARE)
-    approved_by: str | None = attrs.field(default=None, metadata=RARE)
-    canceled_by: str | None = attrs.field(default=None, metadata=RARE)
+    approval_request_id: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
+    approved_by: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
+    canceled_by: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
 
     @property
     def is_finished(self) -> bool:
@@ -132,38 +105,12 @@ class Rerun:
     workflow_id: str
 
 
-_APPROVE: Endpoint[None] = Endpoint(
-    "POST",
-    "/workflow/{workflow_id}/approve/{approval_request_id}",
-    None,
-    operation="workflows.approve",
-    reference="approvePendingApprovalJobById",
-)
-_CANCEL: Endpoint[None] = Endpoint(
-    "POST", "/workflow/{workflow_id}/cancel", None, operation="workflows.cancel", reference="cancelWorkflow"
-)
-_GET = Endpoint("GET", "/workflow/{workflow_id}", Workflow, operation="workflows.get", reference="getWorkflowById")
-_LIST_JOBS = ListEndpoint(
-    "GET",
-    "/workflow/{workflow_id}/job",
-    WorkflowJob,
-    operation="workflows.list_jobs",
-    reference="listWorkflowJobs",
-)
-_RERUN = Endpoint(
-    "POST", "/workflow/{workflow_id}/rerun", Rerun, operation="workflows.rerun", reference="rerunWorkflow"
-)
-
-
-def _waiting(jobs: Sequence[WorkflowJob], name: str) -> WorkflowJob:
-    """The job of that name that waits for an approval."""
-    approvals = {job.name: job for job in jobs if job.type == JobType.APPROVAL}
-    if name not in approvals:
-        known = ", ".join(map(repr, approvals)) or "none"
-        raise InvalidArgument(f"the workflow has no approval job named {name!r}; it has {known}")
-    if not approvals[name].is_waiting_for_approval:
-        raise InvalidArgument(f"the job {name!r} does not wait for an approval: its status is {approvals[name].status}")
-    return approvals[name]
+class _Endpoints(Table, group="workflows"):
+    approve = Action("POST", "/workflow/{workflow_id:id}/approve/{approval_request_id:id}")
+    cancel = Action("POST", "/workflow/{workflow_id:id}/cancel")
+    get = Endpoint("GET", "/workflow/{workflow_id:id}", Workflow)
+    list_jobs = ListEndpoint("GET", "/workflow/{workflow_id:id}/job", WorkflowJob)
+    rerun = Endpoint("POST", "/workflow/{workflow_id:id}/rerun", Rerun)
 
 
 class Workflows(Group):
@@ -174,39 +121,28 @@ class Workflows(Group):
 
         https://circleci.com/docs/api/v2/#operation/getWorkflowById
         """
-        return await self._call(_GET, workflow_id)
+        return await self._call(_Endpoints.get, workflow_id)
 
     def list_jobs(self, workflow_id: Id, *, page_token: str | None = None) -> Pager[WorkflowJob]:
         """A workflow's jobs, approvals among them. NotFound while a new workflow has none yet.
 
         https://circleci.com/docs/api/v2/#operation/listWorkflowJobs
         """
-        return self._list(_LIST_JOBS, workflow_id, page_token=page_token)
+        return self._list(_Endpoints.list_jobs, workflow_id, page_token=page_token)
 
     async def approve(self, workflow_id: Id, approval_request_id: Id) -> None:
         """Approve a job that waits for it, named by its `approval_request_id`.
 
         https://circleci.com/docs/api/v2/#operation/approvePendingApprovalJobById
         """
-        return await self._call(_APPROVE, workflow_id, approval_request_id)
-
-    async def approve_by_name(self, workflow_id: Id, name: str) -> None:
-        """Approve the job of that name, such as "hold", that waits for it.
-
-        Raises InvalidArgument, with nothing approved, where the workflow has no approval job of that name, or it does
-        not wait: because jobs before it still run, or because it was approved or canceled already.
-
-        https://circleci.com/docs/api/v2/#operation/approvePendingApprovalJobById
-        """
-        job = _waiting(await self.list_jobs(workflow_id).collect(), name)
-        return await self.approve(workflow_id, job.approval_request_id or job.id)
+        return await self._call(_Endpoints.approve, workflow_id, approval_request_id)
 
     async def cancel(self, workflow_id: Id) -> None:
         """Cancel a workflow. The API confirms at once, and the workflow stops a little later.
 
         https://circleci.com/docs/api/v2/#operation/cancelWorkflow
         """
-        return await self._call(_CANCEL, workflow_id)
+        return await self._call(_Endpoints.cancel, workflow_id)
 
     async def rerun(
         self,
@@ -226,7 +162,7 @@ class Workflows(Group):
         https://circleci.com/docs/api/v2/#operation/rerunWorkflow
         """
         return await self._call(
-            _RERUN,
+            _Endpoints.rerun,
             workflow_id,
-            body=sent(from_failed=from_failed, jobs=several(jobs), enable_ssh=enable_ssh, sparse_tree=sparse_tree),
+            body=omit_none(from_failed=from_failed, jobs=as_list(jobs), enable_ssh=enable_ssh, sparse_tree=sparse_tree),
         )

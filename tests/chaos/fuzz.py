@@ -15,22 +15,24 @@ import sys
 import time
 import types
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import attrs
 
-from aiocircle._core import codec
-from aiocircle._core.codec import decode, decode_wrapped, page_of, tuple_of, wire_name
-from aiocircle._core.endpoint import Endpoint
-from aiocircle._core.message import Request, Response
+from aiocircle._core import decode as decode_module
+from aiocircle._core.api_errors import decode_error
+from aiocircle._core.endpoint import Endpoint, ListEndpoint
+from aiocircle._core.fields import wire_name
+from aiocircle._core.message import Response
+from aiocircle._core.structure import StructureProblems
 from aiocircle.errors import DecodeError
 from tests.chaos.operations import ENDPOINTS
 
 __all__ = ["TARGETS", "Finding", "Fuzzer", "Target", "valid"]
 
-_REQUEST: Final = Request("GET", "https://circleci.com/api/v2/x", {}, None)
 _HEADERS: Final = {"Content-Type": "application/json"}
 SLOW: Final = 2.0  # seconds: no input is bigger than this:
 _BIG: Final = 256 * 1024  # bytes
@@ -39,42 +41,39 @@ _MEMORY: Final = 256 * 1024 * 1024  # bytes
 
 @attrs.frozen
 class Target:
-    """What one operation's answer is read as."""
+    """One operation, and the type of its response's body."""
 
     name: str
     kind: Any
-    wrap: str | None = None
-
-    @property
-    def whole(self) -> Any:
-        """The type of the whole answer."""
-        if self.wrap is None:
-            return self.kind
-        return attrs.fields_dict(attrs.resolve_types(self.kind, include_extras=True))[self.wrap].type
+    parse: Callable[[Response], object]
 
     def read(self, body: bytes) -> object:
-        response = Response(200, _HEADERS, body)
-        if self.wrap is not None:
-            return decode_wrapped(self.kind, self.wrap, response, _REQUEST)
-        return decode(self.kind, response, _REQUEST)
+        try:
+            return self.parse(Response(200, _HEADERS, body))
+        except StructureProblems as problems:
+            error = decode_error(problems, 200, _HEADERS, body, method="GET", url="https://circleci.com/api/v2/x")
+        raise error
 
     def read_carefully(self, body: bytes) -> object:
         """The same by cattrs alone."""
-        fast = codec._fast_decoder
-        codec._fast_decoder = lambda _: None  # type: ignore[assignment]
+        fast = decode_module.msgspec_decoder
+        decode_module.msgspec_decoder = lambda _: None  # type: ignore[assignment]
         try:
             return self.read(body)
         finally:
-            codec._fast_decoder = fast
+            decode_module.msgspec_decoder = fast
 
 
 def _targets() -> Iterator[Target]:
     for name, endpoint in ENDPOINTS.items():
-        if isinstance(endpoint, Endpoint):
-            if endpoint.model is not None:
-                yield Target(name, endpoint.model, endpoint.wrap)
-        else:
-            yield Target(name, tuple_of(endpoint.model) if endpoint.bare else page_of(endpoint.model))
+        if isinstance(endpoint, ListEndpoint):
+            kind = endpoint.paging.page_type(endpoint.model)
+            yield Target(name, kind, partial(endpoint.parse, page_token=None))
+        elif isinstance(endpoint, Endpoint):
+            kind = endpoint.model
+            if endpoint.wrap_in is not None:
+                kind = attrs.fields_dict(attrs.resolve_types(kind, include_extras=True))[endpoint.wrap_in].type
+            yield Target(name, kind, endpoint.parse)
 
 
 TARGETS: Final = tuple(_targets())
@@ -178,7 +177,7 @@ class Fuzzer:
 
     def input(self, target: Target) -> bytes:
         rng = self.rng
-        value = valid(target.whole, rng)
+        value = valid(target.kind, rng)
         self._most = 50
         if rng.random() < 0.7:
             for _ in range(rng.choice((1, 1, 1, 2, 5))):
@@ -307,7 +306,7 @@ def run(inputs: int, seconds: float, seed: int, *, carefully: float = 0.1, say: 
     counts: Counter[str] = Counter()
     for target in TARGETS:
         for _ in range(5):
-            body = json.dumps(valid(target.whole, fuzzer.rng)).encode()
+            body = json.dumps(valid(target.kind, fuzzer.rng)).encode()
             if check(target, body, carefully=True) != "model":
                 raise Finding(target, body, "a valid answer is refused")
     gc.collect()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from aiocircle import CircleCI, resources
-from aiocircle._core.endpoint import Endpoint, ListEndpoint
+from aiocircle import CircleCI
+from aiocircle._core.message import is_safe
 from aiocircle.testing import LocalCircleCI
+from tests.contract.tables import ENDPOINTS
 
 __all__ = ["CHANGING", "ENDPOINTS", "PREPARED", "PROJECTS", "Prepare"]
 
@@ -24,13 +23,7 @@ _HOOK: Final[Any] = {"provider": "webhook", "webhook": {"sender": "DataDog"}}
 _NIGHTLY: Final[Any] = {"per_hour": 1, "hours_of_day": [3], "days_of_week": ["MON"]}
 _UNTIL: Final = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
 
-ENDPOINTS: Final = {
-    endpoint.operation: endpoint
-    for module in pkgutil.iter_modules(resources.__path__)
-    for endpoint in vars(importlib.import_module(f"aiocircle.resources.{module.name}")).values()
-    if isinstance(endpoint, Endpoint | ListEndpoint)
-}
-CHANGING: Final = sorted(name for name, endpoint in ENDPOINTS.items() if endpoint.changes)
+CHANGING: Final = sorted(name for name, endpoint in ENDPOINTS.items() if not is_safe(endpoint.method))
 
 # Brings a server to where the operation makes one change, and gives the call that makes it.
 Call = Callable[[], Awaitable[object]]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from aiocircle import UNSET, BadRequest, CircleCI, InvalidArgument
+from aiocircle._groups import LazyGroup, V2Groups
 from aiocircle.testing import LocalCircleCI
 
 # What is refused before anything is sent when it is None.
@@ -34,9 +34,9 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 async def test_what_is_no_type_is_refused_before_anything_is_sent(
     server: LocalCircleCI, circle: CircleCI, into: Any
 ) -> None:
-    with pytest.raises(InvalidArgument, match="into takes a type"):
+    with pytest.raises(InvalidArgument, match="into must be a type"):
         await circle.request("POST", "/api/v2/things", json={}, into=into)
-    with pytest.raises(InvalidArgument, match="into takes a type"):
+    with pytest.raises(InvalidArgument, match="into must be a type"):
         circle.request_pages("/api/v2/things", into=into)
     assert server.requests == []
 
@@ -48,8 +48,8 @@ async def test_any_type_is_decoded_to(circle: CircleCI, into: Any) -> None:
 
 _CALLS: list[tuple[str, str]] = [
     (name, method)
-    for name, group in vars(CircleCI).items()
-    if isinstance(group, cached_property)
+    for name, group in vars(V2Groups).items()
+    if isinstance(group, LazyGroup)
     for method, function in inspect.getmembers(type(getattr(CircleCI("token"), name)), inspect.iscoroutinefunction)
     if not method.startswith("_") and any(each.kind is each.KEYWORD_ONLY for each in _parameters(function))
 ]

@@ -50,7 +50,7 @@ async def test_a_job_is_approved_by_its_name_and_only_once(server: LocalCircleCI
     workflow, job = await on_hold(server, circle)
     await circle.workflows.approve_by_name(workflow, job)
     assert [operation for operation, _ in server.changes] == ["workflows.approve"]
-    with pytest.raises(InvalidArgument, match="does not wait"):
+    with pytest.raises(InvalidArgument, match="must be waiting"):
         await circle.workflows.approve_by_name(workflow, job)
     assert len(server.changes) == 1
 

@@ -9,8 +9,9 @@ import attrs
 import pytest
 
 from aiocircle import OrgSlug, ProjectSlug, errors
-from aiocircle._core.codec import page_of, reads_alike
-from aiocircle.resources.common import JobStatus
+from aiocircle._core.fast_decode import msgspec_decoder
+from aiocircle._core.pagination import PAGE_TOKEN
+from aiocircle.resources._statuses import JobStatus
 from aiocircle.resources.insights import (
     DurationMetrics,
     FlakyTest,
@@ -430,7 +431,7 @@ async def test_a_naive_datetime_is_refused_at_once(circle, server):
 
 @pytest.mark.parametrize("model", [WorkflowRun, JobRun, WorkflowMetrics, JobMetrics, JobTimeseries])
 def test_pages_of_metrics_and_runs_take_the_fast_path(model):
-    assert reads_alike(page_of(model))
+    assert msgspec_decoder(PAGE_TOKEN.page_type(model))
 
 
 def test_a_reporting_window_knows_how_long_it_is():

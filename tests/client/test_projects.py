@@ -135,7 +135,7 @@ async def test_one_branch_may_stand_by_itself(circle, answer, arrived):
 async def test_a_setting_that_does_not_exist_is_refused_before_sending(circle, server):
     with pytest.raises(errors.InvalidArgument, match="advanced has no key 'disable_shh'"):
         await circle.projects.update_settings(WEB, advanced={"disable_shh": True})
-    with pytest.raises(errors.InvalidArgument, match="advanced takes a mapping"):
+    with pytest.raises(errors.InvalidArgument, match="advanced must be a mapping"):
         await circle.projects.update_settings(WEB, advanced=[("disable_ssh", True)])
     assert server.requests == []
 

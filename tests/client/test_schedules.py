@@ -171,7 +171,7 @@ async def test_a_schedule_of_days_of_the_month_has_no_days_of_the_week(circle, a
         ({**WEEKLY, "weekdays": ["MON"]}, "has no key 'weekdays'"),
         ({"per_hour": 1, "days_of_week": ["MON"]}, "needs the key 'hours_of_day'"),
         ({"hours_of_day": [1], "days_of_week": ["MON"]}, "needs the key 'per_hour'"),
-        ("0 3 * * *", "takes a mapping or a model"),
+        ("0 3 * * *", "must be a mapping or a model"),
         (Timetable(hours_of_day=(1,), days_of_week=("MON",)), "needs the key 'per_hour'"),
     ],
 )

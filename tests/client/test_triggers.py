@@ -147,7 +147,7 @@ async def test_a_list_in_one_piece_takes_no_page_token(circle, server):
         ({"provider": "github_app", "repo": {"id": "1"}}, r"event_source\.repo has no key 'id'"),
         ({"provider": "github_app", "repo": {}}, r"event_source\.repo needs the key 'external_id'"),
         ({"provider": "webhook", "webhook": {"url": "x"}}, r"event_source\.webhook has no key 'url'"),
-        ("github_app", "event_source takes a mapping"),
+        ("github_app", "event_source must be a mapping"),
         (None, "event_source"),
     ],
 )

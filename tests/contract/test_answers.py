@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import attrs
 
 from aiocircle import CircleCIError, Page
-from aiocircle._core.endpoint import ListEndpoint
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint
 from tests.contract.calls import make_call, needed
 from tests.contract.conftest import Wire
 from tests.contract.differences import (
@@ -24,7 +24,7 @@ from tests.contract.differences import (
     TYPED_OTHERWISE,
 )
 from tests.contract.official import OPERATIONS, Operation, Schema, needs_document
-from tests.contract.tables import ENDPOINTS
+from tests.contract.tables import ENDPOINTS, model_of
 from tests.contract.values import Manner, make, snake
 
 ANSWERS = 60  # of each operation, and of each of its statuses
@@ -95,14 +95,14 @@ def losses(operation: Operation, schema: Schema, answer: Any, read: Any) -> Iter
     if isinstance(endpoint, ListEndpoint):
         assert isinstance(read, Page)
         assert all(isinstance(item, endpoint.model) for item in read.items)
-        if endpoint.bare:
+        if all(schema.type == "array" for schema in operation.answers.values()):
             read = read.items
-    elif endpoint.model is None:
+    elif isinstance(endpoint, Action):
         assert read is None
     else:
         assert isinstance(read, endpoint.model)
-        if endpoint.wrap is not None:
-            read = getattr(read, endpoint.wrap)
+        if endpoint.wrap_in is not None:
+            read = getattr(read, endpoint.wrap_in)
     return lost(schema, answer, read, "$")
 
 
@@ -184,11 +184,12 @@ def differences(operation: Operation) -> Iterator[tuple[str, str]]:
     is a text: that is so everywhere.
     """
     endpoint = ENDPOINTS[operation.name]
-    kind: Any = endpoint.model or types.NoneType
+    kind: Any = model_of(endpoint) or types.NoneType
     if isinstance(endpoint, ListEndpoint):
-        kind = tuple[endpoint.model, ...] if endpoint.bare else Page[endpoint.model]
-    elif endpoint.wrap is not None:
-        kind = attrs.fields_dict(attrs.resolve_types(endpoint.model, include_extras=True))[endpoint.wrap].type
+        is_bare = all(schema.type == "array" for schema in operation.answers.values())
+        kind = tuple[endpoint.model, ...] if is_bare else Page[endpoint.model]
+    elif isinstance(endpoint, Endpoint) and endpoint.wrap_in is not None:
+        kind = attrs.fields_dict(attrs.resolve_types(endpoint.model, include_extras=True))[endpoint.wrap_in].type
     found = {each for schema in operation.answers.values() for each in differ(schema, kind, operation.name)}
     declared = {field for field, what in found if what == DECLARED}
     yield from (each for each in found if each[1] not in (DECLARED, ADDED) or each[0] not in declared)

@@ -220,3 +220,128 @@ async def test_what_is_no_type_is_refused_before_anything_is_sent(server, circle
     with pytest.raises(InvalidArgument, match="into"):
         circle.request_pages("/api/v2/things", into=[int])
     assert server.requests == []
+
+
+# --- all three APIs, page by page ----------------------------------------------------------------------------
+
+
+def builds_of(server, count, *, most=100, default=30):
+    """Serve so many builds as API v1.1 does: by limit and offset, no more than 100 a page."""
+
+    def answer(request):
+        limit = min(int(request.query.get("limit", default)), most)
+        start = int(request.query.get("offset", 0))
+        return server.reply(200, [{"id": number} for number in range(start, min(start + limit, count))])
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("count", "params", "offsets"),
+    [
+        (250, {}, [None, "100", "200"]),
+        (250, {"limit": 250}, [None, "100", "200"]),
+        (200, {"limit": 1000}, [None, "100", "200"]),
+        (99, {}, [None]),
+        (0, {}, [None]),
+        (5, {"limit": 2}, [None, "2", "4"]),
+    ],
+)
+async def test_builds_of_v1_come_by_offset(server, circle, count, params, offsets):
+    """No part of a list is silently all of it: a page is the last one only if it has fewer items than requested."""
+    path = "/api/v1.1/project/gh/acme/web"
+    server.route(path, builds_of(server, count))
+    found = await circle.request_pages(path, params={**params, "filter": "failed"}, into=Thing).collect()
+    assert [thing.id for thing in found] == list(range(count))
+    assert [request.query.get("offset") for request in server.requests] == offsets
+    limit = str(min(100, params.get("limit", 100)))
+    assert {(request.query["limit"], request.query["filter"]) for request in server.requests} == {(limit, "failed")}
+
+
+async def test_a_list_of_v1_starts_at_an_offset(server, circle):
+    """The page token of v1.1 is the number of items to skip."""
+    path = "/api/v1.1/project/gh/acme/web"
+    server.route(path, builds_of(server, 130))
+    pager = circle.request_pages(path, page_token="100")
+    assert [item["id"] for item in await pager.collect()] == list(range(100, 130))
+    page = await circle.request_pages(path).page()
+    assert (len(page.items), page.next_page_token) == (100, "100")
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("/api/v1.1/x", {"offset": 5}),
+        ("/api/v1.1/x?offset=5", {}),
+        ("/api/v1.1/x?limit=5", {}),
+        ("/api/v1.1/x", {"limit": 0}),
+        ("/api/v3/x", {"page[cursor]": "c"}),
+        ("/api/v3/x?page[cursor]=c", {}),
+        ("/api/v2/x?page-token=t", {}),
+    ],
+)
+async def test_what_selects_a_page_is_refused(server, circle, path, params):
+    """Before anything is sent: it would be sent again with every page."""
+    with pytest.raises(InvalidArgument):
+        circle.request_pages(path, params=params)
+    assert server.requests == []
+
+
+async def test_a_list_of_v3_comes_by_cursor(server, circle):
+    """Its last page has a null cursor, an empty one, or none."""
+    pages = {
+        None: {"data": [{"id": 1}], "page": {"next": "a/b=="}},
+        "a/b==": {"data": [{"id": 2}], "page": {"next": "c"}},
+        "c": {"data": [{"id": 3}], "page": {"next": ""}},
+    }
+    server.route("/api/v3/things", lambda request: server.reply(200, pages[request.query.get("page[cursor]")]))
+    found = await circle.request_pages("/api/v3/things", params={"filter[org_id]": "x"}, into=Thing).collect()
+    assert found == [Thing(id=1), Thing(id=2), Thing(id=3)]
+    assert [request.query["filter[org_id]"] for request in server.requests] == ["x"] * 3
+
+
+async def test_a_page_of_v3_that_is_none_names_the_cursor(server, circle):
+    """To go on behind the items that could not be decoded."""
+    server.on("/api/v3/things", server.reply(200, {"data": [{"id": "x"}], "page": {"next": "c"}}))
+    with pytest.raises(DecodeError, match=r"\$\.data\[0\]\.id") as caught:
+        await circle.request_pages("/api/v3/things", into=Thing).collect()
+    assert caught.value.next_page_token == "c"
+
+
+# --- a body as it is -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [b"", b"plain", b'{"a": 1}\n', "Zürich\r\n".encode(), b"{broken"])
+async def test_a_body_comes_back_as_it_is(server, circle, body):
+    """Also a body that is not JSON: it is no reason to send the request again."""
+    server.on("/api/v2/x", server.reply(200, body=body))
+    assert await circle.request("GET", "/api/v2/x", into=bytes) == body
+    assert await circle.request("GET", "/api/v2/x", into=str) == body.decode()
+    assert len(server.requests) == 2
+
+
+async def test_a_text_has_the_charset_of_its_header(server, circle):
+    """UTF-8 unless the server names another."""
+    server.on("/api/v2/x", server.reply(200, body=b"\xfc", headers={"Content-Type": "text/plain; charset=latin-1"}))
+    assert await circle.request("GET", "/api/v2/x", into=str) == "ü"
+    for headers in ({"Content-Type": "text/plain"}, {"Content-Type": "text/plain; charset=nonsense"}):
+        server.on("/api/v2/x", server.reply(200, body=b"\xfc", headers=headers))
+        with pytest.raises(DecodeError, match="into=bytes") as caught:
+            await circle.request("GET", "/api/v2/x", into=str)
+        assert (caught.value.body, caught.value.attempts) == (b"\xfc", 1)
+
+
+@pytest.mark.parametrize("into", [str, bytes])
+async def test_a_text_is_requested_again_after_a_failure(server, make, into):
+    """A 503 and a cut body are retried as always."""
+    server.on("/api/v2/x", server.reply(503, body=b"busy"), server.reply(200, body=b"whole"))
+    assert await make().request("GET", "/api/v2/x", into=into) in ("whole", b"whole")
+    assert len(server.requests) == 2
+
+
+async def test_no_item_of_a_list_is_bytes(server, circle):
+    """JSON has none, and msgspec would read base64."""
+    with pytest.raises(InvalidArgument, match="into must be the type of an item"):
+        circle.request_pages("/api/v2/x", into=bytes)
+    server.on("/api/v2/x", server.reply(200, ["a", "b"]))
+    assert await circle.request_pages("/api/v2/x", into=str).collect() == ["a", "b"]

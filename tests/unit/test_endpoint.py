@@ -7,19 +7,23 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
-import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle import InvalidArgument, OrgSlug, ProjectSlug
-from aiocircle._core.endpoint import Endpoint, ListEndpoint, reference_url
+from aiocircle._core.api import V2, V3
+from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Route, Table, raw_endpoint
+from aiocircle._core.message import Response
+from aiocircle._core.pagination import NONE, OFFSET, Page
 
 ID = "44b4d7a4-2f9c-4a43-8c4a-8d1a8f6d0f3e"
 
 
-def endpoint(path: str, method: str = "GET") -> Endpoint[Any]:
-    return Endpoint(method, path, None, operation="things.do", reference="doThing")
+def endpoint(path: str, method: str = "GET") -> Route:
+    action = Action(method, path)
+    action.bind(V2, "things.do")
+    return action
 
 
 @pytest.mark.parametrize(
@@ -39,26 +43,26 @@ def endpoint(path: str, method: str = "GET") -> Endpoint[Any]:
         ("/w/{workflow_name}", ("a+b;c=d:e@f,g!$'()*~",), "/api/v2/w/a%2Bb%3Bc%3Dd%3Ae%40f%2Cg%21%24%27%28%29%2A~"),
         ("/k/{fingerprint}", ("SHA256:a/b+c=",), "/api/v2/k/SHA256%3Aa%2Fb%2Bc%3D"),
         # A slug's slashes are the path's
-        ("/project/{project}", ("gh/acme/web",), "/api/v2/project/gh/acme/web"),
-        ("/project/{project}/pipeline", ("github/acme/my web",), "/api/v2/project/gh/acme/my%20web/pipeline"),
-        ("/project/{project}", ("gh/a#c/w?b%",), "/api/v2/project/gh/a%23c/w%3Fb%25"),
-        ("/project/{project}", ("git@github.com:acme/web.git",), "/api/v2/project/gh/acme/web"),
-        ("/project/{project}", (ProjectSlug("gh", "acme", "web"),), "/api/v2/project/gh/acme/web"),
-        ("/project/{project}", (UUID(ID),), f"/api/v2/project/{ID}"),
-        ("/project/{project}/job/{job_number}", ("gh/acme/web", 5), "/api/v2/project/gh/acme/web/job/5"),
-        ("/project/{provider/organization/project}/run", ("bb/acme/web",), "/api/v2/project/bb/acme/web/run"),
-        ("/insights/{org}/summary", ("github/acme",), "/api/v2/insights/gh/acme/summary"),
-        ("/insights/{org}/summary", (OrgSlug("circleci", "x y"),), "/api/v2/insights/circleci/x%20y/summary"),
+        ("/project/{project:slug}", ("gh/acme/web",), "/api/v2/project/gh/acme/web"),
+        ("/project/{project:slug}/pipeline", ("github/acme/my web",), "/api/v2/project/gh/acme/my%20web/pipeline"),
+        ("/project/{project:slug}", ("gh/a#c/w?b%",), "/api/v2/project/gh/a%23c/w%3Fb%25"),
+        ("/project/{project:slug}", ("git@github.com:acme/web.git",), "/api/v2/project/gh/acme/web"),
+        ("/project/{project:slug}", (ProjectSlug("gh", "acme", "web"),), "/api/v2/project/gh/acme/web"),
+        ("/project/{project:slug}", (UUID(ID),), f"/api/v2/project/{ID}"),
+        ("/project/{project:slug}/job/{job_number}", ("gh/acme/web", 5), "/api/v2/project/gh/acme/web/job/5"),
+        ("/project/{project:full_slug}/run", ("bb/acme/web",), "/api/v2/project/bb/acme/web/run"),
+        ("/insights/{org:org_slug}/summary", ("github/acme",), "/api/v2/insights/gh/acme/summary"),
+        ("/insights/{org:org_slug}/summary", (OrgSlug("circleci", "x y"),), "/api/v2/insights/circleci/x%20y/summary"),
         # The one parameter that is a whole slug in one segment
-        ("/organization/{org-slug-or-id}", ("github/acme",), "/api/v2/organization/gh%2Facme"),
-        ("/organization/{org-slug-or-id}", ("gh/a/",), "/api/v2/organization/gh%2Fa"),
-        ("/organization/{org-slug-or-id}", (ID,), f"/api/v2/organization/{ID}"),
-        ("/organization/{org-slug-or-id}/project", (UUID(ID),), f"/api/v2/organization/{ID}/project"),
+        ("/organization/{org:slug_or_id}", ("github/acme",), "/api/v2/organization/gh%2Facme"),
+        ("/organization/{org:slug_or_id}", ("gh/a/",), "/api/v2/organization/gh%2Fa"),
+        ("/organization/{org:slug_or_id}", (ID,), f"/api/v2/organization/{ID}"),
+        ("/organization/{org:slug_or_id}/project", (UUID(ID),), f"/api/v2/organization/{ID}/project"),
     ],
 )
 def test_values_are_written_segment_by_segment(path: str, values: tuple[Any, ...], filled: str) -> None:
     """No value leaves its segment, and only a slug has several."""
-    assert endpoint(path).fill(values) == filled
+    assert endpoint(path).expand(values) == filled
 
 
 def test_an_enum_is_its_value() -> None:
@@ -67,7 +71,7 @@ def test_an_enum_is_its_value() -> None:
     class Name(StrEnum):
         BUILD = "build it"
 
-    assert endpoint("/w/{name}").fill((Name.BUILD,)) == "/api/v2/w/build%20it"
+    assert endpoint("/w/{name}").expand((Name.BUILD,)) == "/api/v2/w/build%20it"
 
 
 @pytest.mark.parametrize(
@@ -76,87 +80,127 @@ def test_an_enum_is_its_value() -> None:
 def test_what_cannot_be_a_segment_is_refused(value: Any) -> None:
     """By name, before anything is sent: deleting a variable called ".." would delete the project."""
     with pytest.raises(InvalidArgument, match="env_var_name"):
-        endpoint("/x/{env_var_name}", "DELETE").fill((value,))
+        endpoint("/x/{env_var_name}", "DELETE").expand((value,))
 
 
 @pytest.mark.parametrize(
     "value", ["", "gh/..", "gh/acme/..", None, 5, "gh/acme", "gh/a/b/c", "acme/web", "gh/acme/w\n"]
 )
-@pytest.mark.parametrize("path", ["/project/{project}", "/project/{provider/organization/project}/pipeline/run"])
+@pytest.mark.parametrize("path", ["/project/{project:slug}", "/project/{project:full_slug}/pipeline/run"])
 def test_what_is_no_project_is_refused(path: str, value: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidArgument):
-        endpoint(path).fill((value,))
+        endpoint(path).expand((value,))
 
 
 @pytest.mark.parametrize("value", ["", "acme", "gh/..", None, "gh/acme/web", "gl/acme"])
-@pytest.mark.parametrize("path", ["/insights/{org}/summary", "/organization/{org-slug-or-id}"])
+@pytest.mark.parametrize("path", ["/insights/{org:org_slug}/summary", "/organization/{org:slug_or_id}"])
 def test_what_is_no_organization_is_refused(path: str, value: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidArgument):
-        endpoint(path).fill((value,))
+        endpoint(path).expand((value,))
 
 
 @pytest.mark.parametrize("value", [ID, UUID(ID), ProjectSlug(None, None, ID)])
 def test_a_bare_uuid_does_not_name_provider_and_organization(value: Any) -> None:
     """Where the path asks for the three of them."""
     with pytest.raises(InvalidArgument, match="full slug"):
-        endpoint("/project/{provider/organization/project}/pipeline/run").fill((value,))
+        endpoint("/project/{project:full_slug}/pipeline/run").expand((value,))
 
 
 @pytest.mark.parametrize("values", [(), ("a",), ("a", "b", "c")])
 def test_the_number_of_values_is_that_of_the_placeholders(values: tuple[str, ...]) -> None:
     """A method that forgets one fails in its first test, and sends no other path."""
-    with pytest.raises(TypeError, match=r"things\.do takes 2"):
-        endpoint("/a/{b}/{c}").fill(values)
+    with pytest.raises(TypeError, match="takes 2"):
+        endpoint("/a/{b}/{c}").expand(values)
 
 
-@pytest.mark.parametrize("path", ["/org/{orgID}/x", "/x/{}", "/x/{a", "/x/a}", "/x/{a b}"])
+@pytest.mark.parametrize("path", ["/org/{orgID}/x", "/x/{}", "/x/{a", "/x/a}", "/x/{a b}", "/x/{a:word}"])
 def test_a_placeholder_that_is_none_is_an_error_of_the_table(path: str) -> None:
     """Else its braces would be sent as they are."""
     with pytest.raises(ValueError, match="placeholder"):
         endpoint(path)
 
 
-@pytest.mark.parametrize(
-    ("method", "repeatable", "changes"),
-    [
-        ("GET", True, False),
-        ("HEAD", True, False),
-        ("PUT", True, True),
-        ("DELETE", True, True),
-        ("POST", False, True),
-        ("PATCH", False, True),
-    ],
-)
-def test_the_verb_says_whether_a_request_may_be_sent_twice(method: str, repeatable: bool, changes: bool) -> None:
-    """And whether it changes anything."""
-    route = endpoint("/me", method)
-    assert (route.repeatable, route.changes) == (repeatable, changes)
-
-
 def test_the_family_is_the_first_segment() -> None:
     """CircleCI limits it together."""
-    assert endpoint("/insights/{project}/workflows").family == "insights"
+    assert endpoint("/insights/{project:slug}/workflows").family == "insights"
     assert endpoint("/me").family == "me"
 
 
-def test_endpoints_are_values() -> None:
-    """A table can be listed, compared and cited."""
-    route = ListEndpoint("GET", "/a/{b}", int, operation="as.list", reference="listAs", bare=True)
-    assert route == ListEndpoint("GET", "/a/{b}", int, operation="as.list", reference="listAs", bare=True)
-    assert route.placeholders == ("b",)
-    assert (route.paged, route.bare, route.by_offset) == (True, True, False)
-    with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        route.path = "/x"  # type: ignore[misc]
-    assert reference_url(route.reference) == "https://circleci.com/docs/api/v2/#operation/listAs"
+class _Things(Table, group="things"):
+    get = Endpoint("GET", "/thing/{thing_id:id}", dict)
+    list = ListEndpoint("GET", "/thing", dict)
+    list_all = ListEndpoint("GET", "/thing/all", dict, pagination=NONE)
+    list_logs = ListEndpoint("GET", "/thing/log", dict, pagination=OFFSET)
+    delete = Action("DELETE", "/thing/{thing_id:id}")
+
+
+class _Third(Table, group="third", api=V3):
+    get = Endpoint("GET", "/thing/{thing_id:id}", dict)
+    list = ListEndpoint("GET", "/thing", dict)
+    list_all = ListEndpoint("GET", "/thing/all", dict, pagination=NONE)
+
+
+def test_an_endpoint_is_named_by_its_table() -> None:
+    """By its group and its attribute, so that no name is written twice."""
+    assert _Things.get.operation == "things.get"
+    assert _Things.list_all.operation == "things.list_all"
+    assert (_Things.get.family, _Third.get.family) == ("thing", "v3/thing")
+    assert _Third.get.expand(("x",)) == "/api/v3/thing/x"
+
+
+def test_a_list_is_paged_as_its_api_pages() -> None:
+    """Unless its line has another way."""
+    assert _Things.list.paging.params("t") == [("page-token", "t")]
+    assert _Third.list.paging.params("t") == [("page[cursor]", "t")]
+    assert _Things.list_logs.paging.params("20") == [("offset", "20")]
+    assert [each.paging.is_paged for each in (_Things.list, _Third.list)] == [True, True]
+    # A token that comes nevertheless is followed as the API does it.
+    for unpaged, parameter in ((_Things.list_all, "page-token"), (_Third.list_all, "page[cursor]")):
+        assert not unpaged.paging.is_paged
+        assert unpaged.paging.params("t") == [(parameter, "t")]
+
+
+def test_an_envelope_is_opened() -> None:
+    """API v3 wraps a single result; a list has its items in the same place."""
+    body = b'{"data": {"id": "x"}}'
+    assert _Third.get.parse(Response(200, {}, body)) == {"id": "x"}
+    assert _Things.get.parse(Response(200, {}, body)) == {"data": {"id": "x"}}
+    listed = _Third.list.parse(Response(200, {}, b'{"data": [{"id": "x"}], "page": {"next": "n"}}'), None)
+    assert listed == Page(({"id": "x"},), "n")
+
+
+def test_an_action_reads_nothing() -> None:
+    """Its status is the whole result, also if the body was cut."""
+    assert _Things.delete.expects_no_content
+    assert _Things.delete.parse(Response(200, {}, b"{", "the body was cut")) is None
+    assert not _Things.get.expects_no_content
+
+
+@pytest.mark.parametrize(
+    ("path", "family"),
+    [
+        ("/api/v2/me", "me"),
+        ("/api/v2/insights/gh/acme/web/workflows?branch=x", "insights"),
+        ("/api/v3/runs/x", "v3/runs"),
+        ("/api/v1.1/project/gh/acme/web", "v1.1/project"),
+        ("/api/v9/x/y", "v9/x"),
+    ],
+)
+def test_a_raw_path_is_of_the_same_family_as_a_table(path: str, family: str) -> None:
+    """The version, unless it is v2, and the first segment."""
+    raw = raw_endpoint("GET", path, None)
+    assert raw.family == family
+    assert raw.expand(()) == path
+    assert raw.operation == f"GET {path.partition('?')[0]}"
 
 
 @given(st.text())
 def test_any_text_stays_in_its_segment_or_is_refused(text: str) -> None:
     """And comes out of it again as it was."""
     try:
-        path = endpoint("/x/{name}/y").fill((text,))
+        path = endpoint("/x/{name}/y").expand((text,))
     except InvalidArgument:
         return
     before, x, name, y = path.rsplit("/", 3)
@@ -174,7 +218,7 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10)
 def test_any_project_has_three_segments(organization: str, project: str) -> None:
     """Or is refused."""
     try:
-        path = endpoint("/project/{project}/x").fill((f"gh/{organization}/{project}",))
+        path = endpoint("/project/{project:slug}/x").expand((f"gh/{organization}/{project}",))
     except InvalidArgument:
         return
     assert [unquote(segment) for segment in path.split("/")] == [

@@ -23,9 +23,8 @@ from rich.traceback import Traceback
 
 import aiocircle
 from aiocircle import CircleCI, errors
-from aiocircle._core.clock import Clock
-from aiocircle._core.executor import _api_error
-from aiocircle._core.message import Request, Response
+from aiocircle._core.api_errors import error_for
+from aiocircle._core.message import Request
 from aiocircle._redact import Secret, redact_url
 
 URL = "https://circleci.com/api/v2/me"
@@ -117,7 +116,7 @@ def test_a_status_has_its_error(status: int, kind: type[errors.APIError]) -> Non
     """Exactly that one, with all that the answer said."""
     headers = CIMultiDict({"X-Request-Id": "req-1", "Retry-After": "3", "Content-Type": "application/json"})
     body = b'{"message": "server\'s words"}'
-    error = _api_error(Request("GET", URL, {}), Response(status, headers, body), Clock())
+    error = error_for(status, headers, body, method="GET", url=URL, now=0.0)
     assert type(error) is kind
     assert (error.status, error.method, error.url, error.request_id) == (status, "GET", URL, "req-1")
     assert error.headers["content-type"] == "application/json"
@@ -152,7 +151,7 @@ def test_a_status_has_its_error(status: int, kind: type[errors.APIError]) -> Non
 )
 def test_the_servers_own_words_are_found(body: bytes, message: str) -> None:
     """Wherever this server puts them; where it has none, the status has some."""
-    error = _api_error(Request("GET", URL, {}), Response(502, CIMultiDict(), body), Clock())
+    error = error_for(502, CIMultiDict(), body, method="GET", url=URL, now=0.0)
     assert error.message == message
     assert str(error) == f"GET {URL} -> 502: {message}"
     assert error.body == body
@@ -377,8 +376,7 @@ def test_the_headers_of_an_error_show_no_cookie_and_no_signature() -> None:
             ("X-Request-Id", "r"),
         ]
     )
-    response = Response(302, headers, b"")
-    error = _api_error(Request("POST", URL, {}), response, Clock())
+    error = error_for(302, headers, b"", method="POST", url=URL, now=0.0)
     assert [*error.headers.items()] == [
         ("Location", "/elsewhere?token=***"),
         ("Content-Location", "https://h.example/x?sig=***"),
@@ -386,7 +384,7 @@ def test_the_headers_of_an_error_show_no_cookie_and_no_signature() -> None:
         ("Link", "<https://h.example/2>; rel=y"),
         ("X-Request-Id", "r"),
     ]
-    for text in (str(error), repr(error), repr(response), pickle.dumps(error).decode("latin-1")):
+    for text in (str(error), repr(error), pickle.dumps(error).decode("latin-1")):
         assert "hunter2" not in text
     assert "a redirect to /elsewhere?token=***" in str(error)
 
@@ -394,7 +392,7 @@ def test_the_headers_of_an_error_show_no_cookie_and_no_signature() -> None:
 @pytest.mark.parametrize("location", ["http://[::1", "https://a\uff0fb@c/", "//", "\x00", "http://h:99999999/"])
 def test_a_redirect_to_nonsense_is_an_api_error(location: str) -> None:
     """Not a ValueError out of the depths."""
-    error = _api_error(Request("POST", URL, {}), Response(302, CIMultiDict(Location=location), b""), Clock())
+    error = error_for(302, CIMultiDict(Location=location), b"", method="POST", url=URL, now=0.0)
     assert type(error) is errors.APIError
 
 

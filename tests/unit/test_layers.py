@@ -33,7 +33,7 @@ TREES = {name: ast.parse(path.read_bytes()) for name, path in FILES.items()}
 # --- who imports whom -----------------------------------------------------------------------------------------
 
 # They are run by the import of anything below them, so they must not import anything themselves.
-EMPTY = {"aiocircle", "aiocircle._core", "aiocircle.resources"}
+EMPTY = {"aiocircle", "aiocircle._core", "aiocircle.composites", "aiocircle.resources"}
 
 
 def is_type_checking(test: ast.expr) -> bool:
@@ -83,10 +83,9 @@ def test_the_walk_sees_the_imports_that_are_there() -> None:
     """Plain, relative, from the root, and inside functions: else the tests below would pass on nothing."""
     assert "aiocircle.errors" in IMPORTS["aiocircle.slugs"]
     assert "aiocircle.client" in IMPORTS["aiocircle.cli.insights"]  # from aiocircle import CircleCI
-    assert "aiocircle.resources.users" in IMPORTS["aiocircle.client"]  # inside a property
     assert "aiocircle.testing.server" in IMPORTS["aiocircle.testing"]  # relative, inside __getattr__
     assert "aiocircle.testing.wire" in IMPORTS["aiocircle.testing.routes.users"]  # from .. import wire
-    assert "aiocircle.resources.common" in IMPORTS["aiocircle.resources.users"]
+    assert "aiocircle._core.group" in IMPORTS["aiocircle.resources.users"]
 
 
 @pytest.mark.parametrize("module", sorted(EMPTY))
@@ -104,7 +103,7 @@ def test_nothing_is_imported_by_a_name_made_at_run_time() -> None:
         if isinstance(node, ast.Name | ast.Attribute)
         and ast.unparse(node).split(".")[-1] in ("import_module", "__import__", "exec_module")
     }
-    assert dynamic == {"aiocircle"}
+    assert dynamic == {"aiocircle", "aiocircle._groups"}
 
 
 def test_the_version_is_a_leaf() -> None:
@@ -126,6 +125,7 @@ def test_the_local_server_is_a_second_opinion() -> None:
 # They name aiohttp's types, or serve; only the transport sends.
 MAY_NAME_AIOHTTP = {
     "aiocircle._core.timeouts": {"ClientTimeout"},
+    "aiocircle._config": {"ClientSession"},
     "aiocircle.client": {"ClientSession", "ClientTimeout", "TraceConfig"},
     "aiocircle.cli.traffic": {"TraceConfig", "ClientSession", "TraceRequestEndParams", "TraceRequestStartParams"},
 }
@@ -207,24 +207,28 @@ def test_a_client_loads_no_group() -> None:
     code = "import aiocircle; from aiocircle import CircleCI; circle = CircleCI(token='x'); repr(circle); dir(circle); "
     loaded = run(code + LOADED.format(("aiocircle",)))
     assert "aiocircle.client" in loaded
-    assert [name for name in loaded if name.startswith(("aiocircle.resources", "aiocircle.testing"))] == []
+    packages = ("aiocircle.resources", "aiocircle.composites", "aiocircle.testing")
+    assert [name for name in loaded if name.startswith(packages)] == []
     assert not {"aiocircle.bulk", "aiocircle.cli"} & {*loaded}
 
 
 # A group that shows another one's models.
 SHARED = {"pipelines": {"workflows"}, "schedules": {"users"}, "triggers": {"pipeline_definitions"}}
 
+# A group with methods of several requests inherits the group of single requests.
+COMPOSITES = {"projects", "workflows"}
+
 TOUCH_EACH = """
 import json, sys
-from functools import cached_property
 from aiocircle import CircleCI
+from aiocircle._groups import LazyGroup, V2Groups
 
 loaded = {}
-for group in [name for name, each in vars(CircleCI).items() if isinstance(each, cached_property)]:
-    for name in [name for name in sys.modules if name.startswith("aiocircle.resources")]:
+for group in [name for name, value in vars(V2Groups).items() if isinstance(value, LazyGroup)]:
+    for name in [name for name in sys.modules if name.startswith(("aiocircle.resources", "aiocircle.composites"))]:
         del sys.modules[name]
     getattr(CircleCI(token="x"), group)
-    loaded[group] = sorted(name for name in sys.modules if name.startswith("aiocircle.resources."))
+    loaded[group] = sorted(name for name in sys.modules if name.startswith(("aiocircle.resources.", "aiocircle.comp")))
 print(json.dumps(loaded))
 """
 
@@ -234,14 +238,20 @@ def test_touching_a_group_loads_it_and_what_it_shares() -> None:
     loaded = run(TOUCH_EACH)
     assert {"users", "projects", "pipelines", "workflows", "jobs", "insights"} <= {*loaded}
     for group, modules in loaded.items():
-        expected = {"_group", "common", group, *SHARED.get(group, ())}
-        assert {*modules} == {f"aiocircle.resources.{name}" for name in expected}, group
+        expected = {f"resources.{name}" for name in (group, *SHARED.get(group, ()))}
+        if expected & {"resources.workflows", "resources.jobs", "resources.insights"}:
+            expected.add("resources._statuses")
+        if group in COMPOSITES:
+            expected |= {"composites", f"composites.{group}"}
+        assert {*modules} == {f"aiocircle.{name}" for name in expected}, group
 
 
 def test_every_group_is_on_the_client() -> None:
     """A module below `resources` is a group, and every group can be reached."""
     modules = {name.rpartition(".")[2] for name in FILES if name.startswith("aiocircle.resources.")}
-    assert modules - {"_group", "common"} == {*run(TOUCH_EACH)}
+    assert modules - {"_statuses"} == {*run(TOUCH_EACH)}
+    composites = {name.rpartition(".")[2] for name in FILES if name.startswith("aiocircle.composites.")}
+    assert composites == COMPOSITES
 
 
 # --- what is exported -----------------------------------------------------------------------------------------
@@ -262,7 +272,7 @@ def is_public(module: str) -> bool:
 def test_public_modules_say_what_is_public() -> None:
     """All that is defined there without an underscore, and nothing else of theirs."""
     silent = {name for name in FILES if is_public(name) and not hasattr(importlib.import_module(name), "__all__")}
-    assert silent == {"aiocircle.resources"}
+    assert silent == {"aiocircle.composites", "aiocircle.resources"}
     for name in [name for name in FILES if is_public(name) and name not in EMPTY]:
         module = importlib.import_module(name)
         definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

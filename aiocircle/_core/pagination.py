@@ -1,0 +1,174 @@
+"""Pages of a list, and the ways in which the APIs number them: pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Any, Final, Generic, TypeVar, cast
+
+import attrs
+
+from aiocircle._core.fields import JSON
+from aiocircle.errors import InvalidArgument
+
+__all__ = ["CURSOR", "NONE", "OFFSET", "PAGE_TOKEN", "Offset", "Page", "Pagination", "array_type"]
+
+T = TypeVar("T")
+
+_Pairs = list[tuple[str, str]]
+
+
+@attrs.frozen
+class Page(Generic[T]):
+    """One page of a list. next_page_token is None on the last one."""
+
+    items: tuple[T, ...]
+    next_page_token: str | None = None
+
+
+@attrs.frozen
+class _OptionalItemsPage(Generic[T]):
+    """A page of API v2 that may omit its items if it is empty."""
+
+    items: tuple[T, ...] = ()
+    next_page_token: str | None = None
+
+
+@attrs.frozen
+class _Links:
+    next: str | None = None
+
+
+@attrs.frozen
+class _CursorPage(Generic[T]):
+    """A page of API v3. `page` may be missing, and `next` null or empty, on the last one."""
+
+    data: tuple[T, ...]
+    page: _Links = _Links()
+
+
+def array_type(item: Any) -> Any:
+    """Return the type of a JSON array of `item`."""
+    return tuple[item, ...]
+
+
+@attrs.frozen
+class Pagination:
+    """A way of paging: the query parameter that selects a page, and where a page has the token of the next one.
+
+    is_paged: False if the API gives the list in one piece, so that no page can be selected.
+    """
+
+    parameter: str
+    is_paged: bool = attrs.field(default=True, kw_only=True)
+
+    def page_type(self, item: Any, *, items_optional: bool = False) -> Any:
+        """Return the type of a page's body. A bare array stands for a page in every API."""
+        return _OptionalItemsPage[item] if items_optional else Page[item]
+
+    def params(self, token: str | None) -> _Pairs:
+        """Return the query parameters that select the page of `token`; None selects the first page."""
+        return [] if token is None else [(self.parameter, token)]
+
+    def page(self, body: Any, _token: str | None) -> Page[Any]:
+        """Return the page that a decoded body is. `_token` selected it."""
+        class_: object = body.__class__
+        if class_ is Page and body.next_page_token != "":
+            return cast("Page[Any]", body)
+        if class_ is tuple:
+            return Page(body)
+        return Page(body.items, body.next_page_token or None)
+
+    def next_token(self, plain: JSON) -> str | None:
+        """Return the token of the next page, from a body whose items cannot be decoded."""
+        return _text_at(plain, "next_page_token")
+
+    def requested_by(self, query: Mapping[str, Any], in_path: Set[str]) -> tuple[Pagination, dict[str, Any]]:
+        """Return the paging that a caller's query requests, and the rest of the query.
+
+        in_path: the names of the parameters that the path itself has. Raise InvalidArgument if a page is selected.
+        """
+        if self.parameter in query or self.parameter in in_path:
+            raise InvalidArgument(f"{self.parameter} must not be in the query. Give the page to start at as page_token")
+        return self, dict(query)
+
+
+@attrs.frozen
+class _Cursor(Pagination):
+    """Paging by `page[cursor]`, as API v3 has it."""
+
+    def page_type(self, item: Any, *, items_optional: bool = False) -> Any:
+        return _CursorPage[item]
+
+    def page(self, body: Any, _token: str | None) -> Page[Any]:
+        class_: object = body.__class__
+        if class_ is tuple:
+            return Page(body)
+        return Page(body.data, body.page.next or None)
+
+    def next_token(self, plain: JSON) -> str | None:
+        return _text_at(plain, "page", "next")
+
+
+@attrs.frozen
+class Offset(Pagination):
+    """Paging by the number of items to skip, which is a page's token.
+
+    limit: the page size to request, and the largest that the API returns. A page with fewer items is the last one. If
+    it is None, the API chooses the size, and an empty page is the last one.
+    """
+
+    limit: int | None = None
+
+    def params(self, token: str | None) -> _Pairs:
+        """Return the query parameters that select the page of `token`. Raise InvalidArgument if it is not a number."""
+        limit = [] if self.limit is None else [("limit", str(self.limit))]
+        skipped = _parse_offset(token)
+        return limit if token is None else [*limit, (self.parameter, str(skipped))]
+
+    def page(self, body: Any, _token: str | None) -> Page[Any]:
+        items = super().page(body, _token).items
+        is_last = len(items) < (1 if self.limit is None else self.limit)
+        return Page(items, None if is_last else str(_parse_offset(_token) + len(items)))
+
+    def requested_by(self, query: Mapping[str, Any], in_path: Set[str]) -> tuple[Pagination, dict[str, Any]]:
+        """Return the paging with the page size of a caller's query, at most `limit`, and the rest of the query."""
+        _, rest = super().requested_by(query, in_path)
+        if "limit" in in_path:
+            raise InvalidArgument("limit must not be in the path. Give it in params")
+        requested = rest.pop("limit", None)
+        if requested is None:
+            return self, rest
+        size = int(requested) if isinstance(requested, str) and requested.isdecimal() else requested
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise InvalidArgument(f"limit must be a number of items above zero, got {requested!r}")
+        return attrs.evolve(self, limit=size if self.limit is None else min(size, self.limit)), rest
+
+
+def _parse_offset(token: str | None) -> int:
+    """Return the number of items that precede the page of `token`."""
+    if token is None:
+        return 0
+    if not isinstance(token, str) or not (token.isascii() and token.isdigit() and len(token) < 19):
+        raise InvalidArgument(
+            f"page_token must be the number of items to skip, such as '20', got {type(token).__name__} {token!r}"
+        )
+    return int(token)
+
+
+def _text_at(plain: JSON, *keys: str) -> str | None:
+    for key in keys:
+        plain = cast("dict[str, JSON]", plain).get(key) if isinstance(plain, dict) else None
+    return plain if isinstance(plain, str) and plain else None
+
+
+PAGE_TOKEN: Final = Pagination("page-token")
+"""API v2: the token in `next_page_token`."""
+
+CURSOR: Final = _Cursor("page[cursor]")
+"""API v3: the cursor in `page.next`."""
+
+OFFSET: Final = Offset("offset")
+"""The number of items to skip, in pages of a size that the API chooses."""
+
+NONE: Final = Pagination("page-token", is_paged=False)
+"""The API gives the list in one piece."""

@@ -1,0 +1,117 @@
+"""Paths: templates whose values are percent-encoded each in its own segment, and paths that a caller writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote, unquote
+from uuid import UUID
+
+from aiocircle.errors import InvalidArgument
+from aiocircle.slugs import OrgSlug, ProjectSlug, check_segment
+
+__all__ = ["expand_path", "raw_path", "split_template"]
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)(?::([a-z_]+))?\}")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\\\\#]")
+
+Template = tuple[tuple[str, ...], tuple[tuple[str, Callable[[str, Any], str]], ...]]
+"""A path template: its literals, and between each two of them a name with its converter."""
+
+
+def split_template(path: str) -> Template:
+    """Split a path such as `/project/{project:slug}/pipeline/{number}`. Raise ValueError if a placeholder is invalid.
+
+    Converters, after the colon: `slug` a project's slug, as its segments; `full_slug` the same, but not a UUID alone;
+    `org_slug` an organization's slug, as its segments; `slug_or_id` the same in one segment; `id` an id. Without a
+    converter, the value is one segment: text, a UUID or a number.
+    """
+    literals: list[str] = []
+    values: list[tuple[str, Callable[[str, Any], str]]] = []
+    end = 0
+    for match in _PLACEHOLDER.finditer(path):
+        name, converter = match[1], match[2] or "id"
+        if converter not in _CONVERTERS:
+            raise ValueError(f"{path} has a placeholder with an unknown converter: {converter}")
+        literals.append(path[end : match.start()])
+        values.append((name, _CONVERTERS[converter]))
+        end = match.end()
+    literals.append(path[end:])
+    if any("{" in literal or "}" in literal for literal in literals):
+        raise ValueError(f"{path} has an invalid placeholder")
+    return tuple(literals), tuple(values)
+
+
+def expand_path(template: Template, values: tuple[Any, ...]) -> str:
+    """Return the path with its values. Raise InvalidArgument, which names the parameter, for an unsuitable value."""
+    literals, placeholders = template
+    if len(values) != len(placeholders):
+        raise TypeError(f"the path takes {len(placeholders)} values, got {len(values)}")
+    parts = [literals[0]]
+    for (name, convert), value, literal in zip(placeholders, values, literals[1:], strict=True):
+        parts.append(convert(name, value))
+        parts.append(literal)
+    return "".join(parts)
+
+
+def raw_path(path: str) -> str:
+    """Return a path that a caller wrote, percent-encoded where it must be. It may have a query.
+
+    Raise InvalidArgument for a path that could lead elsewhere than it seems to.
+    """
+    if not isinstance(path, str) or not path.startswith("/") or path.startswith("//"):
+        raise InvalidArgument('path must start with exactly one "/", such as "/api/v2/me"')
+    if _UNSAFE.search(path):
+        raise InvalidArgument("path must not have a control character, a backslash or a fragment")
+    segments = path.partition("?")[0].split("/")
+    if any(unquote(segment) in (".", "..") for segment in segments):
+        raise InvalidArgument("path must not have a dot segment, which a server would resolve")
+    return quote(path, safe="/%:@!$&'()*+,;=-._~?")
+
+
+def _project(_: str, value: Any) -> str:
+    return _join(ProjectSlug.parse(value).segments)
+
+
+def _full_project(_: str, value: Any) -> str:
+    project = ProjectSlug.parse(value)
+    if project.provider is None:
+        raise InvalidArgument(
+            "project must be a full slug here, such as gh/<org>/<repo> or circleci/<org id>/<project id>. A UUID alone "
+            "does not name the organization"
+        )
+    return _join(project.segments)
+
+
+def _org(_: str, value: Any) -> str:
+    return _join(OrgSlug.parse(value).segments)
+
+
+def _org_segment(_: str, value: Any) -> str:
+    return quote(str(OrgSlug.parse(value)), safe="")
+
+
+def _join(segments: tuple[str, ...]) -> str:
+    return "/".join([quote(segment, safe="") for segment in segments])
+
+
+def _segment(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return quote(check_segment(value, name), safe="")
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise InvalidArgument(f"{name} must be zero or more, got {value}")
+        return str(value)
+    raise InvalidArgument(f"{name} must be text, a UUID or a number, got {type(value).__name__}")
+
+
+_CONVERTERS: Final[Mapping[str, Callable[[str, Any], str]]] = {
+    "full_slug": _full_project,
+    "id": _segment,
+    "org_slug": _org,
+    "slug": _project,
+    "slug_or_id": _org_segment,
+}

@@ -1,0 +1,167 @@
+"""msgspec and cattrs: both ways of decoding give equal objects, or refuse."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pickle
+import pkgutil
+import random
+from datetime import datetime
+from typing import (
+    Any,
+    Literal,
+)
+from uuid import UUID
+
+import attrs
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import aiocircle.resources
+from aiocircle._core.decode import decode
+from aiocircle._core.fast_decode import msgspec_decoder
+from aiocircle._core.fields import RARELY_PRESENT, Timestamp
+from aiocircle._core.pagination import PAGE_TOKEN, array_type
+from aiocircle._core.structure import StructureProblems
+from aiocircle.resources.policies import PolicyBundle
+from tests.unit.samples import (
+    Aliased,
+    Box,
+    Branch,
+    Colour,
+    Converted,
+    Leaf,
+    Spelled,
+    Tinted,
+    carefully,
+    exactly,
+    holds_null,
+    read,
+    refused,
+    sample,
+    spoil,
+)
+
+page_type = PAGE_TOKEN.page_type
+
+
+def models() -> list[Any]:
+    """Every attrs model of every group, and the shapes of this file."""
+    found: dict[Any, None] = dict.fromkeys(
+        [Leaf, Branch, Box[Leaf], Box[Branch], Box[Any], Spelled, Box[Spelled], page_type(Branch), array_type(Leaf)]
+    )
+    package = aiocircle.resources
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for each in vars(importlib.import_module(module.name)).values():
+            if isinstance(each, type) and attrs.has(each) and each.__module__ == module.name:
+                found[each] = None
+    return list(found)
+
+
+MODELS = models()
+
+
+def outcome(kind: Any, body: bytes) -> tuple[str, Any]:
+    try:
+        return "read", exactly(decode(kind, body))
+    except StructureProblems as error:
+        return "refused", error.problems
+
+
+@pytest.mark.parametrize("kind", MODELS, ids=lambda kind: getattr(kind, "__name__", str(kind)))
+@given(seed=st.integers(0, 2**64 - 1), odd=st.integers(0, 2))
+@settings(max_examples=40)
+def test_both_ways_of_reading_give_equal_objects_or_refuse(kind: Any, seed: int, odd: int) -> None:
+    """msgspec is there to be fast; what an answer means is decided by cattrs alone."""
+    dice = random.Random(seed)
+    plain = sample(kind, dice)
+    for _ in range(odd):
+        plain = spoil(plain, dice)
+    body = json.dumps(plain).encode()
+    with carefully():
+        careful = outcome(kind, body)
+    assert outcome(kind, body) == careful, body
+    if odd == 0:
+        assert careful[0] == "read", body
+    fast = msgspec_decoder(kind)
+    if fast is None:
+        return
+    try:
+        quick = "read", exactly(fast(body))
+    except msgspec.MsgspecError:
+        # It refuses more in two cases: null for what has a default, and one value for an array of one.
+        assert careful[0] == "refused" or holds_null(plain) or kind is PolicyBundle, body
+    else:
+        assert quick == careful, body
+
+
+@attrs.frozen(kw_only=True)
+class Seldom:
+    name: str
+    tag: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
+    tries: int = attrs.field(default=3, metadata=RARELY_PRESENT)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"name": "a"}, Seldom(name="a", tag=None, tries=3)),
+        ({"name": "a", "tag": "v1", "tries": 0}, Seldom(name="a", tag="v1", tries=0)),
+        ({"tries": 7, "name": "a", "tag": None}, Seldom(name="a", tag=None, tries=7)),
+    ],
+)
+def test_a_rare_field_is_what_was_answered_and_else_its_default(body: Any, expected: Seldom) -> None:
+    assert msgspec_decoder(Seldom) is not None
+    assert read(Seldom, body) == expected
+    with carefully():
+        assert read(Seldom, body) == expected
+    assert refused(Seldom, {"tag": "v1"}) == ("'name' is missing @ $.name",)
+    # The class itself is as it was made.
+    assert attrs.evolve(Seldom(name="a", tag="v1"), tries=1) == Seldom(name="a", tag="v1", tries=1)
+    assert pickle.loads(pickle.dumps(expected)) == expected
+
+
+# All of them for keys that come in two spellings.
+NOT_READ_FAST = {
+    "insights.FlakyTest",
+    "insights.FlakyTests",
+    "pipelines.PipelineConfig",
+    "projects.CheckoutKey",
+    "projects.EnvVar",
+    "schedules.Schedule",
+    "schedules.Timetable",
+    "users.Collaboration",
+    "webhooks.Webhook",
+}
+
+
+def test_the_models_that_are_not_read_fast_are_known() -> None:
+    """Each costs five times as much to read: a new one is a decision."""
+    own = [kind for kind in MODELS if isinstance(kind, type) and kind.__module__.startswith("aiocircle.resources.")]
+    assert len(own) > 50
+    slow = {f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}" for kind in own if msgspec_decoder(kind) is None}
+    assert slow == NOT_READ_FAST
+
+
+@pytest.mark.parametrize("kind", [Spelled, Aliased, Converted, Box[Spelled], tuple[Spelled, ...], Spelled | None])
+def test_what_msgspec_would_leave_at_its_default_is_read_carefully(kind: Any) -> None:
+    """Second spellings, aliases and converters, at any depth."""
+    assert msgspec_decoder(kind) is None
+    assert msgspec_decoder(page_type(kind)) is None
+    assert msgspec_decoder(dict[str, kind]) is None
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *[datetime, bytes, UUID, complex, object, list, dict, Colour, Tinted],
+        *[set[str], dict[int, str], tuple[int, str], Literal["a"], Timestamp | str, Leaf | Branch],
+        attrs.make_class("Derived", {"derived": attrs.field(init=False, default=1)}),
+    ],
+)
+def test_types_that_the_two_may_understand_differently_are_read_carefully(kind: Any) -> None:
+    """A naive time, for one, is a time to msgspec."""
+    assert msgspec_decoder(kind) is None

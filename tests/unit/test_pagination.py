@@ -1,0 +1,166 @@
+"""Ways of paging: pure values, each tried without a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aiocircle import InvalidArgument
+from aiocircle._core.api import V1, V2, V3
+from aiocircle._core.decode import decode
+from aiocircle._core.pagination import CURSOR, NONE, OFFSET, PAGE_TOKEN, Offset, Page, Pagination, array_type
+
+V1_PAGING = V1.pagination
+
+
+def read(paging: Pagination, body: bytes, token: str | None = None) -> Page[Any]:
+    return paging.page(decode(paging.page_type(Any), body), token)
+
+
+def test_each_api_has_its_paging() -> None:
+    """Page tokens, cursors, offsets."""
+    assert (V2.pagination, V3.pagination) == (PAGE_TOKEN, CURSOR)
+    assert V1.pagination == Offset("offset", limit=100)
+
+
+@pytest.mark.parametrize(
+    ("paging", "token", "params"),
+    [
+        (PAGE_TOKEN, None, []),
+        (PAGE_TOKEN, "t", [("page-token", "t")]),
+        (NONE, None, []),
+        (CURSOR, None, []),
+        (CURSOR, "c", [("page[cursor]", "c")]),
+        (OFFSET, None, []),
+        (OFFSET, "20", [("offset", "20")]),
+        (V1_PAGING, None, [("limit", "100")]),
+        (V1_PAGING, "300", [("limit", "100"), ("offset", "300")]),
+    ],
+)
+def test_params_select_a_page(paging: Pagination, token: str | None, params: list[tuple[str, str]]) -> None:
+    """None is the first page."""
+    assert paging.params(token) == params
+
+
+@pytest.mark.parametrize("token", ["", "-1", "1.5", "x", "\u0663", "1" * 19, " 1"])
+def test_an_offset_is_a_number(token: str) -> None:
+    """Anything else would be sent as it is."""
+    with pytest.raises(InvalidArgument, match="page_token must be the number of items"):
+        OFFSET.params(token)
+
+
+@pytest.mark.parametrize(
+    ("body", "page"),
+    [
+        (b'{"items": [1, 2], "next_page_token": "t"}', Page((1, 2), "t")),
+        (b'{"items": [1], "next_page_token": null}', Page((1,))),
+        (b'{"items": [1], "next_page_token": ""}', Page((1,))),
+        (b'{"items": []}', Page(())),
+    ],
+)
+def test_a_page_of_v2_has_items_and_a_token(body: bytes, page: Page[Any]) -> None:
+    """An empty token is none."""
+    assert read(PAGE_TOKEN, body) == page
+
+
+def test_a_page_is_decoded_into_itself() -> None:
+    """No second object is created for a page of the usual shape."""
+    decoded = decode(PAGE_TOKEN.page_type(Any), b'{"items": [1], "next_page_token": "t"}')
+    assert PAGE_TOKEN.page(decoded, None) is decoded
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"next_page_token": "t"}', b'{"items": [1], "next_page_token": "t"}'])
+def test_items_are_optional_where_declared(body: bytes) -> None:
+    """Also then the result is a plain Page."""
+    page = PAGE_TOKEN.page(decode(PAGE_TOKEN.page_type(Any, items_optional=True), body), None)
+    assert type(page) is Page
+    assert page.items == ((1,) if b"items" in body else ())
+    assert page.next_page_token == ("t" if b'"t"' in body else None)
+
+
+@pytest.mark.parametrize(
+    ("body", "page"),
+    [
+        (b'{"data": [1], "page": {"next": "c", "prev": null}}', Page((1,), "c")),
+        (b'{"data": [1], "page": {"next": ""}}', Page((1,))),
+        (b'{"data": [1], "page": {"next": null}}', Page((1,))),
+        (b'{"data": [1], "page": {}}', Page((1,))),
+        (b'{"data": [1], "page": null}', Page((1,))),
+        (b'{"data": []}', Page(())),
+    ],
+)
+def test_a_page_of_v3_has_data_and_a_cursor(body: bytes, page: Page[Any]) -> None:
+    """`page` may be missing or empty, and all of that is the end."""
+    assert read(CURSOR, body) == page
+
+
+@pytest.mark.parametrize("paging", [PAGE_TOKEN, CURSOR, NONE])
+def test_a_bare_array_is_the_only_page(paging: Pagination) -> None:
+    """In every API."""
+    assert paging.page(decode(array_type(Any), b"[1, 2]"), None) == Page((1, 2))
+
+
+def test_offsets_go_on_until_an_empty_page() -> None:
+    """If the API chooses the size, a short page may have another one behind it."""
+    assert OFFSET.page((1, 2), None) == Page((1, 2), "2")
+    assert OFFSET.page((1, 2), "20") == Page((1, 2), "22")
+    assert OFFSET.page((), "22") == Page(())
+
+
+def test_offsets_of_a_known_size_end_with_a_short_page() -> None:
+    """One request less, and no doubt."""
+    paging = Offset("offset", limit=2)
+    assert paging.page((1, 2), None) == Page((1, 2), "2")
+    assert paging.page((1,), "2") == Page((1,))
+    assert paging.page((), "2") == Page(())
+
+
+@pytest.mark.parametrize(
+    ("query", "limit", "rest"),
+    [
+        ({}, 100, {}),
+        ({"limit": None}, 100, {}),
+        ({"limit": 30, "filter": "failed"}, 30, {"filter": "failed"}),
+        ({"limit": "30"}, 30, {}),
+        ({"limit": 250}, 100, {}),
+    ],
+)
+def test_a_requested_size_is_bounded(query: dict[str, Any], limit: int, rest: dict[str, Any]) -> None:
+    """v1.1 sends no more than 100, and a page of 100 would be taken for the last of 250."""
+    paging, left = V1_PAGING.requested_by(query, set())
+    assert (paging, left) == (Offset("offset", limit=limit), rest)
+
+
+@pytest.mark.parametrize("limit", [0, -1, "x", "", "-5", True, 1.5, [3]])
+def test_a_requested_size_is_a_number(limit: Any) -> None:
+    """Before anything is sent."""
+    with pytest.raises(InvalidArgument, match="limit must be a number of items above zero"):
+        V1_PAGING.requested_by({"limit": limit}, set())
+
+
+@pytest.mark.parametrize(
+    ("paging", "name"), [(PAGE_TOKEN, "page-token"), (CURSOR, "page[cursor]"), (V1_PAGING, "offset")]
+)
+def test_a_query_selects_no_page(paging: Pagination, name: str) -> None:
+    """It would be sent with every page."""
+    for query, in_path in (({name: "x"}, set[str]()), ({}, {name})):
+        with pytest.raises(InvalidArgument, match="page_token"):
+            paging.requested_by(query, in_path)
+    assert paging.requested_by({"x": 1}, {"y"})[1] == {"x": 1}
+
+
+def test_a_size_in_the_path_is_refused() -> None:
+    """It would be sent twice."""
+    with pytest.raises(InvalidArgument, match="limit must not be in the path"):
+        V1_PAGING.requested_by({}, {"limit"})
+
+
+@pytest.mark.parametrize("token", [None, "", 5, [], {}])
+def test_only_text_is_a_token(token: Any) -> None:
+    """A value that cannot be sent as a token is not one."""
+    assert PAGE_TOKEN.next_token({"items": 5, "next_page_token": token}) is None
+    assert CURSOR.next_token({"data": 5, "page": {"next": token}}) is None
+    assert PAGE_TOKEN.next_token([]) is None
+    assert CURSOR.next_token({"page": []}) is None
+    assert PAGE_TOKEN.next_token({"next_page_token": "t"}) == CURSOR.next_token({"page": {"next": "t"}}) == "t"
