@@ -226,11 +226,12 @@ def _split(text: str) -> _URL | None:
     except ValueError:  # also a UnicodeDecodeError
         return None
     host = parts.hostname or ""
-    if not _HOST.fullmatch(host):
+    # Browsers read a backslash as a slash, so the host would be another one for them.
+    if "\\" in parts.netloc or not _HOST.fullmatch(host):
         return None
     if port == _DEFAULT_PORTS.get(parts.scheme):
         port = None
-    return _URL(parts.scheme, Root(parts.scheme or "https", host, port), segments)
+    return _URL(parts.scheme, Root(parts.scheme or ("http" if is_loopback(host) else "https"), host, port), segments)
 
 
 def _provider(host: str, git_hosts: Mapping[str, str], *, ssh: bool) -> str | None:

@@ -145,7 +145,7 @@ class OrgSlug:
         """Return the organization that a slug or a UUID names; None if the text is neither."""
         if is_uuid(text):
             return cls._trusted(None, text.lower())
-        parts = text.removesuffix("/").split("/")
+        parts = text.removesuffix("/").split("/", 2)
         if len(parts) != 2 or parts[0] not in PROVIDERS or not is_name(parts[1]):
             return None
         return cls._trusted(PROVIDERS[parts[0]], _one_spelling(parts[1]))
@@ -233,7 +233,7 @@ class ProjectSlug:
         """Return the project that a slug or a UUID names; None if the text is neither."""
         if is_uuid(text):
             return cls._trusted(None, None, text.lower())
-        parts = text.removesuffix("/").split("/")
+        parts = text.removesuffix("/").split("/", 3)
         if len(parts) != 3 or parts[0] not in PROVIDERS or not (is_name(parts[1]) and is_name(parts[2])):
             return None
         return cls._trusted(PROVIDERS[parts[0]], _one_spelling(parts[1]), _one_spelling(parts[2]))
@@ -307,7 +307,7 @@ def read_slug(
     if text is None:
         return f"{expected}, got a text that is empty, too long or has a control character"
     address = parse_address(text, git_hosts=git_hosts, roots=roots, read_cloud=read_cloud)
-    if address is None:
+    if address is None:  # noqa: SIM108 - each line has a comment of its own
         slug = kind._from_text(_decoded(text))  # pyright: ignore[reportPrivateUsage]
     else:
         slug = kind._from_address(address, text)  # pyright: ignore[reportPrivateUsage]

@@ -237,7 +237,7 @@ async def test_an_exception_in_the_consumer_or_in_on_progress_comes_out_as_it_is
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"projects": ["gh/acme"]}, "a project is named"),
+        ({"projects": ["gh/acme"]}, "project must be named by"),
         ({"projects": ["gh/acme/.."]}, "dot|path"),
         ({"projects": [], "window": "last-5-days"}, "window is one of"),
         ({"projects": [], "include": ["runs", "walks"]}, "walks"),

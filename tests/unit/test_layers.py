@@ -37,7 +37,9 @@ TREES = {name: ast.parse(path.read_bytes()) for name, path in FILES.items()}
 LAYERS: list[tuple[str, ...]] = [
     ("aiocircle._text", "aiocircle._version"),
     ("aiocircle.errors",),
+    ("aiocircle._urls",),
     ("aiocircle.slugs",),
+    ("aiocircle.links",),
     (
         "aiocircle._core.clock",
         "aiocircle._core.deadlines",
