@@ -48,12 +48,12 @@ _DEFAULT_PORTS = {"": 443, "https": 443, "http": 80}
 
 # Longer than any page with its query, and than a slug of the longest names: 3 * 255 characters, each 12 when encoded.
 _MAX_TEXT = 16_384
-_MAX_NAME = 255  # characters; GitHub allows 100, Bitbucket 62
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"0*[1-9][0-9]{0,17}")
 # C0 and C1 controls, DEL, and lone surrogates, which cannot be encoded as UTF-8.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_NOT_IN_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff/]")
+# At most 255 characters: GitHub allows 100, Bitbucket 62. No white space at the ends, and not `.` or `..`.
+_NAME = re.compile(r"(?!\.\.?\Z)(?!\s)[^/\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}(?<!\s)")
 _HOST = re.compile(r"[\w.:-]+")  # with colons: an IPv6 address, whose brackets urlsplit has removed
 # git's scp-like form: [user@]host:path
 _SCP = re.compile(r"(?:[^@/\s]+@)?([\w.-]+):(?!//)(.+)")
@@ -148,17 +148,12 @@ class _URL(NamedTuple):
 
 def is_uuid(text: str) -> bool:
     """Return True for the text of a UUID with hyphens."""
-    return _UUID.fullmatch(text) is not None
+    return len(text) == 36 and _UUID.fullmatch(text) is not None
 
 
 def is_name(text: str) -> bool:
     """Return True if the text can be one segment of a slug, and is still the same when read from the slug's text."""
-    return (
-        0 < len(text) <= _MAX_NAME
-        and _NOT_IN_NAME.search(text) is None
-        and text not in (".", "..")
-        and text == text.strip()
-    )
+    return _NAME.fullmatch(text) is not None
 
 
 def is_loopback(host: str) -> bool:

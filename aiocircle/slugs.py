@@ -125,6 +125,8 @@ class OrgSlug:
         """
         if isinstance(value, OrgSlug):
             return value
+        if isinstance(value, str) and (slug := cls._from_text(value)) is not None:
+            return slug  # Most callers write a slug: it takes a fraction of the time of the rest.
         result = _parse(cls, value, hosts, app_hosts)
         if isinstance(result, OrgSlug):
             return result
@@ -143,12 +145,13 @@ class OrgSlug:
     @classmethod
     def _from_text(cls, text: str) -> OrgSlug | None:
         """Return the organization that a slug or a UUID names; None if the text is neither."""
-        if is_uuid(text):
-            return cls._trusted(None, text.lower())
         parts = text.removesuffix("/").split("/", 2)
-        if len(parts) != 2 or parts[0] not in PROVIDERS or not is_name(parts[1]):
+        if len(parts) != 2:
+            return cls._trusted(None, text.lower()) if is_uuid(text) else None
+        provider = PROVIDERS.get(parts[0])
+        if provider is None or not is_name(parts[1]):
             return None
-        return cls._trusted(PROVIDERS[parts[0]], _one_spelling(parts[1]))
+        return cls._trusted(provider, _one_spelling(parts[1]))
 
     @classmethod
     def _from_address(cls, address: Address, text: str) -> OrgSlug | None:
@@ -212,6 +215,8 @@ class ProjectSlug:
         """
         if isinstance(value, ProjectSlug):
             return value
+        if isinstance(value, str) and (slug := cls._from_text(value)) is not None:
+            return slug  # Most callers write a slug: it takes a fraction of the time of the rest.
         result = _parse(cls, value, hosts, app_hosts)
         if isinstance(result, ProjectSlug):
             return result
@@ -231,12 +236,13 @@ class ProjectSlug:
     @classmethod
     def _from_text(cls, text: str) -> ProjectSlug | None:
         """Return the project that a slug or a UUID names; None if the text is neither."""
-        if is_uuid(text):
-            return cls._trusted(None, None, text.lower())
         parts = text.removesuffix("/").split("/", 3)
-        if len(parts) != 3 or parts[0] not in PROVIDERS or not (is_name(parts[1]) and is_name(parts[2])):
+        if len(parts) != 3:
+            return cls._trusted(None, None, text.lower()) if is_uuid(text) else None
+        provider = PROVIDERS.get(parts[0])
+        if provider is None or not (is_name(parts[1]) and is_name(parts[2])):
             return None
-        return cls._trusted(PROVIDERS[parts[0]], _one_spelling(parts[1]), _one_spelling(parts[2]))
+        return cls._trusted(provider, _one_spelling(parts[1]), _one_spelling(parts[2]))
 
     @classmethod
     def _from_address(cls, address: Address, text: str) -> ProjectSlug | None:
@@ -293,13 +299,12 @@ def read_slug(
     """
     if isinstance(value, kind):
         return value
-    named = value if isinstance(value, str | UUID) else getattr(value, "slug", None)
+    named = value if isinstance(value, (str, UUID)) else getattr(value, "slug", None)
     if isinstance(named, kind):
         return named
     expected = _EXPECTED[kind]
-    if not isinstance(named, str | UUID):
+    if not isinstance(named, (str, UUID)):
         return f"{expected}, got {type(value).__name__}"
-    # First what most callers write: it takes a fraction of the time of the rest.
     slug = kind._from_text(str(named))  # pyright: ignore[reportPrivateUsage]
     if slug is not None:
         return slug
