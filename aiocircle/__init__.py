@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aiocircle._core.codec import UNSET
     from aiocircle._core.pager import Page, Pager
+    from aiocircle._core.plain import to_dict
     from aiocircle._core.retry import RetryPolicy
     from aiocircle._core.throttle import Throttle
     from aiocircle._version import __version__
@@ -66,6 +67,7 @@ __all__ = [
     "Throttle",
     "Unauthorized",
     "__version__",
+    "to_dict",
 ]
 
 _HOMES = {
@@ -78,6 +80,7 @@ _HOMES = {
     "RetryPolicy": "aiocircle._core.retry",
     "Throttle": "aiocircle._core.throttle",
     "__version__": "aiocircle._version",
+    "to_dict": "aiocircle._core.plain",
 }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import cache, partial
-from operator import is_
+from operator import eq, is_
 from typing import (
     Annotated,
     Any,
@@ -43,10 +43,13 @@ from aiocircle.errors import DecodeError, InvalidArgument
 __all__ = [
     "KEBAB",
     "RARE",
+    "READ_ONLY",
     "UNSET",
+    "NumericText",
     "OneOrMore",
     "Timestamp",
     "Unset",
+    "WholeNumber",
     "decode",
     "decode_json",
     "decode_wrapped",
@@ -84,11 +87,24 @@ _ONE_OR_MORE: Final = "aiocircle.one-or-more"
 OneOrMore = Annotated[tuple[T, ...], _ONE_OR_MORE]
 """An array, or one value that stands for an array of one."""
 
+_WHOLE: Final = "aiocircle.whole-number"
+
+WholeNumber = Annotated[int, _WHOLE]
+"""A counter or a duration: an integer that may arrive as 12.0."""
+
+_NUMERIC_TEXT: Final = "aiocircle.numeric-text"
+
+NumericText = Annotated[float, _NUMERIC_TEXT]
+"""A number that may arrive as text."""
+
 KEBAB: Final[Mapping[str, Any]] = types.MappingProxyType({"aiocircle.kebab": True})
 """Field metadata: `created_at` may come as `created-at`, and is sent as `created-at`."""
 
 RARE: Final[Mapping[str, Any]] = types.MappingProxyType({"aiocircle.rare": True})
 """Field metadata: most answers leave the field out. It costs less where it is missing, and more where it is not."""
+
+READ_ONLY: Final[Mapping[str, Any]] = types.MappingProxyType({"aiocircle.read-only": True})
+"""Field metadata: the API returns the field and takes none. A model that is sent back is sent without it."""
 
 
 def wire_name(field: attrs.Attribute[Any]) -> str:
@@ -235,7 +251,7 @@ def reads_alike(model: Any) -> bool:
 
 
 def _reads_alike(kind: Any, seen: set[Any]) -> bool:
-    if kind in _SCALARS or kind in (Any, Timestamp) or isinstance(kind, TypeVar) or kind in seen:
+    if kind in _SCALARS or kind in _MARKED or isinstance(kind, TypeVar) or kind in seen:
         return True  # What a type variable stands for is looked at where it is given.
     seen.add(kind)
     arguments = get_args(kind)
@@ -268,6 +284,7 @@ _JSON_TYPES: Final[Mapping[type, str]] = {
     types.NoneType: "null",
 }
 _SCALARS: Final = (types.NoneType, bool, int, float, str)
+_MARKED: Final = (Any, Timestamp, WholeNumber, NumericText)
 _MOST_PROBLEMS: Final = 10  # of one array or map
 
 
@@ -282,6 +299,8 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(float, _structure_float)
     converter.register_structure_hook_func(partial(is_, Any), lambda value, _: value)
     converter.register_structure_hook_func(_is_timestamp, _structure_timestamp)
+    converter.register_structure_hook_func(partial(eq, WholeNumber), _structure_whole_number)
+    converter.register_structure_hook_func(partial(eq, NumericText), _structure_numeric_text)
     converter.register_structure_hook_factory(_is_union, _union_hook)
     converter.register_structure_hook_factory(_is_array, _array_hook)
     converter.register_structure_hook_factory(_is_one_or_more, _one_or_more_hook)
@@ -318,6 +337,25 @@ def _structure_float(value: Any, _: Any) -> float:
         raise ValueError("expected a number that a float can hold") from None
 
 
+def _structure_whole_number(value: Any, _: Any) -> int:
+    if type(value) is float and value.is_integer():
+        return int(value)
+    _expect(int, value)
+    return cast("int", value)
+
+
+def _structure_numeric_text(value: Any, _: Any) -> float:
+    if type(value) is not str:
+        return _structure_float(value, float)
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("expected a number or its text") from None
+    return number
+
+
 def _is_timestamp(kind: Any) -> bool:
     return kind is datetime or (get_origin(kind) is Annotated and get_args(kind)[0] is datetime)
 
@@ -343,6 +381,10 @@ def _source(kind: Any) -> type | None:
     """The JSON type that `kind` is read from; None where that is not known."""
     if kind in _SCALARS:
         return cast("type", kind)
+    if kind == WholeNumber:
+        return int
+    if kind == NumericText:
+        return float
     if _is_timestamp(kind):
         return str
     if _is_array(kind):
@@ -353,10 +395,19 @@ def _source(kind: Any) -> type | None:
 def _union_hook(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     members: dict[Any, Any] = {_source(member): member for member in get_args(kind)}
     if float in members:
-        members.setdefault(int, float)
+        members.setdefault(int, members[float])
+        if members[float] == NumericText:
+            members.setdefault(str, NumericText)
+    if members.get(int) == WholeNumber:
+        members.setdefault(float, WholeNumber)
+    if hasattr(members.get(dict), "from_text"):
+        members.setdefault(str, members[dict])
+    empty_is_none = types.NoneType in members and _is_timestamp(members.get(str))
     expected = " or ".join(name for source, name in _JSON_TYPES.items() if source in members)
 
     def structure(value: Any, _: Any) -> Any:
+        if value == "" and empty_is_none:
+            return None  # Older versions of the API write "" for a time that is not known yet.
         if type(value) not in members:
             raise _unexpected(expected, value)
         return converter.structure(value, members[type(value)])
@@ -441,6 +492,7 @@ def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
     origin = get_origin(model) or model
     attrs.resolve_types(origin, include_extras=True)
     inner = make_dict_structure_fn(model, converter)
+    from_text: Callable[[str], Any] | None = getattr(origin, "from_text", None)
     # Servers write null for an empty array or a missing text: where the type has no place for it, it is not there.
     never_null = [
         field.name
@@ -450,6 +502,8 @@ def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
     spellings = [(wire_name(field), field.name) for field in attrs.fields(origin) if wire_name(field) != field.name]
 
     def structure(value: Any, kind: Any) -> Any:
+        if from_text is not None and type(value) is str:
+            return from_text(value)
         _expect(dict, value)
         renamed: dict[str, Any] = {name: value[wire] for wire, name in spellings if wire in value and name not in value}
         given: dict[str, Any] = {**value, **renamed} if renamed else value
@@ -494,16 +548,16 @@ def encode_json(value: Any, name: str) -> bytes:
     return msgspec.json.encode(_bounded(value, name))
 
 
-def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
+def encode_nested(shape: type, value: Any, path: str, *, fixed: Sequence[str] = ()) -> dict[str, JSON]:
     """A nested body as it goes on the wire, from a mapping or a model; `shape` is the TypedDict that declares it.
 
-    A key whose annotation is `Annotated[…, "wire-name"]` is sent under that name. None in a mapping is null. Of a
-    model the fields that the shape knows are sent, unless they are None. Unknown and missing keys are an
-    InvalidArgument that names them.
+    A key whose annotation is `Annotated[…, "wire-name"]` is sent under that name. None in a mapping is null. A
+    model's fields are sent unless they are None, read-only, or `fixed`: those that an update cannot change. Raise
+    InvalidArgument for unknown and missing keys, and for a field of a model that cannot be sent.
     """
     hints, required = _shape(shape)
     if _is_attrs(value):
-        value = {name: each for name in hints if (each := getattr(value, name, None)) is not None}
+        value = _fields_to_send(value, hints, fixed)
     if not _is_map(value):
         raise InvalidArgument(f"{path} takes a mapping or a model, not {type(value).__name__}")
     given = {name: each for name, each in value.items() if each is not UNSET}
@@ -514,6 +568,16 @@ def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
     return {
         wire: _json_of(kind, given[name], f"{path}.{name}") for name, (wire, kind) in hints.items() if name in given
     }
+
+
+def _fields_to_send(model: Any, known: Mapping[str, Any], fixed: Sequence[str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for field in attrs.fields(cast("Any", type(model))):
+        value = getattr(model, field.name)
+        is_default = field.name not in known and value == field.default
+        if value is not None and not is_default and "aiocircle.read-only" not in field.metadata:
+            fields[field.name] = value
+    return {name: value for name, value in fields.items() if name not in fixed}
 
 
 @cache

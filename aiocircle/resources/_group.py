@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -54,6 +54,6 @@ def several(values: Any) -> Any:
     return [values] if isinstance(values, str | UUID) else values
 
 
-def nested(shape: type, value: Any, field: str) -> Any:
-    """A nested part of a body, checked against the TypedDict that declares it; None stays None."""
-    return value if value is None or isinstance(value, Unset) else encode_nested(shape, value, field)
+def nested(shape: type, value: Any, field: str, *, fixed: Sequence[str] = ()) -> Any:
+    """Encode a nested part of a body by the TypedDict that declares it. None stays None."""
+    return value if value is None or isinstance(value, Unset) else encode_nested(shape, value, field, fixed=fixed)

@@ -7,7 +7,19 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from aiocircle._core.codec import KEBAB, RARE, UNSET, OneOrMore, Timestamp, Unset, encode_nested, moment
+from aiocircle._core.codec import (
+    KEBAB,
+    RARE,
+    READ_ONLY,
+    UNSET,
+    NumericText,
+    OneOrMore,
+    Timestamp,
+    Unset,
+    WholeNumber,
+    encode_nested,
+    moment,
+)
 from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.pager import Pager
 from aiocircle.resources._group import Group, nested, sent, several
@@ -16,12 +28,14 @@ from aiocircle.slugs import OrgSlug, ProjectSlug
 __all__ = [
     "KEBAB",
     "RARE",
+    "READ_ONLY",
     "UNSET",
     "Endpoint",
     "Group",
     "Id",
     "JobStatus",
     "ListEndpoint",
+    "NumericText",
     "OneOrMore",
     "Org",
     "Pager",
@@ -29,6 +43,7 @@ __all__ = [
     "Several",
     "Timestamp",
     "Unset",
+    "WholeNumber",
     "encode_nested",
     "job_is_finished",
     "moment",

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, sent
+from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, WholeNumber, sent
 
 __all__ = ["Component", "ComponentVersion", "Deploys", "Environment", "Label", "Rollback"]
 
@@ -43,7 +43,7 @@ class Component:
     name: str = ""
     project_id: str | None = None
     labels: tuple[Label, ...] = ()
-    release_count: int | None = None
+    release_count: WholeNumber | None = None
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
 
@@ -59,7 +59,7 @@ class ComponentVersion:
     pipeline_id: str | None = None
     workflow_id: str | None = None
     job_id: str | None = None
-    job_number: int | None = None
+    job_number: WholeNumber | None = None
     last_deployed_at: Timestamp | None = None
 
 

@@ -7,7 +7,18 @@ from typing import NotRequired, TypedDict
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, Pager, Timestamp, encode_nested, nested, sent
+from aiocircle.resources.common import (
+    READ_ONLY,
+    Endpoint,
+    Group,
+    Id,
+    ListEndpoint,
+    Pager,
+    Timestamp,
+    encode_nested,
+    nested,
+    sent,
+)
 
 __all__ = [
     "CheckoutSource",
@@ -40,10 +51,15 @@ class Provider(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Repository:
-    """A repository. external_id is its id at the provider, a number as text at GitHub."""
+    """A repository. external_id is its id at the provider, a number as text at GitHub. full_name is never sent."""
 
     external_id: str | None = None
-    full_name: str | None = None
+    full_name: str | None = attrs.field(default=None, metadata=READ_ONLY)
+
+    @classmethod
+    def from_text(cls, text: str) -> Repository:
+        """Return the repository that older versions of the API write as a text: its full name, or its id."""
+        return cls(full_name=text) if "/" in text else cls(external_id=text)
 
 
 @attrs.frozen(kw_only=True)
@@ -222,7 +238,7 @@ class PipelineDefinitions(Group):
             body=sent(
                 name=name,
                 description=description,
-                config_source=nested(ConfigSourceChanges, config_source, "config_source"),
+                config_source=nested(ConfigSourceChanges, config_source, "config_source", fixed=("provider", "repo")),
                 checkout_source=nested(CheckoutSourceChanges, checkout_source, "checkout_source"),
             ),
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, OneOrMore, Pager, Timestamp, sent
+from aiocircle.resources.common import Endpoint, Group, Id, ListEndpoint, OneOrMore, Pager, Timestamp, WholeNumber, sent
 
 __all__ = [
     "Decision",
@@ -53,7 +53,7 @@ class Policy:
 class PolicyBundle:
     """All policies of a context, by name. CircleCI's document allows several of one name; one is usual."""
 
-    policies: Mapping[str, OneOrMore[Policy]]
+    policies: Mapping[str, OneOrMore[Policy]] = attrs.field(hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -69,8 +69,8 @@ class PolicyBundleChange:
 class PolicyViolation:
     """A rule that was broken, and how."""
 
-    rule: str
-    reason: str
+    rule: str = ""
+    reason: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -107,7 +107,7 @@ class DecisionMetadata:
     """The build that a decision was about. ssh_rerun says whether it was run again for SSH access."""
 
     project_id: str | None = None
-    build_number: int | None = None
+    build_number: WholeNumber | None = None
     ssh_rerun: bool | None = None
     vcs: DecisionVcs | None = None
 
@@ -120,8 +120,8 @@ class DecisionLog:
     created_at: Timestamp | None = None
     decision: Decision | None = None
     metadata: DecisionMetadata | None = None
-    policies: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    time_taken_ms: int | None = None
+    policies: Mapping[str, str] = attrs.field(factory=dict[str, str], hash=False)
+    time_taken_ms: WholeNumber | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import attrs
 
@@ -16,6 +16,7 @@ from aiocircle._core.together import together
 from aiocircle.errors import NotFound
 from aiocircle.resources.common import (
     KEBAB,
+    READ_ONLY,
     Endpoint,
     Group,
     ListEndpoint,
@@ -71,12 +72,12 @@ class ProjectVcs:
 class Project:
     """A project."""
 
-    id: str
-    slug: str
+    id: str = ""
+    slug: str = ""
     name: str
-    organization_id: str
-    organization_name: str
-    organization_slug: str
+    organization_id: str = ""
+    organization_name: str = ""
+    organization_slug: str = ""
     vcs_info: ProjectVcs | None = None
 
 
@@ -97,7 +98,7 @@ class AdvancedSettings:
     build_prs_only: bool | None = None
     disable_ssh: bool | None = None
     forks_receive_secret_env_vars: bool | None = None
-    oss: bool | None = None
+    oss: bool | None = attrs.field(default=None, metadata=READ_ONLY)
     pr_only_branch_overrides: tuple[str, ...] = ()
     set_github_status: bool | None = None
     setup_workflows: bool | None = None
@@ -143,8 +144,8 @@ class CheckoutKey:
     """An SSH key that a project's code is checked out with. preferred: the one that is used."""
 
     fingerprint: str
-    type: str
-    public_key: str = attrs.field(metadata=KEBAB)
+    type: str = ""
+    public_key: str = attrs.field(default="", metadata=KEBAB)
     preferred: bool = False
     created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
 
@@ -390,7 +391,7 @@ class Projects(Group):
         return await self._call(
             _UPDATE_SETTINGS,
             project,
-            body=sent(advanced=nested(AdvancedSettingsChanges, _writable(advanced), "advanced")),
+            body=sent(advanced=nested(AdvancedSettingsChanges, advanced, "advanced")),
         )
 
     def list_env_vars(self, project: AnyProject, *, page_token: str | None = None) -> Pager[EnvVar]:
@@ -452,8 +453,3 @@ class Projects(Group):
         https://circleci.com/docs/api/v2/#operation/deleteCheckoutKey
         """
         return await self._call(_DELETE_CHECKOUT_KEY, project, fingerprint)
-
-
-def _writable(advanced: Any) -> Mapping[str, Any] | AdvancedSettings | None:
-    # The API answers `oss` and refuses to be sent it; a caller who names it in a mapping may hear that from it.
-    return attrs.evolve(advanced, oss=None) if isinstance(advanced, AdvancedSettings) else advanced

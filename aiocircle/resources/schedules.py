@@ -20,6 +20,7 @@ from aiocircle.resources.common import (
     Several,
     Timestamp,
     Unset,
+    WholeNumber,
     encode_nested,
     nested,
     sent,
@@ -44,7 +45,7 @@ class Timetable:
     (1 to 31): one of the two; the other is None. months: ("JAN"), None for all.
     """
 
-    per_hour: int | None = attrs.field(default=None, metadata=KEBAB)
+    per_hour: WholeNumber | None = attrs.field(default=None, metadata=KEBAB)
     hours_of_day: tuple[int, ...] = attrs.field(default=(), metadata=KEBAB)
     days_of_week: tuple[str, ...] | None = attrs.field(default=None, metadata=KEBAB)
     days_of_month: tuple[int, ...] | None = attrs.field(default=None, metadata=KEBAB)
@@ -78,9 +79,9 @@ class Schedule:
     id: str
     name: str
     description: str | None = None
-    project_slug: str = attrs.field(metadata=KEBAB)
-    timetable: Timetable
-    parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    project_slug: str = attrs.field(default="", metadata=KEBAB)
+    timetable: Timetable = Timetable()
+    parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
     actor: User | None = None
     created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
     updated_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)

@@ -682,8 +682,8 @@ def test_both_ways_of_reading_give_equal_objects_or_refuse(kind: Any, seed: int,
     try:
         quick = "read", exactly(fast(body))
     except msgspec.MsgspecError:
-        # It refuses more in two cases: null for what has a default, and one value for an array of one.
-        assert careful[0] == "refused" or holds_null(plain) or kind is PolicyBundle, body
+        # It may refuse more: null for a field with a default, one value for an array of one, 12.0 for an integer.
+        assert odd or holds_null(plain) or kind is PolicyBundle, body
     else:
         assert quick == careful, body
 
@@ -1041,7 +1041,6 @@ GOOD: dict[str, Any] = {"name": "n", "refs": []}
         ({"ref": UNSET}, {}),
         ({"ref": {"branch": UNSET}}, {"ref": {}}),
         ({"either": None}, {"either": None}),
-        ({"either": Leaf(id="x", at=NOON)}, {"either": {"cut-off": "2024-05-06T12:00:00Z"}}),
         ({"refs": ({"branch": "a"}, {"at": NOON})}, {"refs": [{"branch": "a"}, {"cut-off": "2024-05-06T12:00:00Z"}]}),
         ({"tags": "a"}, {"tags": ["a"]}),
         ({"tags": ("a", "b")}, {"tags": ["a", "b"]}),
@@ -1065,6 +1064,7 @@ def test_a_nested_body_is_sent_as_its_shape_declares(given: Any, sent: Any) -> N
         ({"name": UNSET}, "shape needs the key 'name'"),
         ({"ref": {"brnch": "x"}}, r"shape\.ref has no key 'brnch'"),
         ({"ref": "main"}, r"shape\.ref takes a mapping or a model, not str"),
+        ({"either": Leaf(id="x", at=NOON)}, r"shape\.either has no key 'id'"),
         ({"either": 5}, r"shape\.either takes a mapping or a model, not int"),
         ({"either": [Leaf(id="x")]}, r"shape\.either takes a mapping or a model, not list"),
         ({"ref": [("branch", "x")]}, r"shape\.ref takes a mapping or a model, not list"),

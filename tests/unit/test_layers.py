@@ -53,7 +53,7 @@ LAYERS: list[tuple[str, ...]] = [
         "aiocircle._core.throttle",
         "aiocircle._core.transport",
     ),
-    ("aiocircle._core.codec", "aiocircle._core.pager"),
+    ("aiocircle._core.codec", "aiocircle._core.pager", "aiocircle._core.plain"),
     ("aiocircle._core.executor",),
     ("aiocircle.resources._group",),
     ("aiocircle.resources.common",),
@@ -342,7 +342,18 @@ def test_exports_are_sorted_and_exist(module: str) -> None:
 def test_the_root_exports_what_design_says() -> None:
     """The client, what it takes and gives, and the errors. Checkers see the same as the interpreter."""
     assert {*aiocircle.__all__} == {
-        *["CircleCI", "ProjectSlug", "OrgSlug", "RetryPolicy", "Throttle", "Pager", "Page", "UNSET", "__version__"],
+        *[
+            "CircleCI",
+            "ProjectSlug",
+            "OrgSlug",
+            "RetryPolicy",
+            "Throttle",
+            "Pager",
+            "Page",
+            "UNSET",
+            "__version__",
+            "to_dict",
+        ],
         *[name for name in importlib.import_module("aiocircle.errors").__all__ if name != "Outcome"],
     }
     typed = {
