@@ -47,6 +47,9 @@ CircleCIError
     ServerError
   DecodeError
   PaginationError
+  EventError
+    SignatureError
+    MalformedEvent
 """
 
 
