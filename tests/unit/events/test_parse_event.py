@@ -159,7 +159,7 @@ def test_body_may_be_any_bytes(body: Any) -> None:
 @pytest.mark.parametrize("body", ['{"type":"ping"}', {"type": "ping"}, None], ids=["str", "dict", "None"])
 def test_body_of_another_type_is_refused(body: Any) -> None:
     """A decoded body cannot be verified: the error names the remedy."""
-    with pytest.raises(InvalidArgument, match="body must be bytes, got .*as it was received"):
+    with pytest.raises(InvalidArgument, match=r"body must be bytes, got .*as it was received"):
         parse_event(body)
 
 

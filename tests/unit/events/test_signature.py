@@ -127,19 +127,19 @@ UNUSABLE: list[Any] = ["", "  ", [], (), ["good", ""], [""], b"bytes", 5, None, 
 @pytest.mark.parametrize("secret", UNUSABLE, ids=range(len(UNUSABLE)))
 def test_unusable_secret_is_configuration_error(secret: Any) -> None:
     """An empty secret, or one that is not text, would accept or refuse everything."""
-    with pytest.raises(ConfigurationError, match="^secret must be"):
+    with pytest.raises(ConfigurationError, match=r"^secret must be"):
         verify(BODY, {}, secret)
-    with pytest.raises(ConfigurationError, match="^secret must be"):
+    with pytest.raises(ConfigurationError, match=r"^secret must be"):
         sign(BODY, secret)
     if secret is not None:
-        with pytest.raises(ConfigurationError, match="^secret must be"):
+        with pytest.raises(ConfigurationError, match=r"^secret must be"):
             EventRouter(secret)
 
 
 def test_sign_takes_one_secret() -> None:
     """A signature is made with one secret."""
     secrets: Any = ["old", "new"]
-    with pytest.raises(ConfigurationError, match="^secret must be"):
+    with pytest.raises(ConfigurationError, match=r"^secret must be"):
         sign(BODY, secrets)
 
 
