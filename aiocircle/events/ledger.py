@@ -52,10 +52,10 @@ class Ledger(Generic[E]):
         self._remember = remember
         self._phase = _Phase.CLOSED
         self._queue: deque[Entry[E]] = deque()
-        # Dictionaries are ordered sets here.
+        # Dictionaries serve as ordered sets.
         self._in_work: dict[Entry[E], None] = {}
-        self._unfinished: set[Key] = set()
-        self._handled: dict[Key, None] = {}
+        self._active_keys: set[Key] = set()
+        self._remembered_keys: dict[Key, None] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -73,28 +73,28 @@ class Ledger(Generic[E]):
     def close(self) -> list[Entry[E]]:
         """End. Return the events that were not handled, in the order of their admission, and forget them."""
         self._phase = _Phase.CLOSED
-        left = [*self._in_work, *self._queue]
+        unhandled = [*self._in_work, *self._queue]
         self._in_work.clear()
         self._queue.clear()
-        self._unfinished.clear()
-        return left
+        self._active_keys.clear()
+        return unhandled
 
     def admit(self, event: E, key: Key | None) -> Admission:
         """Queue an event, unless it is seen already, or there is no room."""
         if self._phase is _Phase.CLOSED:
             return Admission.CLOSED
-        if key in self._handled:
+        if key in self._remembered_keys:
             return Admission.SEEN
         if self._phase is _Phase.DRAINING:
             # Also if it is queued or in work: it may still be lost, so the sender must keep it.
             return Admission.CLOSED
-        if key in self._unfinished:
+        if key in self._active_keys:
             return Admission.SEEN
         if len(self._queue) >= self._queue_size:
             return Admission.FULL
         self._queue.append(Entry(event, key))
         if key is not None:
-            self._unfinished.add(key)
+            self._active_keys.add(key)
         return Admission.QUEUED
 
     def take(self) -> Entry[E] | None:
@@ -106,13 +106,13 @@ class Ledger(Generic[E]):
         return entry
 
     def finish(self, entry: Entry[E]) -> None:
-        """Record that the handlers of an event have ended. An event that was left at the end is ignored."""
+        """Record that the handlers of an event have ended. An event that `close` returned is ignored."""
         if entry not in self._in_work:
             return
         del self._in_work[entry]
         if entry.key is None:
             return
-        self._unfinished.discard(entry.key)
-        self._handled[entry.key] = None
-        if len(self._handled) > self._remember:
-            del self._handled[next(iter(self._handled))]
+        self._active_keys.discard(entry.key)
+        self._remembered_keys[entry.key] = None
+        if len(self._remembered_keys) > self._remember:
+            del self._remembered_keys[next(iter(self._remembered_keys))]

@@ -41,7 +41,7 @@ def parse_event(body: bytes | bytearray | memoryview) -> Event:
         id_: Any = raw.get("id")
         return UnknownEvent(type=type_, id=id_ if isinstance(id_, str) else None, raw=raw)
     if "raw" in raw:
-        # A key of CircleCI's that has the name of a field of ours.
+        # The event has a key with the name of the field that keeps the whole body.
         content = msgspec.json.encode({key: value for key, value in raw.items() if key != "raw"})
     return attrs.evolve(_decode(_KNOWN[type_], content), raw=raw)
 
@@ -50,10 +50,10 @@ def require_bytes(body: Any) -> bytes:
     """Return the body as bytes. Raise InvalidArgument if it is not bytes: the signature covers the exact bytes."""
     if isinstance(body, bytes):
         return body
-    kind: type = body.__class__
-    if issubclass(kind, bytearray | memoryview):
+    type_: type = body.__class__
+    if issubclass(type_, bytearray | memoryview):
         return bytes(body)
-    raise InvalidArgument(f"body must be bytes, got {kind.__name__}. Pass the request's body as it was received.")
+    raise InvalidArgument(f"body must be bytes, got {type_.__name__}. Pass the request's body as it was received.")
 
 
 def _read_json(body: bytes) -> dict[str, Any]:

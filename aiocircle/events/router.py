@@ -80,7 +80,7 @@ class EventRouter:
         self._subscribers: dict[object, Callable[[Event], object]] = {}
         self._is_full = False
         if self._keys is None:
-            _log.warning("EventRouter(None) takes unsigned events: anyone who knows the URL can send them")
+            _log.warning("EventRouter(None) takes unsigned events: each request to its URL is trusted")
 
     def on(self, event_type: type[E]) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
         """Return a decorator that adds a handler for a type of event.
@@ -224,7 +224,7 @@ class EventRouter:
         for callback in [*self._subscribers.values()]:
             try:
                 callback(event)
-            except Exception:
+            except (Exception, asyncio.CancelledError):
                 _log.exception("a subscriber failed at event %s", describe(event))
 
     def _handlers_of(self, event: Event) -> Sequence[Handler]:

@@ -64,7 +64,7 @@ class SigningKeys:
         self._problem = _problem(secret)
         if self._problem is None:
             secrets: Sequence[str] = [secret] if isinstance(secret, str) else secret
-            self._hashes = tuple(hmac.new(each.encode(), digestmod="sha256") for each in secrets)
+            self._hashes = tuple(hmac.new(text.encode(), digestmod="sha256") for text in secrets)
 
     def ensure_valid(self) -> None:
         """Raise ConfigurationError if the secret cannot be used."""
@@ -90,50 +90,50 @@ class SigningKeys:
             )
 
     def _matches(self, body: bytes, signatures: Sequence[bytes]) -> bool:
-        found = False
+        matches = False
         for digest in self.digests(body):
             for signature in signatures:
                 # Without an early exit: the time does not reveal which secret matched.
-                found |= hmac.compare_digest(digest.encode(), signature)
-        return found
+                matches |= hmac.compare_digest(digest.encode(), signature)
+        return matches
 
 
 def _problem(secret: Any) -> str | None:
     """Return the reason why a secret cannot be used, without its value."""
-    kind: type = secret.__class__
-    if issubclass(kind, bytes | bytearray | memoryview) or not issubclass(kind, Sequence):
-        return f"secret must be a str or a sequence of them, got {kind.__name__}. Decode bytes as UTF-8 first."
-    secrets: Sequence[Any] = (secret,) if issubclass(kind, str) else secret
+    type_: type = secret.__class__
+    if issubclass(type_, bytes | bytearray | memoryview) or not issubclass(type_, Sequence):
+        return f"secret must be a str or a sequence of them, got {type_.__name__}. Decode bytes as UTF-8 first."
+    secrets: Sequence[Any] = (secret,) if issubclass(type_, str) else secret
     if not secrets:
         return "secret must be one secret or several, got an empty sequence. Take it from the webhook in CircleCI."
-    for each in secrets:
-        if not isinstance(each, str):
-            return f"secret must be a str or a sequence of them, got {type(each).__name__} in it. Pass text only."
-        if not each.strip():
+    for text in secrets:
+        if not isinstance(text, str):
+            return f"secret must be a str or a sequence of them, got {type(text).__name__} in it. Pass text only."
+        if not text.strip():
             return "secret must be a text that is not empty, got an empty str. Take it from the webhook in CircleCI."
-        if any("\ud800" <= character <= "\udfff" for character in each):
+        if any("\ud800" <= character <= "\udfff" for character in text):
             return "secret must be text that UTF-8 can encode, got a lone surrogate. Check how it is read."
     return None
 
 
 def _digest(key: hmac.HMAC, body: bytes) -> str:
-    keyed = key.copy()
-    keyed.update(body)
-    return keyed.hexdigest()
+    mac = key.copy()
+    mac.update(body)
+    return mac.hexdigest()
 
 
 def _signatures(headers: Headers) -> list[bytes]:
     """Return the signatures of version 1 in the headers. Other versions are ignored."""
     mapping_or_pairs: Any = headers
     pairs: Iterable[tuple[Any, Any]] = mapping_or_pairs.items() if isinstance(headers, Mapping) else mapping_or_pairs
-    found: list[bytes] = []
+    signatures: list[bytes] = []
     for name, value in pairs:
         if _text(name).lower() == _HEADER:
             for part in _text(value).split(","):
                 version, _, digest = part.strip().partition("=")
                 if version == _VERSION:
-                    found.append(digest.encode("utf-8", "replace"))
-    return found
+                    signatures.append(digest.encode("utf-8", "replace"))
+    return signatures
 
 
 def _text(value: object) -> str:

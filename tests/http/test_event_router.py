@@ -139,7 +139,7 @@ async def test_slow_body_is_given_up(session: aiohttp.ClientSession) -> None:
         assert asyncio.get_running_loop().time() - began < 12.0
 
 
-async def test_cut_body_is_no_error_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
+async def test_cut_body_leaves_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
     """A sender that breaks off in the middle of a body leaves no traceback in the log and queues nothing."""
     router = EventRouter(SECRET)
     handled: list[Any] = []
@@ -161,7 +161,7 @@ async def test_cut_body_is_no_error_of_the_server(caplog: pytest.LogCaptureFixtu
     assert "Traceback" not in caplog.text
 
 
-async def test_body_that_a_middleware_has_read_is_received(session: aiohttp.ClientSession) -> None:
+async def test_body_read_by_a_middleware_is_received(session: aiohttp.ClientSession) -> None:
     """A middleware that logs bodies does not break the signature."""
 
     @web.middleware

@@ -38,7 +38,7 @@ async def turns(number: int = 5) -> None:
 
 
 class Recorder:
-    """A handler that records the ids of its events, and waits if it is told to."""
+    """A handler that records the ids of its events, and waits for an event if it is cleared."""
 
     def __init__(self, router: EventRouter, event_type: Any = Ping) -> None:
         self.started: list[str] = []
@@ -463,7 +463,7 @@ async def test_cancelled_drain_still_logs(caplog: pytest.LogCaptureFixture) -> N
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_handler_that_ends_in_spite_of_its_cancellation_is_done(caplog: pytest.LogCaptureFixture) -> None:
+async def test_handler_that_ends_when_cancelled_is_done(caplog: pytest.LogCaptureFixture) -> None:
     """A handler that finishes its work when it is cancelled has handled the event."""
     router = EventRouter(SECRET, drain=0)
 
@@ -507,7 +507,7 @@ async def test_handler_that_fails_when_cancelled_is_not_done(caplog: pytest.LogC
         assert send(router, ping("a")) == 202
 
 
-async def test_handler_that_ignores_its_cancellation_does_not_hang(caplog: pytest.LogCaptureFixture) -> None:
+async def test_handler_that_ignores_cancel_does_not_hang(caplog: pytest.LogCaptureFixture) -> None:
     """The end does not wait for ever. Its event is logged, and its late end changes nothing."""
     router = EventRouter(SECRET, drain=1.0)
     release = asyncio.Event()
@@ -558,7 +558,7 @@ async def test_run_is_a_cleanup_context() -> None:
 
 
 def test_router_outlives_its_loop(caplog: pytest.LogCaptureFixture) -> None:
-    """A loop that ended without the end of the run leaves a router that says so, and runs again."""
+    """A loop that ended without the end of the run leaves a router that logs what was lost, and runs again."""
     router = EventRouter(SECRET)
 
     async def begin() -> None:
@@ -607,7 +607,11 @@ async def test_subscriber_sees_each_accepted_event(caplog: pytest.LogCaptureFixt
     def fail(event: Any) -> None:
         raise ValueError("boom")
 
+    def cancel(event: Any) -> None:
+        raise asyncio.CancelledError
+
     router.subscribe(fail)
+    router.subscribe(cancel)
     unsubscribe = router.subscribe(lambda event: seen.append(event.id))
     send(router, ping("too early"))
     async with router:
@@ -621,7 +625,7 @@ async def test_subscriber_sees_each_accepted_event(caplog: pytest.LogCaptureFixt
         unsubscribe()
         assert send(router, ping("d")) == 202
     assert seen == ["a", "b"]
-    assert caplog.text.count("a subscriber failed at event ping") == 3
+    assert caplog.text.count("a subscriber failed at event ping") == 6
 
 
 async def test_subscriber_may_end_itself() -> None:
