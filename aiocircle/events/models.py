@@ -215,7 +215,7 @@ class WorkflowCompleted:
 
     @property
     def link(self) -> Link | None:
-        """The page of the workflow. None if the event does not name its project."""
+        """The page of the workflow, or of what else the event names. None if it does not name its project."""
         return _link(self.project, self.pipeline, self.workflow, None)
 
 
@@ -239,7 +239,7 @@ class JobCompleted:
 
     @property
     def link(self) -> Link | None:
-        """The page of the job. None if the event does not name its project."""
+        """The page of the job, or of what else the event names. None if it does not name its project."""
         return _link(self.project, self.pipeline, self.workflow, self.job.number)
 
 
@@ -280,12 +280,19 @@ Event = WorkflowCompleted | JobCompleted | Ping | UnknownEvent
 def _link(
     project: EventProject, pipeline: EventPipeline, workflow: EventWorkflow, job_number: int | None
 ) -> Link | None:
+    """Return the most specific page that the event names. None if it names none, or a value cannot be part of one."""
     from aiocircle.links import Link
 
     if not project.slug:
         return None
+    # The values came from the network: to read a property must not fail for them.
     try:
         slug = ProjectSlug.parse(project.slug)
+        if pipeline.number is not None and workflow.id is not None:
+            number = pipeline.number
+            return Link(project=slug, pipeline_number=number, workflow_id=workflow.id, job_number=job_number)
+        if job_number is not None:
+            return Link(project=slug, job_number=job_number)
+        return Link(project=slug, pipeline_number=pipeline.number)
     except InvalidArgument:
-        return None  # The slug came from the network: reading a property must not fail for it.
-    return Link(project=slug, pipeline_number=pipeline.number, workflow_id=workflow.id, job_number=job_number)
+        return None

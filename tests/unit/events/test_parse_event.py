@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aiocircle import CircleCIError, EventError, InvalidArgument
+from aiocircle import CircleCIError, EventError, InvalidArgument, ProjectSlug
 from aiocircle.events import JobCompleted, MalformedEvent, Ping, UnknownEvent, WorkflowCompleted, models, parse_event
 from tests.support import events as bodies
 
@@ -229,9 +229,8 @@ def test_raw_is_not_shown() -> None:
 def test_link_is_the_page() -> None:
     """The link has the project, and the numbers and ids that the event names."""
     links = pytest.importorskip("aiocircle.links")
-    slugs = pytest.importorskip("aiocircle.slugs")
     workflow = parse(bodies.VARIANTS["GitHub OAuth, workflow"])
-    project = slugs.ProjectSlug.parse("gh/acme/web")
+    project = ProjectSlug.parse("gh/acme/web")
     expected = {"project": project, "pipeline_number": 130, "workflow_id": bodies.WORKFLOW["id"]}
     assert workflow.link == links.Link(**expected)
     assert parse(bodies.VARIANTS["GitHub OAuth, job"]).link == links.Link(**expected, job_number=136)
@@ -244,7 +243,32 @@ def test_link_without_project_is_none(name: str) -> None:
     assert parse(bodies.VARIANTS[name]).link is None
 
 
-def test_link_of_spoilt_slug_is_none() -> None:
-    """The slug comes from the network: reading the property does not fail."""
+@pytest.mark.parametrize("name", sorted(bodies.VARIANTS))
+def test_link_of_each_variant_is_a_page(name: str) -> None:
+    """Each event that names its project has a link, also if it lacks its workflow or its pipeline."""
+    links = pytest.importorskip("aiocircle.links")
+    event = parse(bodies.VARIANTS[name])
+    expected = "project" in bodies.VARIANTS[name]
+    assert isinstance(event.link, links.Link) == expected
+    if expected:
+        assert str(event.link)
+
+
+def test_link_without_workflow_or_pipeline() -> None:
+    """A job has a page by its number alone. A workflow without its pipeline leads to the project."""
+    links = pytest.importorskip("aiocircle.links")
+    event = parse(bodies.job_completed(workflow=None))
+    assert event.link == links.Link(project=ProjectSlug("gh", "acme", "web"), job_number=136)
+    event = parse(bodies.workflow_completed(workflow=None))
+    assert event.link == links.Link(project=ProjectSlug("gh", "acme", "web"), pipeline_number=130)
+    event = parse(bodies.workflow_completed(pipeline=None))
+    assert event.link == links.Link(project=ProjectSlug("gh", "acme", "web"))
+
+
+@pytest.mark.parametrize(
+    "maps", [{"project": {"slug": "a/../b"}}, {"pipeline": {"number": -1}}, {"workflow": {"id": "not-a-uuid"}}], ids=str
+)
+def test_link_of_spoilt_values_is_none(maps: dict[str, Any]) -> None:
+    """The values come from the network: reading the property does not fail."""
     pytest.importorskip("aiocircle.links")
-    assert parse(bodies.workflow_completed(project={"slug": "a/../b"})).link is None
+    assert parse(bodies.workflow_completed(**maps)).link is None
