@@ -265,6 +265,14 @@ def test_a_client_loads_no_group() -> None:
     assert not {"aiocircle.bulk", "aiocircle.cli"} & {*loaded}
 
 
+def test_events_load_no_client() -> None:
+    """A receiver of webhooks needs neither the client nor aiohttp."""
+    loaded = run("import aiocircle.events; " + LOADED.format(("aiocircle", "aiohttp", "tenacity")))
+    assert "aiocircle.events.router" in loaded
+    assert not {"aiohttp", "tenacity", "aiocircle.client", "aiocircle._core.executor"} & {*loaded}
+    assert [name for name in loaded if name.startswith("aiocircle.resources")] == []
+
+
 # A group that shows another one's models.
 SHARED = {"pipelines": {"workflows"}, "schedules": {"users"}, "triggers": {"pipeline_definitions"}}
 

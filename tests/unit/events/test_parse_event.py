@@ -173,7 +173,7 @@ _JSON = st.recursive(
 @given(st.one_of(st.binary(max_size=60), _JSON.map(lambda value: json.dumps(value).encode())))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_event_or_malformed(body: bytes) -> None:
-    """Whatever arrives, the result is an event or a MalformedEvent."""
+    """For any bytes the result is an event or a MalformedEvent."""
     try:
         event = parse_event(body)
     except MalformedEvent:

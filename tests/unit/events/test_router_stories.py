@@ -70,7 +70,7 @@ def play(seed: int, caplog: pytest.LogCaptureFixture) -> Counter[str]:
 
 
 def test_nothing_accepted_is_lost(caplog: pytest.LogCaptureFixture) -> None:
-    """In random stories each event that was answered with 202 was handled once, or logged at the end. Never both."""
+    """In random stories each event that got a 202 was handled once, or logged at the end. Never both."""
     caplog.set_level(logging.WARNING, "aiocircle")
     stories = 3_000 if os.environ.get("AIOCIRCLE_THOROUGH") else 150
     totals: Counter[str] = Counter()
