@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aiocircle._core.fields import UNSET
     from aiocircle._core.pager import Pager
     from aiocircle._core.pagination import Page
+    from aiocircle._core.plain import to_dict
     from aiocircle._core.retry import RetryPolicy
     from aiocircle._core.throttle import Throttle
     from aiocircle._version import __version__
@@ -27,15 +28,18 @@ if TYPE_CHECKING:
         Conflict,
         ConnectionFailed,
         DecodeError,
+        EventError,
         Forbidden,
         Gone,
         InvalidArgument,
+        MalformedEvent,
         NotFound,
         PaginationError,
         RateLimited,
         RequestError,
         RequestTimeout,
         ServerError,
+        SignatureError,
         Unauthorized,
     )
     from aiocircle.slugs import OrgSlug, ProjectSlug
@@ -50,9 +54,11 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "DecodeError",
+    "EventError",
     "Forbidden",
     "Gone",
     "InvalidArgument",
+    "MalformedEvent",
     "NotFound",
     "OrgSlug",
     "Page",
@@ -64,9 +70,11 @@ __all__ = [
     "RequestTimeout",
     "RetryPolicy",
     "ServerError",
+    "SignatureError",
     "Throttle",
     "Unauthorized",
     "__version__",
+    "to_dict",
 ]
 
 _HOMES = {
@@ -79,6 +87,7 @@ _HOMES = {
     "RetryPolicy": "aiocircle._core.retry",
     "Throttle": "aiocircle._core.throttle",
     "__version__": "aiocircle._version",
+    "to_dict": "aiocircle._core.plain",
 }
 
 

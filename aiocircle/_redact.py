@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["Secret", "redact_url", "single_line"]
+__all__ = ["Secret", "redact_slug", "redact_url", "single_line"]
 
 # Query parameters whose values grant access: signed storage URLs and the API's own deprecated token parameter.
 _SECRET_NAME = re.compile(
@@ -15,6 +15,8 @@ _SECRET_NAME = re.compile(
 _PUBLIC_NAMES = {"page-token", "page_token"}
 _USER = re.compile(r"//[^/?#\s<>\"]*@")
 _FRAGMENT = re.compile(r"#[^\s<>\"]*")
+_AT = re.compile("@|%40")
+_PORT = re.compile(r"(//[^/:]*):[^/]*")
 _PARAMETER = re.compile(r"(?P<mark>[?&;])(?P<name>[^=&;#\s<>\"]+)=[^&;#\s<>\"]+")
 
 
@@ -49,6 +51,20 @@ def _mask(parameter: re.Match[str]) -> str:
     name = unquote(parameter["name"]).lower()
     hidden = name not in _PUBLIC_NAMES and _SECRET_NAME.search(name)
     return f"{parameter['mark']}{parameter['name']}=***" if hidden else parameter[0]
+
+
+def redact_slug(text: str) -> str:
+    """Return the part of a slug, a URL or a git remote that an error may show, quoted.
+
+    It has no credentials, no query and no fragment.
+    """
+    shown, _, rest = text.partition("?")
+    shown, _, fragment = shown.partition("#")
+    if _AT.search(rest + fragment):
+        return "a text with an @"  # A password may hold a question mark, or a number sign.
+    # No port either: a password stands in its place if the @ was forgotten.
+    shown = _PORT.sub(r"\1", _AT.split(shown)[-1])
+    return repr(shown if len(shown) <= 100 else shown[:100] + "…")
 
 
 def single_line(text: str, limit: int = 500) -> str:

@@ -11,7 +11,10 @@
     │   ├── RateLimited 429
     │   └── ServerError 5xx
     ├── DecodeError             an answer that is not what was declared
-    └── PaginationError         a list that does not advance
+    ├── PaginationError         a list that does not advance
+    └── EventError              a webhook's event that cannot be accepted
+        ├── SignatureError      the signature is missing or wrong
+        └── MalformedEvent      the body is not an event
 
 All of them can be pickled, and none of them holds the token, the user part of a URL or a signed query value.
 """
@@ -31,9 +34,11 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "DecodeError",
+    "EventError",
     "Forbidden",
     "Gone",
     "InvalidArgument",
+    "MalformedEvent",
     "NotFound",
     "Outcome",
     "PaginationError",
@@ -41,6 +46,7 @@ __all__ = [
     "RequestError",
     "RequestTimeout",
     "ServerError",
+    "SignatureError",
     "Unauthorized",
 ]
 
@@ -264,3 +270,25 @@ class DecodeError(CircleCIError):
 
 class PaginationError(CircleCIError):
     """A list that does not advance: a token or a page came again, or too many pages in a row were empty."""
+
+
+class EventError(CircleCIError):
+    """A webhook's event that cannot be accepted. It came from the network: nothing was sent."""
+
+
+class SignatureError(EventError):
+    """The signature of an event is missing or wrong, so CircleCI may not have sent it."""
+
+
+class MalformedEvent(EventError):
+    """The body of a webhook's request is not an event.
+
+    problems: one line for each wrong value, with its JSON path (`$.workflow.created_at`).
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        shown = "; ".join(map(single_line, self.problems[:5]))
+        if len(self.problems) > 5:
+            shown += f"; and {len(self.problems) - 5} more"
+        super().__init__(f"the body is not an event of CircleCI: {shown}")

@@ -26,7 +26,6 @@ GOAL: Final = 0.9
 
 _SPEED: Final = "both ways of reading give equal objects: this is only faster, which `make count` measures"
 _UNUSED: Final = "the hook that gets it makes no use of it but in an error's words"
-_NO_HOST: Final = "no table has such a host: it is refused all the same"
 # A part of the line as the mutant has it, with the function, and why no test can tell it from the original.
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("decode", "decoder = None"): _SPEED,
@@ -40,9 +39,11 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("one_or_more_hook", "else [value], None)"): _UNUSED,
     ("model_hook", "inner(fields, None)"): _UNUSED,
     ("model_hook", "inner(fields)"): _UNUSED,
-    ("mapping_hook", "->  return dict(zip(value, convert_items(value.items())"): "as many come out of the reader as went in",
+    (
+        "mapping_hook",
+        "->  return dict(zip(value, convert_items(value.items())",
+    ): "as many come out of the reader as went in",
     ("model_hook", "if renamed or True"): "a copy without changes is the same",
-    ("host_and_path", "XXXX"): _NO_HOST,
     ("Progress.__init", "self._last: tuple[T, ...] | None = ''"): "no page of items equals it, nor None",
     ("RetryPolicy.delay", "min(attempt - 1, 65)"): "2.0 ** 65 overflows no more than 2.0 ** 64, and the cap is lower",
     ("Gate._refused", "self._burst = None"): "as false as False",
@@ -67,6 +68,8 @@ _TESTS: Final = {
     "pager": ("tests/core/test_paging.py",),
     "retry": ("tests/unit/test_retry.py", "tests/core/test_retries.py"),
     "slugs": ("tests/unit/test_slugs.py",),
+    "_urls": ("tests/unit/test_urls.py", "tests/unit/test_slugs.py", "tests/unit/test_links.py"),
+    "links": ("tests/unit/test_links.py",),
     "throttle": ("tests/unit/test_gate.py", "tests/unit/test_throttle.py", "tests/core/test_rate_limit.py"),
 }
 
@@ -75,7 +78,7 @@ _SPEAKS: Final = {
     *("InvalidArgument", "ConfigurationError", "DecodeError", "PaginationError", "ValueError", "TypeError"),
     *("_stuck", "_unexpected", "IterableValidationError", "IterableValidationNote", "StructureProblems", "cast"),
 }
-_NAMES: Final = {"check_segment": 1, "_check_name": 1, "_text": 1, "_encode_text": 1, "_provider": 1, "_shown": 0}
+_NAMES: Final = {"check_segment": 1, "_check_name": 1, "_check_number": 0, "_check_slug": 0, "_encode_text": 1}
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from typing import (
     Required,
     TypeGuard,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -46,16 +47,17 @@ def encode_json(value: Any, name: str) -> bytes:
     return msgspec.json.encode(_encode_checked(value, name))
 
 
-def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
+def encode_nested(shape: type, value: Any, path: str, *, fixed: Sequence[str] = ()) -> dict[str, JSON]:
     """Return a nested body in its form on the wire, from a mapping or a model.
 
     `shape` is the TypedDict that declares it. A key whose annotation is `Annotated[…, "wire-name"]` is sent under that
-    name. None in a mapping is null. Of a model, the fields that the shape declares are sent, unless they are None.
-    Raise InvalidArgument, which names the key, for unknown and for missing keys.
+    name. None in a mapping is null. A model's fields are sent unless they are None, read-only, or `fixed`: those that
+    an update cannot change. Raise InvalidArgument for unknown and missing keys, and for a field of a model that cannot
+    be sent.
     """
     declared, required = _typeddict_fields(shape)
     if _is_attrs(value):
-        value = {name: field for name in declared if (field := getattr(value, name, None)) is not None}
+        value = _fields_to_send(value, declared, fixed)
     if not _is_map(value):
         raise InvalidArgument(f"{path} must be a mapping or a model, got {type(value).__name__}")
     present = {name: field for name, field in value.items() if field is not UNSET}
@@ -68,6 +70,16 @@ def encode_nested(shape: type, value: Any, path: str) -> dict[str, JSON]:
         for name, (wire, type_) in declared.items()
         if name in present
     }
+
+
+def _fields_to_send(model: Any, declared: Mapping[str, Any], fixed: Sequence[str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for field in attrs.fields(cast("Any", type(model))):
+        value = getattr(model, field.name)
+        is_default = field.name not in declared and value == field.default
+        if value is not None and not is_default and "aiocircle.read-only" not in field.metadata:
+            fields[field.name] = value
+    return {name: value for name, value in fields.items() if name not in fixed}
 
 
 @cache

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import attrs
 import msgspec
 
-from aiocircle._core.fields import Timestamp, wire_name
+from aiocircle._core.fields import NumericText, Timestamp, WholeNumber, wire_name
 from aiocircle._core.structure import SCALARS, is_array, is_mapping, is_model, is_one_or_more, is_union
 
 __all__ = ["msgspec_decoder"]
+
+_MARKED: Final = (Any, Timestamp, WholeNumber, NumericText)
 
 
 @cache
@@ -54,7 +56,7 @@ def _prefill_defaults(model: Any) -> None:
 
 
 def _supports_msgspec(type_: Any, seen: set[Any]) -> bool:
-    if type_ in SCALARS or type_ in (Any, Timestamp) or isinstance(type_, TypeVar) or type_ in seen:
+    if type_ in SCALARS or type_ in _MARKED or isinstance(type_, TypeVar) or type_ in seen:
         return True  # The value of a type variable is checked where it is bound.
     seen.add(type_)
     arguments = get_args(type_)

@@ -11,7 +11,20 @@ from typing import Annotated, Any, Final, TypeVar, cast
 import attrs
 import msgspec
 
-__all__ = ["JSON", "KEBAB", "ONE_OR_MORE", "RARELY_PRESENT", "UNSET", "OneOrMore", "Timestamp", "Unset", "wire_name"]
+__all__ = [
+    "JSON",
+    "KEBAB",
+    "ONE_OR_MORE",
+    "RARELY_PRESENT",
+    "READ_ONLY",
+    "UNSET",
+    "NumericText",
+    "OneOrMore",
+    "Timestamp",
+    "Unset",
+    "WholeNumber",
+    "wire_name",
+]
 
 T = TypeVar("T")
 
@@ -40,11 +53,21 @@ ONE_OR_MORE: Final = "aiocircle.one-or-more"
 OneOrMore = Annotated[tuple[T, ...], ONE_OR_MORE]
 """An array, or one value that stands for an array of one."""
 
+WholeNumber = Annotated[int, "aiocircle.whole-number"]
+"""A counter or a duration: an integer that may arrive as 12.0."""
+
+NumericText = Annotated[float, "aiocircle.numeric-text"]
+"""A number that may arrive as text."""
+
 KEBAB: Final[Mapping[str, Any]] = types.MappingProxyType({"aiocircle.kebab": True})
 """Field metadata: `created_at` may be received as `created-at`, and is sent as `created-at`."""
 
 RARELY_PRESENT: Final[Mapping[str, Any]] = types.MappingProxyType({"aiocircle.rare": True})
 """Field metadata: most responses omit the field. It costs less if it is missing, and more if it is present."""
+
+
+READ_ONLY: Final[Mapping[str, Any]] = types.MappingProxyType({"aiocircle.read-only": True})
+"""Field metadata: the API returns the field and accepts none. A model that is sent back is sent without it."""
 
 
 def wire_name(field: attrs.Attribute[Any]) -> str:

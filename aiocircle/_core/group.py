@@ -47,9 +47,9 @@ def as_list(values: Any) -> Any:
     return [values] if isinstance(values, str | UUID) else values
 
 
-def encode_optional(shape: type, value: Any, field: str) -> Any:
-    """Return a nested part of a body, checked against the TypedDict that declares it. None and UNSET stay."""
-    return value if value is None or isinstance(value, Unset) else encode_nested(shape, value, field)
+def encode_optional(shape: type, value: Any, field: str, *, fixed: Sequence[str] = ()) -> Any:
+    """Return a nested part of a body, encoded by the TypedDict that declares it. None and UNSET stay."""
+    return value if value is None or isinstance(value, Unset) else encode_nested(shape, value, field, fixed=fixed)
 
 
 def org_slug_text(org: Org | None) -> str | None:

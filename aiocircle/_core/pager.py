@@ -1,32 +1,73 @@
-"""Lists that come in pages: nothing lost, nothing twice, and an end."""
+"""Lists that come in pages: no item lost, none twice, and an end."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, Final, Generic, TypeVar
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from types import AsyncGeneratorType
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast
+
+import attrs
 
 from aiocircle._core.pagination import Page
-from aiocircle.errors import CircleCIError, InvalidArgument, PaginationError
+from aiocircle.errors import CircleCIError, DecodeError, InvalidArgument, PaginationError
 
-__all__ = ["Pager"]
+__all__ = ["DecodedPage", "Pager"]
 
 T = TypeVar("T")
 
-_MOST_EMPTY: Final = 10  # pages in a row: a filter may leave pages empty, but not for ever
+_MAX_EMPTY: Final = 10  # pages in a row: a filter may leave pages empty, but not without end
+_MAX_IDENTITIES: Final = 10_000  # of the newest items: a list that shifts repeats those that came last
+_NOT_IN_A_QUERY: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+@attrs.frozen
+class DecodedPage(Page[T]):
+    """A page as it was read: its good items, and the errors of those that could not be decoded.
+
+    errors: of each bad item, the number of good items before it and its error. attempts: requests sent for the page.
+    """
+
+    errors: tuple[tuple[int, DecodeError], ...] = ()
+    attempts: int = 1
+
+
+@attrs.define(eq=False)
+class _Iteration:
+    """One iteration over a pager: the task that waits in it, the page that is fetched ahead, and if it was closed."""
+
+    task: asyncio.Task[Any] | None = None
+    next_page: asyncio.Task[Any] | None = None
+    is_closed: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class _Options(Generic[T]):
+    start: str | None
+    paged: bool
+    stop: Callable[[T], bool] | None
+    identity: Callable[[T], object] | None
+    prefetch: bool = False
+    skip_invalid: bool = False
+    on_skip: Callable[[DecodeError], object] | None = None
 
 
 class Pager(Generic[T]):
-    """A list of the API's, fetched page by page as it is iterated over.
+    """A list of the API, fetched page by page during iteration.
 
         async for item in pager: ...            # the items of all pages, in order
         async for page in pager.pages(): ...
         items = await pager.collect(limit=100)
 
-    Nothing is sent before the first item is asked for, and no page before it is needed (see `prefetch`). Iterating
-    again starts again. An error carries `page_token`, the page to resume from. A list that repeats a token or a
-    page ends in PaginationError, after the items before the repetition were handed over.
+    No request is sent before the iteration begins, and no page is fetched before it is needed (see `prefetch`). A
+    second iteration starts again. An error has `page_token`, the page to resume from. A list that repeats a token or a
+    page ends with PaginationError, after the items before the repetition.
+
+    An item that cannot be decoded raises DecodeError after the items before it. The error's `items` are the good
+    items of the page after it, and its `next_page_token` continues the list. `skip_invalid` leaves such items out.
     """
 
     def __init__(
@@ -36,170 +77,306 @@ class Pager(Generic[T]):
         page_token: str | None = None,
         paged: bool = True,
         stop: Callable[[T], bool] | None = None,
-        prefetch: bool = False,
+        identity: Callable[[T], object] | None = None,
     ) -> None:
         self._fetch = fetch
-        self._paged = paged
-        self._start = self._checked(page_token)
-        self._stop = stop
-        self._prefetch = prefetch
-        self._open: weakref.WeakSet[AsyncGenerator[Any, None]] = weakref.WeakSet()
+        self._options = _Options(start=None, paged=paged, stop=stop, identity=identity)
+        self._options = attrs.evolve(self._options, start=self._checked(page_token))
+        self._open: weakref.WeakKeyDictionary[AsyncGenerator[Any, None], _Iteration] = weakref.WeakKeyDictionary()
 
     def __aiter__(self) -> AsyncGenerator[T, None]:
-        return self._track(self._items())
+        iteration = _Iteration()
+        return self._track(self._items(iteration), iteration)
 
     def pages(self) -> AsyncGenerator[Page[T], None]:
-        """The pages, in order."""
-        return self._track(self._pages())
+        """Return an iterator over the pages, in order.
+
+        A page with an item that cannot be decoded raises DecodeError, whose `items` are the good items of that page.
+        """
+        iteration = _Iteration()
+        return self._track(self._whole_pages(iteration), iteration)
 
     async def page(self, page_token: str | None = None) -> Page[T]:
-        """One page: the first, or the one of `page_token`."""
-        token = self._start if page_token is None else self._checked(page_token)
-        return await self._get(token)
+        """Fetch one page: the first, or that of `page_token`.
+
+        Raise DecodeError if an item cannot be decoded; its `items` are the good items of the page.
+        """
+        token = self._options.start if page_token is None else self._checked(page_token)
+        return _whole(self._without_invalid(await self._get(token)))
 
     async def collect(self, limit: int | None = None) -> list[T]:
-        """The items of all pages, or the first `limit` of them.
+        """Fetch the items of all pages, or the first `limit` of them.
 
-        An error carries `items`, what had been gathered, beside `page_token`, the page to resume from.
+        An error has `items`, the good items so far, and `page_token`, the page to resume from.
         """
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-            raise InvalidArgument(f"limit takes a number of items, zero or more, not {limit!r}")
+            raise InvalidArgument(f"limit must be a number of items, zero or more, got {limit!r}. None fetches all")
         items: list[T] = []
         if limit == 0:
             return items
-        pages = self._pages()
+        pages = self._pages(_Iteration())
         try:
             async for page in pages:
+                if page.errors:
+                    count, error = page.errors[0]
+                    if limit is None or len(items) + count < limit:
+                        error.items = page.items
+                        raise error
                 items += page.items
                 if limit is not None and len(items) >= limit:
                     return items[:limit]
         except CircleCIError as error:
-            error.items = items
+            error.items = [*items, *error.items]
             raise
         finally:
             await pages.aclose()
         return items
 
     async def first(self) -> T | None:
-        """The first item; None where there is none."""
+        """Fetch the first item; None if the list is empty."""
         items = await self.collect(limit=1)
         return items[0] if items else None
 
-    def prefetch(self) -> Pager[T]:
-        """The same list, fetching the next page while the caller works on this one."""
-        return Pager(self._fetch, page_token=self._start, paged=self._paged, stop=self._stop, prefetch=True)
+    def prefetch(self) -> Self:
+        """Return the same list, which fetches the next page while the caller works on this one."""
+        return self._with(prefetch=True)
+
+    def skip_invalid(self, on_skip: Callable[[DecodeError], object] | None = None) -> Self:
+        """Return the same list without the items that cannot be decoded.
+
+        on_skip is called with the DecodeError of each.
+        """
+        return self._with(skip_invalid=True, on_skip=on_skip)
 
     async def aclose(self) -> None:
-        """End the iterations that are still open."""
-        for generator in list(self._open):
-            await generator.aclose()
+        """End all open iterations. One that another task waits in ends as if the list were over."""
+        prefetched: list[asyncio.Task[Any]] = []
+        for generator, iteration in list(self._open.items()):
+            iteration.is_closed = True
+            if iteration.next_page is not None:
+                # Without it the generator closes in one step: no other task can enter it meanwhile.
+                prefetched.append(iteration.next_page)
+                iteration.next_page = None
+            if iteration.task is not None:
+                iteration.task.cancel()
+            elif not cast("AsyncGeneratorType[Any, None]", generator).ag_running:
+                await generator.aclose()
+        await _abandon(*prefetched)
 
     def __repr__(self) -> str:
-        return f"<Pager from {'the first page' if self._start is None else 'a page token'}>"
+        return f"<Pager from {'the first page' if self._options.start is None else 'a page token'}>"
+
+    if not TYPE_CHECKING:  # Type checkers reject both by themselves.
+
+        def __await__(self) -> NoReturn:
+            raise TypeError("a Pager cannot be awaited. Use `async for item in pager` or `await pager.collect()`")
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("a Pager needs `async for item in pager`. For a list use `await pager.collect()`")
+
+    def _with(self, **changes: Any) -> Self:
+        other = type(self)(self._fetch)
+        other._options = attrs.evolve(self._options, **changes)
+        return other
 
     def _checked(self, page_token: str | None) -> str | None:
         if page_token is None:
             return None
-        if not isinstance(page_token, str) or not page_token:
-            raise InvalidArgument("page_token takes a token that a page carried, or None for the first page")
-        if not self._paged:
-            raise InvalidArgument("page_token has no use here: the API gives this list in one piece")
+        if not isinstance(page_token, str):
+            raise InvalidArgument(f"page_token must be a text, got {type(page_token).__name__}. Take it from a page")
+        if not page_token or _NOT_IN_A_QUERY.search(page_token):
+            raise InvalidArgument(
+                "page_token must be the token of a page, got a text that no page has. Use None to start"
+            )
+        if not self._options.paged:
+            raise InvalidArgument("page_token must be None, got a text. The API returns this list in one piece")
         return page_token
 
-    def _track(self, generator: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-        self._open.add(generator)
+    def _track(self, generator: AsyncGenerator[Any, None], iteration: _Iteration) -> AsyncGenerator[Any, None]:
+        self._open[generator] = iteration
         return generator
 
-    async def _get(self, token: str | None) -> Page[T]:
+    async def _get(self, token: str | None) -> DecodedPage[T]:
         try:
-            return await self._fetch(token)
+            page = await self._fetch(token)
         except CircleCIError as error:
             error.page_token = token
             raise
+        if not isinstance(page, DecodedPage):
+            return DecodedPage(page.items, page.next_page_token)
+        for _, problem in page.errors:
+            problem.page_token = token
+        return page
 
-    async def _items(self) -> AsyncGenerator[T, None]:
-        pages = self._pages()
+    async def _items(self, iteration: _Iteration) -> AsyncGenerator[T, None]:
+        pages = self._pages(iteration)
         try:
             async for page in pages:
-                for item in page.items:
+                count, problem = page.errors[0] if page.errors else (len(page.items), None)
+                for item in page.items[:count]:
                     yield item
+                if problem is not None:
+                    problem.items = page.items[count:]
+                    raise problem
         finally:
             await pages.aclose()
 
-    async def _pages(self) -> AsyncGenerator[Page[T], None]:
-        progress = _Progress[T](self._start)
-        token = self._start
-        ahead: asyncio.Task[Page[T]] | None = None
+    async def _whole_pages(self, iteration: _Iteration) -> AsyncGenerator[Page[T], None]:
+        pages = self._pages(iteration)
+        try:
+            async for page in pages:
+                yield _whole(page)
+        finally:
+            await pages.aclose()
+
+    async def _pages(self, iteration: _Iteration) -> AsyncGenerator[DecodedPage[T], None]:
+        guard = _LoopGuard[T](self._options.start)
+        repeats = _Repeats(self._options.identity)
+        token = self._options.start
         try:
             while True:
-                if ahead is None:
-                    page = await self._get(token)
-                else:
-                    # A consumer that is cancelled here takes the request with it, in the `finally` below.
-                    page = await ahead
-                    ahead = None
-                cut = self._cut(page)
-                progress.check(page, token)
-                following = None if cut is not None else page.next_page_token
-                if following is not None and self._prefetch and progress.is_new(following):
-                    ahead = asyncio.get_running_loop().create_task(self._get(following))
-                yield page if cut is None else Page(page.items[:cut], None)
+                # A consumer that is cancelled here takes the prefetched request with it, in the `finally` below.
+                page = await _unless_closed(iteration, iteration.next_page or self._get(token))
+                if page is None:
+                    return
+                iteration.next_page = None
+                page = self._until_stop(repeats.without(page))
+                guard.check(page, token)
+                following = page.next_page_token
+                if following is not None and self._options.prefetch and guard.is_new(following):
+                    iteration.next_page = asyncio.get_running_loop().create_task(self._get(following))
+                yield self._without_invalid(page)
                 if following is None:
                     return
-                progress.advance(following)
+                guard.advance(following, page)
                 token = following
         finally:
-            if ahead is not None:
-                await _abandon(ahead)
+            if iteration.next_page is not None:
+                await _abandon(iteration.next_page)
 
-    def _cut(self, page: Page[T]) -> int | None:
-        """How many of the page's items come before the first that ends the list; None where none does."""
-        if self._stop is None:
+    def _without_invalid(self, page: DecodedPage[T]) -> DecodedPage[T]:
+        """Return the page without the errors of its bad items, if the caller wants them to be skipped."""
+        if not page.errors or not self._options.skip_invalid:
+            return page
+        for _, error in page.errors:
+            if self._options.on_skip is not None:
+                self._options.on_skip(error)
+        return attrs.evolve(page, errors=())
+
+    def _until_stop(self, page: DecodedPage[T]) -> DecodedPage[T]:
+        """Return the page up to the first item that ends the list."""
+        if self._options.stop is None:
+            return page
+        for index, item in enumerate(page.items):
+            if self._options.stop(item):
+                errors = tuple(each for each in page.errors if each[0] <= index)
+                return attrs.evolve(page, items=page.items[:index], next_page_token=None, errors=errors)
+        return page
+
+
+def _whole(page: DecodedPage[T]) -> Page[T]:
+    """Return the page as callers see it. Raise the error of its first bad item."""
+    if page.errors:
+        _, error = page.errors[0]
+        error.items = page.items
+        raise error
+    return Page(page.items, page.next_page_token)
+
+
+async def _unless_closed(iteration: _Iteration, page: Awaitable[T]) -> T | None:
+    """Return the page, or None if the iteration was closed by another task in the meantime."""
+    task = asyncio.current_task()
+    assert task is not None
+    requests = task.cancelling()
+    iteration.task = task
+    try:
+        return await page
+    except asyncio.CancelledError:
+        # The cancellation is that of aclose(), unless the task was cancelled as well.
+        if iteration.is_closed and task.uncancel() <= requests:
             return None
-        return next((index for index, item in enumerate(page.items) if self._stop(item)), None)
+        raise
+    finally:
+        iteration.task = None
 
 
-async def _abandon(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    # gather() takes the task's end, whatever it is, without raising it here.
-    await asyncio.gather(task, return_exceptions=True)
+async def _abandon(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    # gather() takes the tasks' results and errors without raising them here.
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _Progress(Generic[T]):
-    """Whether a list still advances."""
+class _Repeats:
+    """The newest items of a list by position, which repeats items when new ones arrive before them."""
+
+    def __init__(self, identity: Callable[[Any], object] | None) -> None:
+        self._identity = identity
+        self._seen: dict[object, None] = {}
+        self._longest = 0
+
+    def without(self, page: DecodedPage[T]) -> DecodedPage[T]:
+        """Return the page without the items that were on a page before it."""
+        if self._identity is None:
+            return page
+        self._longest = max(self._longest, len(page.items))
+        keys = [self._identity(item) for item in page.items]
+        repeated = [index for index, key in enumerate(keys) if key and key in self._seen]
+        self._seen.update(dict.fromkeys(keys))
+        while len(self._seen) > _MAX_IDENTITIES:
+            del self._seen[next(iter(self._seen))]
+        if not repeated:
+            return page
+        items = tuple(item for index, item in enumerate(page.items) if index not in repeated)
+        errors = tuple((count - bisect_left(repeated, count), error) for count, error in page.errors)
+        # A short page of repeated items is the end of the list, pushed on by new items.
+        is_end = not items and not errors and len(page.items) < self._longest
+        token = None if is_end else page.next_page_token
+        return attrs.evolve(page, items=items, errors=errors, next_page_token=token)
+
+
+class _LoopGuard(Generic[T]):
+    """The pages and tokens of an iteration, so that a list that does not advance is noticed."""
 
     def __init__(self, start: str | None) -> None:
         # Hashes rather than tokens: fifty thousand tokens are seven megabytes.
         self._seen = {hash(start)}
-        self._first: tuple[T, ...] | None = None
-        self._last: tuple[T, ...] | None = None
+        self._first: object = None
+        self._last: object = None
         self._empty = 0
 
     def is_new(self, token: str) -> bool:
         return hash(token) not in self._seen
 
-    def check(self, page: Page[T], token: str | None) -> None:
-        """PaginationError where `page`, the page of `token`, was there before."""
-        if not page.items:
+    def check(self, page: DecodedPage[T], token: str | None) -> None:
+        """Raise PaginationError if `page`, the page of `token`, came before."""
+        contents = _contents(page)
+        if not contents:
             self._empty += 1
-            if self._empty > _MOST_EMPTY and page.next_page_token is not None:
-                raise _stuck(f"{self._empty} pages in a row were empty, and there is a token for yet another", token)
+            if self._empty > _MAX_EMPTY and page.next_page_token is not None:
+                problem = f"{self._empty} pages in a row were empty, and there is a token for yet another"
+                raise _no_progress(problem, token, page.attempts)
             return
         self._empty = 0
-        if page.items in (self._last, self._first):
-            raise _stuck("a page came again under another token", token)
+        if contents in (self._last, self._first):
+            raise _no_progress("a page came again under another token", token, page.attempts)
         if self._first is None:
-            self._first = page.items
-        self._last = page.items
+            self._first = contents
+        self._last = contents
 
-    def advance(self, token: str) -> None:
-        """PaginationError where `token` was used before."""
+    def advance(self, token: str, page: DecodedPage[T]) -> None:
+        """Raise PaginationError if `token` was used before."""
         if not self.is_new(token):
-            raise _stuck("a page token came again", token)
+            raise _no_progress("a page token came again", token, page.attempts)
         self._seen.add(hash(token))
 
 
-def _stuck(what: str, token: str | None) -> PaginationError:
-    error = PaginationError(f"{what}: the list does not advance, so it would never end")
+def _contents(page: DecodedPage[Any]) -> Sequence[object]:
+    return page.items if not page.errors else (*page.items, *(error.problems for _, error in page.errors))
+
+
+def _no_progress(problem: str, token: str | None, attempts: int) -> PaginationError:
+    error = PaginationError(f"{problem}: the list does not advance, so it would never end")
     error.page_token = token
+    error.attempts = attempts
     return error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial
-from operator import is_
+from operator import eq, is_
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
 import attrs
@@ -15,7 +16,7 @@ import msgspec
 from cattrs.errors import IterableValidationError, IterableValidationNote, StructureHandlerNotFoundError
 from cattrs.gen import make_dict_structure_fn
 
-from aiocircle._core.fields import JSON, ONE_OR_MORE, Timestamp, wire_name
+from aiocircle._core.fields import JSON, ONE_OR_MORE, NumericText, Timestamp, WholeNumber, wire_name
 
 __all__ = [
     "SCALARS",
@@ -80,6 +81,8 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(float, _structure_float)
     converter.register_structure_hook_func(partial(is_, Any), lambda value, _: value)
     converter.register_structure_hook_func(_is_timestamp, _structure_timestamp)
+    converter.register_structure_hook_func(partial(eq, WholeNumber), _structure_whole_number)
+    converter.register_structure_hook_func(partial(eq, NumericText), _structure_numeric_text)
     converter.register_structure_hook_factory(is_union, _union_hook)
     converter.register_structure_hook_factory(is_array, _array_hook)
     converter.register_structure_hook_factory(is_one_or_more, _one_or_more_hook)
@@ -116,6 +119,25 @@ def _structure_float(value: Any, _: Any) -> float:
         raise ValueError("expected a number that a float can hold") from None
 
 
+def _structure_whole_number(value: Any, _: Any) -> int:
+    if type(value) is float and value.is_integer():
+        return int(value)
+    _require_type(int, value)
+    return cast("int", value)
+
+
+def _structure_numeric_text(value: Any, _: Any) -> float:
+    if type(value) is not str:
+        return _structure_float(value, float)
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("expected a number or its text") from None
+    return number
+
+
 def _is_timestamp(type_: Any) -> bool:
     return type_ is datetime or (get_origin(type_) is Annotated and get_args(type_)[0] is datetime)
 
@@ -141,6 +163,10 @@ def _source(type_: Any) -> type | None:
     """Return the JSON type that `type_` is read from, None if it is not known."""
     if type_ in SCALARS:
         return cast("type", type_)
+    if type_ == WholeNumber:
+        return int
+    if type_ == NumericText:
+        return float
     if _is_timestamp(type_):
         return str
     if is_array(type_):
@@ -151,10 +177,19 @@ def _source(type_: Any) -> type | None:
 def _union_hook(union: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
     members: dict[Any, Any] = {_source(member): member for member in get_args(union)}
     if float in members:
-        members.setdefault(int, float)
+        members.setdefault(int, members[float])
+        if members[float] == NumericText:
+            members.setdefault(str, NumericText)
+    if members.get(int) == WholeNumber:
+        members.setdefault(float, WholeNumber)
+    if hasattr(members.get(dict), "from_text"):
+        members.setdefault(str, members[dict])
+    empty_is_none = types.NoneType in members and _is_timestamp(members.get(str))
     expected = " or ".join(name for source, name in _JSON_TYPES.items() if source in members)
 
     def convert(value: Any, _: Any) -> Any:
+        if value == "" and empty_is_none:
+            return None  # Older versions of the API write "" for a time that is not known yet.
         if type(value) not in members:
             raise _unexpected(expected, value)
         return converter.structure(value, members[type(value)])
@@ -243,6 +278,7 @@ def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
     origin = get_origin(model) or model
     attrs.resolve_types(origin, include_extras=True)
     inner = make_dict_structure_fn(model, converter)
+    from_text: Callable[[str], Any] | None = getattr(origin, "from_text", None)
     # Servers write null for an empty array or a missing text: if the type does not allow null, the key is ignored.
     never_null = [
         field.name
@@ -252,6 +288,8 @@ def _model_hook(model: Any, converter: cattrs.Converter) -> Callable[[Any, Any],
     spellings = [(wire_name(field), field.name) for field in attrs.fields(origin) if wire_name(field) != field.name]
 
     def convert(value: Any, type_: Any) -> Any:
+        if from_text is not None and type(value) is str:
+            return from_text(value)
         _require_type(dict, value)
         renamed: dict[str, Any] = {name: value[wire] for wire, name in spellings if wire in value and name not in value}
         fields: dict[str, Any] = {**value, **renamed} if renamed else value

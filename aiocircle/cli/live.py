@@ -117,17 +117,20 @@ def _rows(report: ProjectReport, *, roomy: bool) -> list[list[Text]]:
 
 
 def _cells(workflow: WorkflowReport, *, roomy: bool) -> list[Text]:
-    share = workflow.success_rate
-    colour = "green" if share >= _GOOD else "yellow" if share >= _FAIR else "red"
     unknown = Text("-", style="dim")
     cells = [
         Text(workflow.name),
-        Text.assemble((bar(share, 10 if roomy else 5), colour), f" {percentage(share):>4}"),
+        unknown if workflow.success_rate is None else _success(workflow.success_rate, 10 if roomy else 5),
         unknown if workflow.p95 is None else Text(duration(workflow.p95)),
         Text(sparkline(workflow.trend), style="cyan"),
         unknown if workflow.throughput is None else Text(rate(workflow.throughput)),
     ]
-    return [*cells, Text(f"{workflow.runs:,}")] if roomy else cells
+    return [*cells, unknown if workflow.runs is None else Text(f"{workflow.runs:,}")] if roomy else cells
+
+
+def _success(share: float, width: int) -> Text:
+    colour = "green" if share >= _GOOD else "yellow" if share >= _FAIR else "red"
+    return Text.assemble((bar(share, width), colour), f" {percentage(share):>4}")
 
 
 def _flaky(count: int) -> Text:

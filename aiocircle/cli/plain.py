@@ -65,10 +65,10 @@ def _rows(report: ProjectReport) -> list[tuple[str, ...]]:
 def _cells(workflow: WorkflowReport, flaky: str) -> tuple[str, ...]:
     return (
         workflow.name,
-        percentage(workflow.success_rate),
+        "-" if workflow.success_rate is None else percentage(workflow.success_rate),
         "-" if workflow.p95 is None else duration(workflow.p95),
         "-" if workflow.throughput is None else rate(workflow.throughput),
-        f"{workflow.runs:,}",
+        "-" if workflow.runs is None else f"{workflow.runs:,}",
         flaky,
         sparkline(workflow.trend),
     )

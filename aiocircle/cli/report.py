@@ -24,10 +24,10 @@ class WorkflowReport:
     """A row of the table. p95 and the points of the trend are in seconds, throughput is runs a day."""
 
     name: str
-    success_rate: float
+    success_rate: float | None
     p95: float | None
     throughput: float | None
-    runs: int
+    runs: int | None
     trend: tuple[float | None, ...]
 
 
@@ -69,7 +69,9 @@ def report_on(project: ProjectInsights, *, since: datetime, until: datetime, top
 
     All text in it is safe to print.
     """
-    ranked = sorted(project.workflows, key=lambda workflow: (-workflow.metrics.metrics.total_runs, workflow.name))
+    ranked = sorted(
+        project.workflows, key=lambda workflow: (-(workflow.metrics.metrics.total_runs or 0), workflow.name)
+    )
     shown = ranked[:top]
     failed = {failure.operation for failure in project.failures}
     return ProjectReport(

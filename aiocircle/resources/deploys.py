@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from aiocircle._core.endpoint import Endpoint, ListEndpoint, Table
-from aiocircle._core.fields import Timestamp
+from aiocircle._core.fields import Timestamp, WholeNumber
 from aiocircle._core.group import Group, Id, omit_none
 from aiocircle._core.pager import Pager
 
@@ -46,7 +46,7 @@ class Component:
     name: str = ""
     project_id: str | None = None
     labels: tuple[Label, ...] = ()
-    release_count: int | None = None
+    release_count: WholeNumber | None = None
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
 
@@ -62,7 +62,7 @@ class ComponentVersion:
     pipeline_id: str | None = None
     workflow_id: str | None = None
     job_id: str | None = None
-    job_number: int | None = None
+    job_number: WholeNumber | None = None
     last_deployed_at: Timestamp | None = None
 
 

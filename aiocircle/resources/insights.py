@@ -1,7 +1,8 @@
-"""Insights: how often workflows, jobs and tests run, how long they take, how they end and what they cost.
+"""Insights: success, duration, throughput and credits of workflows, jobs and tests.
 
-Durations are in seconds. Credits are an estimate, not the figures that CircleCI bills by. The figures are
-gathered once a day, so that the last 24 hours may be missing. Without a branch they are the default branch's.
+Figures that CircleCI does not report are None. Durations are in seconds. Credits are an estimate, not what CircleCI
+bills. The figures are gathered once a day, so the last 24 hours may be missing. Without a branch they are those of
+the default branch.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import StrEnum
 import attrs
 
 from aiocircle._core.endpoint import Endpoint, ListEndpoint, Table
-from aiocircle._core.fields import KEBAB, Timestamp
+from aiocircle._core.fields import KEBAB, Timestamp, WholeNumber
 from aiocircle._core.group import Group, OneOrMany, Org, Project
 from aiocircle._core.pager import Pager
 from aiocircle.resources._statuses import JobStatus
@@ -93,13 +94,13 @@ class WorkflowRunStatus(StrEnum):
 class DurationMetrics:
     """The spread of some runs' durations, in seconds; None without a run that has one."""
 
-    min: int | None = None
-    mean: int | None = None
-    median: int | None = None
-    p95: int | None = None
-    max: int | None = None
+    min: WholeNumber | None = None
+    mean: WholeNumber | None = None
+    median: WholeNumber | None = None
+    p95: WholeNumber | None = None
+    max: WholeNumber | None = None
     standard_deviation: float | None = None
-    total_duration: int | None = None
+    total_duration: WholeNumber | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -111,16 +112,16 @@ class WorkflowRunMetrics:
     median_credits_used is not kept up any more and always 0.
     """
 
-    total_runs: int
-    successful_runs: int
-    failed_runs: int
-    success_rate: float
-    duration_metrics: DurationMetrics
+    total_runs: WholeNumber | None = None
+    successful_runs: WholeNumber | None = None
+    failed_runs: WholeNumber | None = None
+    success_rate: float | None = None
+    duration_metrics: DurationMetrics = DurationMetrics()
     throughput: float | None = None
-    mttr: int | None = None
-    total_recoveries: int | None = None
-    total_credits_used: int | None = None
-    median_credits_used: int | None = None
+    mttr: WholeNumber | None = None
+    total_recoveries: WholeNumber | None = None
+    total_credits_used: WholeNumber | None = None
+    median_credits_used: WholeNumber | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -128,9 +129,9 @@ class WorkflowMetrics:
     """A workflow and its figures. The window's ends are its first and last run within the reporting window."""
 
     name: str
-    metrics: WorkflowRunMetrics
-    window_start: Timestamp
-    window_end: Timestamp
+    metrics: WorkflowRunMetrics = WorkflowRunMetrics()
+    window_start: Timestamp | None = None
+    window_end: Timestamp | None = None
     project_id: str | None = None
 
 
@@ -145,10 +146,10 @@ class WorkflowRun:
     # In the order of the wire: msgspec looks for a key where the one before it ended.
     id: str
     branch: str | None = None
-    duration: int | None = None
+    duration: WholeNumber | None = None
     created_at: Timestamp
     stopped_at: Timestamp | None = None
-    credits_used: int | None = None
+    credits_used: WholeNumber | None = None
     status: str | None = None
     is_approval: bool | None = None
 
@@ -166,14 +167,14 @@ class JobRunMetrics:
     any more and always 0.
     """
 
-    total_runs: int
-    successful_runs: int
-    failed_runs: int
-    success_rate: float
-    duration_metrics: DurationMetrics
+    total_runs: WholeNumber | None = None
+    successful_runs: WholeNumber | None = None
+    failed_runs: WholeNumber | None = None
+    success_rate: float | None = None
+    duration_metrics: DurationMetrics = DurationMetrics()
     throughput: float | None = None
-    total_credits_used: int | None = None
-    median_credits_used: int | None = None
+    total_credits_used: WholeNumber | None = None
+    median_credits_used: WholeNumber | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -181,9 +182,9 @@ class JobMetrics:
     """A job and its figures. The window's ends are its first and last run within the reporting window."""
 
     name: str
-    metrics: JobRunMetrics
-    window_start: Timestamp
-    window_end: Timestamp
+    metrics: JobRunMetrics = JobRunMetrics()
+    window_start: Timestamp | None = None
+    window_end: Timestamp | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -194,8 +195,8 @@ class JobRun:
     status: str | None = None
     started_at: Timestamp | None = None
     stopped_at: Timestamp | None = None
-    duration: int | None = None
-    credits_used: int | None = None
+    duration: WholeNumber | None = None
+    credits_used: WholeNumber | None = None
 
     @property
     def is_successful(self) -> bool:
@@ -210,24 +211,24 @@ class JobRun:
 class TimeseriesDurations:
     """The spread of an interval's durations, in seconds. total has been seen to be 0 whatever the others are."""
 
-    min: int | None = None
-    median: int | None = None
-    p95: int | None = None
-    max: int | None = None
-    total: int | None = None
+    min: WholeNumber | None = None
+    median: WholeNumber | None = None
+    p95: WholeNumber | None = None
+    max: WholeNumber | None = None
+    total: WholeNumber | None = None
 
 
 @attrs.frozen(kw_only=True)
 class JobTimeseriesMetrics:
     """The figures of a job's runs in an interval. median_credits_used is always 0."""
 
-    total_runs: int
-    successful_runs: int
-    failed_runs: int
-    duration_metrics: TimeseriesDurations
+    total_runs: WholeNumber | None = None
+    successful_runs: WholeNumber | None = None
+    failed_runs: WholeNumber | None = None
+    duration_metrics: TimeseriesDurations = TimeseriesDurations()
     throughput: float | None = None
-    total_credits_used: int | None = None
-    median_credits_used: int | None = None
+    total_credits_used: WholeNumber | None = None
+    median_credits_used: WholeNumber | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -236,7 +237,7 @@ class JobTimeseries:
 
     name: str
     timestamp: Timestamp
-    metrics: JobTimeseriesMetrics
+    metrics: JobTimeseriesMetrics = JobTimeseriesMetrics()
     min_started_at: Timestamp | None = None
     max_ended_at: Timestamp | None = None
 
@@ -251,15 +252,15 @@ class WorkflowSummaryMetrics:
     The window's ends are its first and last run.
     """
 
-    total_runs: int
-    successful_runs: int
-    failed_runs: int
-    success_rate: float
-    duration_metrics: DurationMetrics
-    completed_runs: int | None = None
+    total_runs: WholeNumber | None = None
+    successful_runs: WholeNumber | None = None
+    failed_runs: WholeNumber | None = None
+    success_rate: float | None = None
+    duration_metrics: DurationMetrics = DurationMetrics()
+    completed_runs: WholeNumber | None = None
     throughput: float | None = None
-    mttr: int | None = None
-    total_credits_used: int | None = None
+    mttr: WholeNumber | None = None
+    total_credits_used: WholeNumber | None = None
     window_start: Timestamp | None = None
     window_end: Timestamp | None = None
 
@@ -282,8 +283,8 @@ class WorkflowTrends:
 class WorkflowSummary:
     """A workflow's figures and trends. workflow_names are all workflows of the project."""
 
-    metrics: WorkflowSummaryMetrics
-    trends: WorkflowTrends
+    metrics: WorkflowSummaryMetrics = WorkflowSummaryMetrics()
+    trends: WorkflowTrends = WorkflowTrends()
     workflow_names: tuple[str, ...] = ()
 
 
@@ -294,11 +295,11 @@ class SummaryMetrics:
     Durations are in seconds, throughput is runs a day.
     """
 
-    total_runs: int
+    total_runs: WholeNumber | None = None
     success_rate: float | None = None
-    total_duration_secs: int | None = None
+    total_duration_secs: WholeNumber | None = None
     p95_duration_secs: float | None = None
-    total_credits_used: int | None = None
+    total_credits_used: WholeNumber | None = None
     throughput: float | None = None
 
 
@@ -318,8 +319,8 @@ class SummaryTrends:
 class SummaryTotals:
     """The figures and trends of a whole organization or project."""
 
-    metrics: SummaryMetrics
-    trends: SummaryTrends
+    metrics: SummaryMetrics = SummaryMetrics()
+    trends: SummaryTrends = SummaryTrends()
 
 
 @attrs.frozen(kw_only=True)
@@ -327,8 +328,8 @@ class ProjectWorkflowSummary:
     """The figures and trends of one of a project's workflows, over all branches."""
 
     workflow_name: str
-    metrics: SummaryMetrics
-    trends: SummaryTrends
+    metrics: SummaryMetrics = SummaryMetrics()
+    trends: SummaryTrends = SummaryTrends()
 
 
 @attrs.frozen(kw_only=True)
@@ -337,8 +338,8 @@ class ProjectBranchSummary:
 
     workflow_name: str
     branch: str | None = None
-    metrics: SummaryMetrics
-    trends: SummaryTrends
+    metrics: SummaryMetrics = SummaryMetrics()
+    trends: SummaryTrends = SummaryTrends()
 
 
 @attrs.frozen(kw_only=True)
@@ -359,8 +360,8 @@ class OrgProjectSummary:
     """The figures and trends of one of an organization's projects, over all branches."""
 
     project_name: str
-    metrics: SummaryMetrics
-    trends: SummaryTrends
+    metrics: SummaryMetrics = SummaryMetrics()
+    trends: SummaryTrends = SummaryTrends()
 
 
 @attrs.frozen(kw_only=True)
@@ -370,7 +371,7 @@ class OrgSummary:
     org_project_data holds the projects that were asked for by name; all_projects are the names of all.
     """
 
-    org_data: SummaryTotals
+    org_data: SummaryTotals = SummaryTotals()
     org_project_data: tuple[OrgProjectSummary, ...] = ()
     all_projects: tuple[str, ...] = ()
 
@@ -397,14 +398,14 @@ class FlakyTest:
 
     test_name: str = attrs.field(metadata=KEBAB)
     classname: str | None = None
-    job_name: str = attrs.field(metadata=KEBAB)
-    job_number: int | None = attrs.field(default=None, metadata=KEBAB)
-    workflow_name: str = attrs.field(metadata=KEBAB)
+    job_name: str = attrs.field(default="", metadata=KEBAB)
+    job_number: WholeNumber | None = attrs.field(default=None, metadata=KEBAB)
+    workflow_name: str = attrs.field(default="", metadata=KEBAB)
     workflow_id: str | None = attrs.field(default=None, metadata=KEBAB)
     workflow_created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
-    pipeline_number: int | None = attrs.field(default=None, metadata=KEBAB)
-    times_flaked: int = attrs.field(metadata=KEBAB)
-    time_wasted: int | None = attrs.field(default=None, metadata=KEBAB)
+    pipeline_number: WholeNumber | None = attrs.field(default=None, metadata=KEBAB)
+    times_flaked: WholeNumber | None = attrs.field(default=None, metadata=KEBAB)
+    time_wasted: WholeNumber | None = attrs.field(default=None, metadata=KEBAB)
     source: str | None = None
     file: str | None = None
 
@@ -413,8 +414,8 @@ class FlakyTest:
 class FlakyTests:
     """A project's flaky tests. total_flaky_tests counts each test once, however often it flaked."""
 
-    flaky_tests: tuple[FlakyTest, ...] = attrs.field(metadata=KEBAB)
-    total_flaky_tests: float = attrs.field(metadata=KEBAB)
+    flaky_tests: tuple[FlakyTest, ...] = attrs.field(default=(), metadata=KEBAB)
+    total_flaky_tests: float | None = attrs.field(default=None, metadata=KEBAB)
 
 
 @attrs.frozen(kw_only=True)
@@ -422,12 +423,12 @@ class MeasuredTest:
     """A test and its figures. p95_duration is in seconds. source and file may be empty as well as None."""
 
     test_name: str
-    job_name: str
+    job_name: str = ""
     classname: str | None = None
     file: str | None = None
     source: str | None = None
-    total_runs: int
-    failed_runs: int
+    total_runs: WholeNumber | None = None
+    failed_runs: WholeNumber | None = None
     flaky: bool | None = None
     p95_duration: float | None = None
 
@@ -436,11 +437,11 @@ class MeasuredTest:
 class ResultCounts:
     """How many tests of a run ended how."""
 
-    total: int
-    success: int
-    failure: int
-    error: int
-    skipped: int
+    total: WholeNumber | None = None
+    success: WholeNumber | None = None
+    failure: WholeNumber | None = None
+    error: WholeNumber | None = None
+    skipped: WholeNumber | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -448,9 +449,9 @@ class MeasuredTestRun:
     """What the tests of one workflow run said."""
 
     workflow_id: str
-    pipeline_number: int
+    pipeline_number: WholeNumber | None = None
     success_rate: float | None = None
-    test_counts: ResultCounts
+    test_counts: ResultCounts = ResultCounts()
 
 
 @attrs.frozen(kw_only=True)
@@ -460,12 +461,12 @@ class WorkflowTestMetrics:
     most_failed_tests_extra and slowest_tests_extra count the tests that are left out though they fare the same.
     """
 
-    average_test_count: int | None = None
-    total_test_runs: int | None = None
+    average_test_count: WholeNumber | None = None
+    total_test_runs: WholeNumber | None = None
     most_failed_tests: tuple[MeasuredTest, ...] = ()
-    most_failed_tests_extra: int | None = None
+    most_failed_tests_extra: WholeNumber | None = None
     slowest_tests: tuple[MeasuredTest, ...] = ()
-    slowest_tests_extra: int | None = None
+    slowest_tests_extra: WholeNumber | None = None
     test_runs: tuple[MeasuredTestRun, ...] = ()
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 import attrs
 
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
-from aiocircle._core.fields import Timestamp
+from aiocircle._core.fields import NumericText, Timestamp, WholeNumber
 from aiocircle._core.group import Group, Id, Project
 from aiocircle._core.pager import Pager
 from aiocircle.resources._statuses import JobStatus, job_is_finished
@@ -43,8 +43,8 @@ class JobTestResult(StrEnum):
 class JobProject:
     """The project that a job belongs to. external_url is that of its repository."""
 
-    slug: str
-    name: str
+    slug: str = ""
+    name: str = ""
     external_url: str | None = None
     id: str | None = None
 
@@ -54,21 +54,21 @@ class JobWorkflow:
     """The latest workflow that a job was part of."""
 
     id: str = ""
-    name: str
+    name: str = ""
 
 
 @attrs.frozen(kw_only=True)
 class JobPipeline:
     """The pipeline that a job belongs to."""
 
-    id: str
+    id: str = ""
 
 
 @attrs.frozen(kw_only=True)
 class JobOrganization:
     """The organization that a job belongs to."""
 
-    name: str
+    name: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,8 +83,8 @@ class JobExecutor:
 class ParallelRun:
     """One of a job's parallel runs."""
 
-    index: int
-    status: str
+    index: WholeNumber
+    status: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,8 +98,8 @@ class JobContext:
 class JobMessage:
     """What CircleCI says of a job. reason is the machine's word for why."""
 
-    type: str
-    message: str
+    type: str = ""
+    message: str = ""
     reason: str | None = None
 
 
@@ -108,15 +108,15 @@ class Job:
     """A job by itself. duration is in milliseconds, None until the job has stopped."""
 
     name: str
-    number: int | None = None
-    status: str
+    number: WholeNumber | None = None
+    status: str = ""
     web_url: str | None = None
-    duration: int | None = None
+    duration: WholeNumber | None = None
     created_at: Timestamp | None = None
     queued_at: Timestamp | None = None
     started_at: Timestamp | None = None
     stopped_at: Timestamp | None = None
-    parallelism: int | None = None
+    parallelism: WholeNumber | None = None
     parallel_runs: tuple[ParallelRun, ...] = ()
     executor: JobExecutor | None = None
     contexts: tuple[JobContext, ...] = ()
@@ -137,7 +137,7 @@ class Artifact:
     """A file that a job kept. node_index is the parallel run that kept it, counted from 0."""
 
     path: str
-    node_index: int
+    node_index: WholeNumber = 0
     url: str
 
 
@@ -146,11 +146,11 @@ class JobTest:
     """What one test said. run_time is in seconds."""
 
     name: str = ""
-    result: str
+    result: str = ""
     classname: str | None = None
     file: str | None = None
     source: str | None = None
-    run_time: float | None = None
+    run_time: NumericText | None = None
     message: str | None = None
 
 

@@ -30,7 +30,7 @@ class Claims:
     audience is empty, where the claim is not customized.
     """
 
-    org_id: str
+    org_id: str = ""
     project_id: str | None = None
     audience: tuple[str, ...] = ()
     audience_updated_at: Timestamp | None = None

@@ -45,7 +45,7 @@ class Organization:
     id: str
     name: str
     slug: str
-    vcs_type: str
+    vcs_type: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,8 +57,8 @@ class UrlOrbAllowListEntry:
 
     id: str
     name: str
-    prefix: str
-    auth: str
+    prefix: str = ""
+    auth: str = ""
 
 
 @attrs.frozen(kw_only=True)

@@ -31,11 +31,11 @@ class Exporter:
     """
 
     id: str
-    org_id: str
+    org_id: str = ""
     endpoint: str
-    protocol: str
+    protocol: str = ""
     insecure: bool | None = None
-    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str], repr=False, hash=False)
     issues: tuple[str, ...] = ()
 
 

@@ -9,7 +9,7 @@ import attrs
 
 from aiocircle._core.encode import encode_nested
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
-from aiocircle._core.fields import Timestamp
+from aiocircle._core.fields import READ_ONLY, Timestamp
 from aiocircle._core.group import Group, Id, encode_optional, omit_none
 from aiocircle._core.pager import Pager
 from aiocircle._core.pagination import NONE
@@ -45,10 +45,15 @@ class Provider(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Repository:
-    """A repository. external_id is its id at the provider, a number as text at GitHub."""
+    """A repository. external_id is its id at the provider, a number as text at GitHub. full_name is never sent."""
 
     external_id: str | None = None
-    full_name: str | None = None
+    full_name: str | None = attrs.field(default=None, metadata=READ_ONLY)
+
+    @classmethod
+    def from_text(cls, text: str) -> Repository:
+        """Return the repository that older versions of the API write as a text: its full name, or its id."""
+        return cls(full_name=text) if "/" in text else cls(external_id=text)
 
 
 @attrs.frozen(kw_only=True)
@@ -206,7 +211,9 @@ class PipelineDefinitions(Group):
             body=omit_none(
                 name=name,
                 description=description,
-                config_source=encode_optional(ConfigSourceChanges, config_source, "config_source"),
+                config_source=encode_optional(
+                    ConfigSourceChanges, config_source, "config_source", fixed=("provider", "repo")
+                ),
                 checkout_source=encode_optional(CheckoutSourceChanges, checkout_source, "checkout_source"),
             ),
         )

@@ -75,8 +75,8 @@ class PipelineTriggerType(StrEnum):
 class PipelineError:
     """Why a pipeline could not be created. Lines of one error share one message."""
 
-    type: str
-    message: str
+    type: str = ""
+    message: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +91,7 @@ class PipelineActor:
 class PipelineTrigger:
     """What set off a pipeline. received_at is 1970 for projects that have trigger parameters instead."""
 
-    type: str
+    type: str = ""
     received_at: Timestamp | None = None
     actor: PipelineActor | None = None
 
@@ -130,11 +130,11 @@ class Pipeline:
     # In the order of the wire: msgspec looks for a key where the one before it ended.
     id: str
     errors: tuple[PipelineError, ...] = ()
-    project_slug: str
+    project_slug: str = ""
     updated_at: Timestamp | None = None
     number: int
-    trigger_parameters: Mapping[str, Any] | None = None
-    state: str
+    trigger_parameters: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    state: str = ""
     created_at: Timestamp
     trigger: PipelineTrigger | None = None
     vcs: PipelineVcs | None = None
@@ -178,7 +178,7 @@ class PipelineConfig:
 class PipelineValues:
     """The pipeline values that a configuration could use, by name: `values["pipeline.git.revision"]`."""
 
-    values: Mapping[str, str | int | bool | None]
+    values: Mapping[str, str | int | bool | None] = attrs.field(hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -187,8 +187,8 @@ class TriggeredPipeline:
 
     id: str
     number: int
-    state: str
-    created_at: Timestamp
+    state: str = ""
+    created_at: Timestamp | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ import attrs
 
 from aiocircle._core.api import snake
 from aiocircle._core.endpoint import Endpoint, ListEndpoint, Table
-from aiocircle._core.fields import OneOrMore, Timestamp
+from aiocircle._core.fields import OneOrMore, Timestamp, WholeNumber
 from aiocircle._core.group import Group, Id, omit_none
 from aiocircle._core.pager import Pager
 from aiocircle._core.pagination import OFFSET
@@ -58,7 +58,7 @@ class Policy:
 class PolicyBundle:
     """All policies of a context, by name. CircleCI's document allows several of one name; one is usual."""
 
-    policies: Mapping[str, OneOrMore[Policy]]
+    policies: Mapping[str, OneOrMore[Policy]] = attrs.field(hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -74,8 +74,8 @@ class PolicyBundleChange:
 class PolicyViolation:
     """A rule that was broken, and how."""
 
-    rule: str
-    reason: str
+    rule: str = ""
+    reason: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -112,7 +112,7 @@ class DecisionMetadata:
     """The build that a decision was about. ssh_rerun says whether it was run again for SSH access."""
 
     project_id: str | None = None
-    build_number: int | None = None
+    build_number: WholeNumber | None = None
     ssh_rerun: bool | None = None
     vcs: DecisionVcs | None = None
 
@@ -125,8 +125,8 @@ class DecisionLog:
     created_at: Timestamp | None = None
     decision: Decision | None = None
     metadata: DecisionMetadata | None = None
-    policies: Mapping[str, str] = attrs.field(factory=dict[str, str])
-    time_taken_ms: int | None = None
+    policies: Mapping[str, str] = attrs.field(factory=dict[str, str], hash=False)
+    time_taken_ms: WholeNumber | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import attrs
 
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
-from aiocircle._core.fields import KEBAB, Timestamp
+from aiocircle._core.fields import KEBAB, READ_ONLY, Timestamp
 from aiocircle._core.group import Group, OneOrMany, Org, encode_optional, omit_none
 from aiocircle._core.group import Project as AnyProject
 from aiocircle._core.pager import Pager
@@ -56,12 +55,12 @@ class ProjectVcs:
 class Project:
     """A project."""
 
-    id: str
-    slug: str
+    id: str = ""
+    slug: str = ""
     name: str
-    organization_id: str
-    organization_name: str
-    organization_slug: str
+    organization_id: str = ""
+    organization_name: str = ""
+    organization_slug: str = ""
     vcs_info: ProjectVcs | None = None
 
 
@@ -82,7 +81,7 @@ class AdvancedSettings:
     build_prs_only: bool | None = None
     disable_ssh: bool | None = None
     forks_receive_secret_env_vars: bool | None = None
-    oss: bool | None = None
+    oss: bool | None = attrs.field(default=None, metadata=READ_ONLY)
     pr_only_branch_overrides: tuple[str, ...] = ()
     set_github_status: bool | None = None
     setup_workflows: bool | None = None
@@ -128,8 +127,8 @@ class CheckoutKey:
     """An SSH key that a project's code is checked out with. preferred: the one that is used."""
 
     fingerprint: str
-    type: str
-    public_key: str = attrs.field(metadata=KEBAB)
+    type: str = ""
+    public_key: str = attrs.field(default="", metadata=KEBAB)
     preferred: bool = False
     created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
 
@@ -208,7 +207,7 @@ class Projects(Group):
         return await self._call(
             _Endpoints.update_settings,
             project,
-            body=omit_none(advanced=encode_optional(AdvancedSettingsChanges, _writable(advanced), "advanced")),
+            body=omit_none(advanced=encode_optional(AdvancedSettingsChanges, advanced, "advanced")),
         )
 
     def list_env_vars(self, project: AnyProject, *, page_token: str | None = None) -> Pager[EnvVar]:
@@ -270,8 +269,3 @@ class Projects(Group):
         https://circleci.com/docs/api/v2/#operation/deleteCheckoutKey
         """
         return await self._call(_Endpoints.delete_checkout_key, project, fingerprint)
-
-
-def _writable(advanced: Any) -> Mapping[str, Any] | AdvancedSettings | None:
-    # The API answers `oss` and refuses to be sent it; a caller who names it in a mapping may hear that from it.
-    return attrs.evolve(advanced, oss=None) if isinstance(advanced, AdvancedSettings) else advanced

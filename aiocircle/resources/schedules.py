@@ -11,7 +11,7 @@ import attrs
 from aiocircle._core.api import kebab
 from aiocircle._core.encode import encode_nested
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
-from aiocircle._core.fields import KEBAB, UNSET, Timestamp, Unset
+from aiocircle._core.fields import KEBAB, UNSET, Timestamp, Unset, WholeNumber
 from aiocircle._core.group import Group, Id, OneOrMany, Project, encode_optional, omit_none
 from aiocircle._core.pager import Pager
 from aiocircle.resources.users import User
@@ -34,7 +34,7 @@ class Timetable:
     (1 to 31): one of the two; the other is None. months: ("JAN"), None for all.
     """
 
-    per_hour: int | None = attrs.field(default=None, metadata=KEBAB)
+    per_hour: WholeNumber | None = attrs.field(default=None, metadata=KEBAB)
     hours_of_day: tuple[int, ...] = attrs.field(default=(), metadata=KEBAB)
     days_of_week: tuple[str, ...] | None = attrs.field(default=None, metadata=KEBAB)
     days_of_month: tuple[int, ...] | None = attrs.field(default=None, metadata=KEBAB)
@@ -68,9 +68,9 @@ class Schedule:
     id: str
     name: str
     description: str | None = None
-    project_slug: str = attrs.field(metadata=KEBAB)
-    timetable: Timetable
-    parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    project_slug: str = attrs.field(default="", metadata=KEBAB)
+    timetable: Timetable = Timetable()
+    parameters: Mapping[str, Any] = attrs.field(factory=dict[str, Any], hash=False)
     actor: User | None = None
     created_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)
     updated_at: Timestamp | None = attrs.field(default=None, metadata=KEBAB)

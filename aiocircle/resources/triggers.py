@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import attrs
 
 from aiocircle._core.encode import encode_nested
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
-from aiocircle._core.fields import Timestamp
+from aiocircle._core.fields import READ_ONLY, Timestamp
 from aiocircle._core.group import Group, Id, encode_optional, omit_none
 from aiocircle._core.pager import Pager
 from aiocircle._core.pagination import NONE
@@ -18,6 +19,8 @@ from aiocircle.resources.pipeline_definitions import Repository, RepositoryField
 __all__ = [
     "EventPreset",
     "EventSchedule",
+    "EventScheduleChanges",
+    "EventScheduleFields",
     "EventSource",
     "EventSourceChanges",
     "EventSourceFields",
@@ -46,17 +49,21 @@ class EventPreset(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class EventWebhook:
-    """A custom webhook that events come by. Whoever has its url can start pipelines."""
+    """A custom webhook that events come by. Its url starts pipelines without a token; it is never sent."""
 
-    url: str | None = attrs.field(default=None, repr=False)
+    url: str | None = attrs.field(default=None, repr=False, metadata=READ_ONLY)
     sender: str | None = None
 
 
 @attrs.frozen(kw_only=True)
 class EventSchedule:
-    """A schedule that events come by."""
+    """A schedule that events come by.
+
+    attribution_actor is the user in whose name the pipelines run: a text such as "current", or the API's object.
+    """
 
     cron_expression: str | None = None
+    attribution_actor: str | Mapping[str, Any] | None = attrs.field(default=None, hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -73,18 +80,36 @@ class EventSource:
 class Trigger:
     """A trigger of a pipeline definition.
 
-    event_preset is the choice of a repository's events; event_name names those of a webhook. checkout_ref and
-    config_ref are where code and configuration are taken from; None or "" for wherever the event happened.
+    event_preset is the choice of a repository's events; event_name names those of a webhook. parameters are those of
+    the pipelines that a schedule starts. checkout_ref and config_ref are the refs of code and configuration; None or
+    "" for the ref of the event.
     """
 
     id: str = ""
+    name: str | None = None
+    description: str | None = None
     event_name: str | None = None
     event_preset: str | None = None
     event_source: EventSource | None = None
     checkout_ref: str | None = None
     config_ref: str | None = None
     disabled: bool | None = None
+    parameters: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
     created_at: Timestamp | None = None
+
+
+class EventScheduleFields(TypedDict):
+    """A schedule: a cron expression of five fields, in UTC. attribution_actor is "current" or "system"."""
+
+    cron_expression: str
+    attribution_actor: NotRequired[str | Mapping[str, Any]]
+
+
+class EventScheduleChanges(TypedDict, total=False):
+    """What can change of a schedule."""
+
+    cron_expression: str
+    attribution_actor: str | Mapping[str, Any]
 
 
 class EventWebhookFields(TypedDict, total=False):
@@ -94,17 +119,19 @@ class EventWebhookFields(TypedDict, total=False):
 
 
 class EventSourceFields(TypedDict):
-    """Where a new trigger's events come from. "github_app" needs a repo; "webhook" may have a webhook."""
+    """The source of a new trigger's events. "github_app" needs a repo, "schedule" a schedule."""
 
     provider: str
     repo: NotRequired[RepositoryFields | Repository]
     webhook: NotRequired[EventWebhookFields | EventWebhook]
+    schedule: NotRequired[EventScheduleFields | EventSchedule]
 
 
 class EventSourceChanges(TypedDict, total=False):
-    """What can change of where a trigger's events come from: a webhook's sender."""
+    """The part of a source of events that can change: a webhook's sender, or a schedule."""
 
     webhook: EventWebhookFields | EventWebhook
+    schedule: EventScheduleChanges | EventSchedule
 
 
 class _Endpoints(Table, group="triggers"):
@@ -151,13 +178,15 @@ class Triggers(Group):
         checkout_ref: str | None = None,
         config_ref: str | None = None,
         disabled: bool | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> Trigger:
-        """The new trigger of a pipeline definition.
+        """Create a trigger of a pipeline definition.
 
         event_source: such as `{"provider": "github_app", "repo": {"external_id": "…"}}` or
         `{"provider": "webhook", "webhook": {"sender": "…"}}`. event_preset: of GitHub App only; an EventPreset.
         event_name: of webhooks only. checkout_ref, config_ref: always for webhooks, and for a repository other
-        than the definition's own; not otherwise. disabled: starts nothing until it is enabled.
+        than the definition's own; not otherwise. disabled: starts nothing until it is enabled. parameters: those of
+        the pipelines that a schedule starts; for schedules only.
 
         https://circleci.com/docs/api/v2/#operation/createTrigger
         """
@@ -172,6 +201,7 @@ class Triggers(Group):
                 checkout_ref=checkout_ref,
                 config_ref=config_ref,
                 disabled=disabled,
+                parameters=parameters,
             ),
         )
 
@@ -186,10 +216,12 @@ class Triggers(Group):
         checkout_ref: str | None = None,
         config_ref: str | None = None,
         disabled: bool | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> Trigger:
-        """The trigger, after what is given was changed. Of an event_source only a webhook's sender can.
+        """Update a trigger. Of an event_source, a webhook's sender or a schedule can change.
 
-        event_name, disabled: of webhooks only. The rest is as for `create`.
+        event_name, disabled: of webhooks and schedules only. parameters: of schedules only. For the others see
+        `create`.
 
         https://circleci.com/docs/api/v2/#operation/updateTrigger
         """
@@ -198,12 +230,15 @@ class Triggers(Group):
             project_id,
             trigger_id,
             body=omit_none(
-                event_source=encode_optional(EventSourceChanges, event_source, "event_source"),
+                event_source=encode_optional(
+                    EventSourceChanges, event_source, "event_source", fixed=("provider", "repo")
+                ),
                 event_preset=event_preset,
                 event_name=event_name,
                 checkout_ref=checkout_ref,
                 config_ref=config_ref,
                 disabled=disabled,
+                parameters=parameters,
             ),
         )
 

@@ -36,7 +36,7 @@ class UsageExport:
     """
 
     usage_export_job_id: str
-    state: str
+    state: str = ""
     start: Timestamp | None = None
     end: Timestamp | None = None
     download_urls: tuple[str, ...] = attrs.field(default=(), repr=False)

@@ -15,11 +15,11 @@ __all__ = ["Collaboration", "User", "Users"]
 
 @attrs.frozen(kw_only=True)
 class User:
-    """A person's account. For a sign-up by e-mail, login and name are the e-mail address."""
+    """A person's account. name is None without a display name. After a sign-up by e-mail, both are the address."""
 
     id: str
-    login: str
-    name: str
+    login: str = ""
+    name: str | None = None
     avatar_url: str | None = None
 
 
@@ -28,10 +28,10 @@ class Collaboration:
     """An organization that a user is a member of. id is None where CircleCI does not know it yet."""
 
     id: str | None = None
-    vcs_type: str = attrs.field(metadata=KEBAB)
+    vcs_type: str = attrs.field(default="", metadata=KEBAB)
     name: str
     avatar_url: str | None = None
-    slug: str
+    slug: str = ""
 
 
 class _Endpoints(Table, group="users"):

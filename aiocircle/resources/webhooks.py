@@ -29,7 +29,7 @@ class WebhookEvent(StrEnum):
 class WebhookScope:
     """What a webhook reports on: type is "project", and id that project's."""
 
-    id: str
+    id: str = ""
     type: str = "project"
 
 
@@ -46,7 +46,7 @@ class Webhook:
 
     id: str
     name: str
-    url: str
+    url: str = ""
     events: tuple[str, ...] = ()
     scope: WebhookScope | None = None
     verify_tls: bool | None = attrs.field(default=None, metadata=KEBAB)

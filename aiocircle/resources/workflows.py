@@ -31,19 +31,19 @@ class JobType(StrEnum):
 class Workflow:
     """One run of a workflow, in a pipeline.
 
-    id is "" where the API answers none, which it does for a few workflows that never came to be. started_by,
+    An expired workflow of an old pipeline has "" for id, name and status, and None for created_at. started_by,
     canceled_by and errored_by are ids of users. tag is "setup" on a setup workflow. stopped_at is None until the
-    end. auto_rerun_number counts the automatic reruns, of which max_auto_reruns are allowed; both are None where
-    there was none.
+    end. auto_rerun_number counts the automatic reruns, of which max_auto_reruns are allowed; both are None if
+    automatic reruns are off.
     """
 
     id: str = ""
-    name: str
-    status: str
-    pipeline_id: str
-    pipeline_number: int
-    project_slug: str
-    created_at: Timestamp
+    name: str = ""
+    status: str = ""
+    pipeline_id: str = ""
+    pipeline_number: int | None = None
+    project_slug: str = ""
+    created_at: Timestamp | None = None
     stopped_at: Timestamp | None = None
     started_by: str | None = None
     canceled_by: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
@@ -74,12 +74,12 @@ class WorkflowJob:
 
     id: str
     name: str
-    type: str
-    status: str
+    type: str = ""
+    status: str = ""
     project_slug: str | None = None
     job_number: int | None = None
     dependencies: tuple[str, ...] = ()
-    requires: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
+    requires: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]], hash=False)
     created_at: Timestamp | None = None
     started_at: Timestamp | None = None
     stopped_at: Timestamp | None = None
@@ -89,7 +89,11 @@ class WorkflowJob:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the job is over, however it ended. One that waits for an approval is not."""
+        """True if the job has ended, with any result. A job that waits for an approval has not.
+
+        A job that is blocked behind a failed one stays "blocked" for ever and is never finished. To find out that
+        nothing will run any more, read the workflow: `workflow.is_finished`.
+        """
         return job_is_finished(self.status, self.stopped_at)
 
     @property
@@ -100,9 +104,9 @@ class WorkflowJob:
 
 @attrs.frozen(kw_only=True)
 class Rerun:
-    """The workflow that a rerun made, by id."""
+    """The new workflow of a rerun, by id. workflow_id is None if the API only confirmed the rerun."""
 
-    workflow_id: str
+    workflow_id: str | None = None
 
 
 class _Endpoints(Table, group="workflows"):

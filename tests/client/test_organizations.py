@@ -75,7 +75,7 @@ async def test_a_kind_of_organization_that_is_newer_than_this_library(circle, an
     assert created == CreatedUrlOrbAllowListEntry(id=ID)
 
 
-@pytest.mark.parametrize("bad", ["", "gh", "gh/..", "gh/", "gh/a\n", "gh/a/b", None])
+@pytest.mark.parametrize("bad", ["", "gh", "gh/..", "gh/", "gh/a\nb", "gh/a/b", None])
 async def test_what_names_no_organization_is_refused_before_sending(circle, server, bad):
     organizations = circle.organizations
     with pytest.raises(errors.InvalidArgument):

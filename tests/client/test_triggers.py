@@ -113,6 +113,51 @@ async def test_the_repr_of_a_webhook_keeps_its_url_back():
     assert "s3" not in repr(source)
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"cron_expression": "0 3 * * *", "attribution_actor": "system"},
+        EventSchedule(cron_expression="0 3 * * *", attribution_actor="system"),
+    ],
+    ids=["mapping", "model"],
+)
+async def test_schedule_trigger_sends_its_schedule(circle, answer, arrived, schedule):
+    """A schedule trigger is created from a mapping or a model, with the parameters of its pipelines."""
+    answer({"id": TRIGGER}, status=201)
+    await circle.triggers.create(
+        TRIGGER,
+        TRIGGER,
+        event_source={"provider": "schedule", "schedule": schedule},
+        parameters={"deploy": True},
+    )
+    assert arrived().json == {
+        "event_source": {
+            "provider": "schedule",
+            "schedule": {"cron_expression": "0 3 * * *", "attribution_actor": "system"},
+        },
+        "parameters": {"deploy": True},
+    }
+
+
+async def test_trigger_of_an_older_api_is_read(circle, answer):
+    """API v2 of Server 3.x writes a repository as text, the actor as text or object, and "" for an unknown time."""
+    source = {"provider": "schedule", "repo": "acme/web", "schedule": {"attribution_actor": {"login": "amy"}}}
+    answer(
+        {
+            "id": TRIGGER,
+            "name": "n",
+            "description": "d",
+            "parameters": {"a": 1},
+            "event_source": source,
+            "created_at": "",
+        }
+    )
+    trigger = await circle.triggers.get(TRIGGER, TRIGGER)
+    assert (trigger.name, trigger.description, trigger.parameters, trigger.created_at) == ("n", "d", {"a": 1}, None)
+    assert trigger.event_source.repo == Repository(full_name="acme/web")
+    assert trigger.event_source.schedule.attribution_actor == {"login": "amy"}
+
+
 async def test_a_schedules_trigger_is_read(circle, answer):
     source = {"provider": "schedule", "schedule": {"cron_expression": "0 3 * * *"}}
     answer({"id": TRIGGER, "event_source": source, "created_at": "2026-11-20T10:00:00Z", "disabled": False})
@@ -143,7 +188,8 @@ async def test_a_list_in_one_piece_takes_no_page_token(circle, server):
     ("source", "problem"),
     [
         ({"repo": {"external_id": "1"}}, "event_source needs the key 'provider'"),
-        ({**REPO_SOURCE, "schedule": {}}, "event_source has no key 'schedule'"),
+        ({**REPO_SOURCE, "timetable": {}}, "event_source has no key 'timetable'"),
+        ({"provider": "schedule", "schedule": {}}, r"event_source\.schedule needs the key 'cron_expression'"),
         ({"provider": "github_app", "repo": {"id": "1"}}, r"event_source\.repo has no key 'id'"),
         ({"provider": "github_app", "repo": {}}, r"event_source\.repo needs the key 'external_id'"),
         ({"provider": "webhook", "webhook": {"url": "x"}}, r"event_source\.webhook has no key 'url'"),

@@ -44,6 +44,11 @@ _NOT_RELIED_ON: Final = (
     "of these is needed to know what the thing is, so a service must not stop for it"
 )
 
+# Nor these: they describe the thing, and its id or its name still says which it is.
+_NAMES_NOTHING: Final = (
+    "5: null or missing costs a reader this one value, not the item, nor its page: what names the item stays required"
+)
+
 _PIPELINES: Final = (
     "pipelines.get pipelines.get_by_number pipelines.list pipelines.list_for_project pipelines.list_mine"
 )
@@ -197,6 +202,193 @@ DIFFERENCES: Final = (
         "WorkflowTestMetrics.average_test_count WorkflowTestMetrics.most_failed_tests_extra "
         "WorkflowTestMetrics.slowest_tests_extra WorkflowTestMetrics.total_test_runs",
         "5, insights: a flaky test came without what is required of it; " + _NOT_RELIED_ON,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "insights.get_flaky_tests",
+        "FlakyTest.job_name FlakyTest.times_flaked FlakyTest.workflow_name FlakyTests.total_flaky_tests",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "insights.get_org_summary",
+        "OrgProjectSummary.metrics OrgProjectSummary.trends OrgSummary.org_data",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "insights.get_org_summary insights.get_project_summary",
+        "SummaryMetrics.total_runs SummaryTotals.metrics SummaryTotals.trends",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "insights.get_project_summary",
+        "ProjectBranchSummary.metrics ProjectBranchSummary.trends ProjectWorkflowSummary.metrics "
+        "ProjectWorkflowSummary.trends",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "insights.get_test_metrics",
+        "MeasuredTest.failed_runs MeasuredTest.job_name MeasuredTest.total_runs MeasuredTestRun.pipeline_number "
+        "MeasuredTestRun.test_counts ResultCounts.error ResultCounts.failure ResultCounts.skipped "
+        "ResultCounts.success ResultCounts.total",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "insights.get_workflow_summary",
+        "WorkflowSummary.metrics WorkflowSummary.trends WorkflowSummaryMetrics.duration_metrics "
+        "WorkflowSummaryMetrics.failed_runs WorkflowSummaryMetrics.success_rate "
+        "WorkflowSummaryMetrics.successful_runs WorkflowSummaryMetrics.total_runs",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "insights.list_job_metrics",
+        "JobMetrics.metrics JobMetrics.window_end JobMetrics.window_start JobRunMetrics.duration_metrics "
+        "JobRunMetrics.failed_runs JobRunMetrics.success_rate JobRunMetrics.successful_runs "
+        "JobRunMetrics.total_runs",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "insights.list_job_timeseries",
+        "JobTimeseries.metrics JobTimeseriesMetrics.duration_metrics JobTimeseriesMetrics.failed_runs "
+        "JobTimeseriesMetrics.successful_runs JobTimeseriesMetrics.total_runs",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "insights.list_workflow_metrics",
+        "WorkflowMetrics.metrics WorkflowMetrics.window_end WorkflowMetrics.window_start "
+        "WorkflowRunMetrics.duration_metrics WorkflowRunMetrics.failed_runs WorkflowRunMetrics.success_rate "
+        "WorkflowRunMetrics.successful_runs WorkflowRunMetrics.total_runs",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "jobs.get",
+        "Job.status JobMessage.message JobMessage.type JobOrganization.name JobPipeline.id JobProject.name "
+        "JobProject.slug JobWorkflow.name ParallelRun.status",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "jobs.list_artifacts",
+        "Artifact.node_index",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "jobs.list_tests",
+        "JobTest.result",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "oidc.delete_org_claims oidc.delete_project_claims oidc.get_org_claims oidc.get_project_claims "
+        "oidc.update_org_claims oidc.update_project_claims",
+        "Claims.org_id",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "organizations.create",
+        "Organization.vcs_type",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "organizations.list_url_orb_allow_list",
+        "UrlOrbAllowListEntry.auth UrlOrbAllowListEntry.prefix",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "pipelines.get pipelines.get_by_number pipelines.list pipelines.list_for_project pipelines.list_mine",
+        "Pipeline.project_slug Pipeline.state PipelineError.message PipelineError.type PipelineTrigger.type",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "pipelines.list_workflows workflows.get",
+        "Workflow.created_at Workflow.name Workflow.pipeline_id Workflow.pipeline_number Workflow.project_slug "
+        "Workflow.status",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "pipelines.trigger",
+        "TriggeredPipeline.created_at TriggeredPipeline.state",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "policies.get_decision policies.list_decisions policies.make_decision",
+        "PolicyViolation.reason PolicyViolation.rule",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "projects.create projects.get",
+        "Project.id Project.organization_id Project.organization_name Project.organization_slug Project.slug",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "projects.create_checkout_key projects.get_checkout_key projects.list_checkout_keys",
+        "CheckoutKey.public_key CheckoutKey.type",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "schedules.create schedules.get schedules.list schedules.update",
+        "Schedule.project_slug Schedule.timetable",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "schedules.create schedules.get schedules.list schedules.update users.get users.me",
+        "User.login User.name",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "usage.create_export usage.get_export",
+        "UsageExport.state",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "users.list_collaborations",
+        "Collaboration.slug Collaboration.vcs_type",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "webhooks.create webhooks.get webhooks.list webhooks.update",
+        "Webhook.url WebhookScope.id",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "workflows.list_jobs",
+        "WorkflowJob.status WorkflowJob.type",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        MAY_BE_MISSING,
+        "workflows.rerun",
+        "Rerun.workflow_id",
+        _NAMES_NOTHING,
+    ),
+    Difference(
+        ADDED,
+        "triggers.create triggers.get triggers.list triggers.update",
+        "Trigger.description Trigger.name Trigger.parameters",
+        "6, triggers: schedule triggers have them",
     ),
     # --- on the wire, and not in the document
     Difference(

@@ -18,6 +18,8 @@ from tests.contract.values import Manner, make, snake
 # Keywords that are no parameters of the operation.
 CONVENIENCES = {
     ("pipelines.list_for_project", "since"): "ends the list at the first older pipeline",
+    ("triggers.create", "parameters"): "of schedule triggers, which came after the document",
+    ("triggers.update", "parameters"): "of schedule triggers, which came after the document",
 }
 
 

@@ -39,7 +39,7 @@ async def test_basic_auth_has_the_token_as_user_and_an_empty_password(server, ma
 
 
 def test_another_way_to_authenticate_is_refused():
-    with pytest.raises(ConfigurationError, match="auth is"):
+    with pytest.raises(ConfigurationError, match="auth must be"):
         CircleCI("token", auth="query")  # type: ignore[arg-type]
 
 

@@ -617,10 +617,11 @@ async def test_a_list_ends_before_the_first_item_that_ends_it(prefetch, end, pag
     assert await pager.collect() == [item for each in pages for item in each]
 
 
-def test_a_list_in_one_piece_stays_one_when_it_is_fetched_ahead():
+async def test_a_list_in_one_piece_stays_one_when_it_is_fetched_ahead():
     async def fetch(token):
         raise AssertionError("nothing is asked for here")
 
     with pytest.raises(InvalidArgument, match="in one piece"):
         Pager(fetch, page_token="t", paged=False)
-    assert Pager(fetch, paged=False).prefetch()._paged is False
+    with pytest.raises(InvalidArgument, match="in one piece"):
+        await Pager(fetch, paged=False).prefetch().page("t")

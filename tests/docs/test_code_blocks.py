@@ -49,6 +49,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> Any:
     async with LocalCircleCI(["gh/acme/web", "gh/acme/api"]) as server:
         monkeypatch.setenv("CIRCLECI_BASE_URL", server.url)
         monkeypatch.setenv("CIRCLECI_TOKEN", server.token)
+        monkeypatch.setenv("CIRCLECI_WEBHOOK_SECRET", "the secret of the examples")
         yield server
 
 

@@ -84,7 +84,7 @@ def test_what_cannot_be_a_segment_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "gh/..", "gh/acme/..", None, 5, "gh/acme", "gh/a/b/c", "acme/web", "gh/acme/w\n"]
+    "value", ["", "gh/..", "gh/acme/..", None, 5, "gh/acme", "gh/a/b/c", "acme/web", "gh/acme/w\nx"]
 )
 @pytest.mark.parametrize("path", ["/project/{project:slug}", "/project/{project:full_slug}/pipeline/run"])
 def test_what_is_no_project_is_refused(path: str, value: Any) -> None:

@@ -47,6 +47,9 @@ CircleCIError
     ServerError
   DecodeError
   PaginationError
+  EventError
+    SignatureError
+    MalformedEvent
 """
 
 
@@ -256,6 +259,9 @@ EXAMPLES: list[errors.CircleCIError] = [
     errors.ServerError(503, "x", "GET", URL, "r", HEADERS, b"{}"),
     errors.DecodeError(["a", "b"], 200, "GET", URL, HEADERS, "r", b"[", "t2", malformed=True),
     errors.PaginationError("x"),
+    errors.EventError("x"),
+    errors.SignatureError("x"),
+    errors.MalformedEvent(["a", "b"]),
 ]
 
 

@@ -92,8 +92,8 @@ def test_both_ways_of_reading_give_equal_objects_or_refuse(kind: Any, seed: int,
     try:
         quick = "read", exactly(fast(body))
     except msgspec.MsgspecError:
-        # It refuses more in two cases: null for what has a default, and one value for an array of one.
-        assert careful[0] == "refused" or holds_null(plain) or kind is PolicyBundle, body
+        # It may refuse more: null for a field with a default, one value for an array of one, 12.0 for an integer.
+        assert odd or holds_null(plain) or kind is PolicyBundle, body
     else:
         assert quick == careful, body
 

@@ -127,6 +127,7 @@ MAY_NAME_AIOHTTP = {
     "aiocircle._core.timeouts": {"ClientTimeout"},
     "aiocircle._config": {"ClientSession"},
     "aiocircle.client": {"ClientSession", "ClientTimeout", "TraceConfig"},
+    "aiocircle.events.router": {"web"},
     "aiocircle.cli.traffic": {"TraceConfig", "ClientSession", "TraceRequestEndParams", "TraceRequestStartParams"},
 }
 SENDS = "aiocircle._core.transport"
@@ -210,6 +211,14 @@ def test_a_client_loads_no_group() -> None:
     packages = ("aiocircle.resources", "aiocircle.composites", "aiocircle.testing")
     assert [name for name in loaded if name.startswith(packages)] == []
     assert not {"aiocircle.bulk", "aiocircle.cli"} & {*loaded}
+
+
+def test_events_load_no_client() -> None:
+    """A receiver of webhooks needs neither the client nor aiohttp."""
+    loaded = run("import aiocircle.events; " + LOADED.format(("aiocircle", "aiohttp", "tenacity")))
+    assert "aiocircle.events.router" in loaded
+    assert not {"aiohttp", "tenacity", "aiocircle.client", "aiocircle._core.executor"} & {*loaded}
+    assert [name for name in loaded if name.startswith("aiocircle.resources")] == []
 
 
 # A group that shows another one's models.
@@ -299,6 +308,7 @@ def test_the_root_exports_what_design_says() -> None:
     """The client, what it takes and gives, and the errors. Checkers see the same as the interpreter."""
     assert {*aiocircle.__all__} == {
         *["CircleCI", "ProjectSlug", "OrgSlug", "RetryPolicy", "Throttle", "Pager", "Page", "UNSET", "__version__"],
+        "to_dict",
         *[name for name in importlib.import_module("aiocircle.errors").__all__ if name != "Outcome"],
     }
     typed = {

@@ -83,6 +83,9 @@ DECISIONS: list[tuple[errors.CircleCIError, str]] = [
     (errors.PaginationError("stuck"), NEVER),
     (errors.InvalidArgument("bad"), NEVER),
     (errors.ConfigurationError("bad"), NEVER),
+    (errors.EventError("bad"), NEVER),
+    (errors.SignatureError("bad"), NEVER),
+    (errors.MalformedEvent(["bad"]), NEVER),
 ]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
-import re
 import traceback
+from types import FrameType
+from typing import Any
 from uuid import UUID
 
+import attrs
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -84,10 +86,56 @@ WORKFLOW = "https://app.circleci.com/pipelines/github/acme/web/12/workflows/fda0
         ("ssh://git@altssh.bitbucket.org:443/acme/web.git", "bb/acme/web"),
         ("git+ssh://git@github.com/acme/web.git", "gh/acme/web"),
         ("git://github.com/acme/web.git", "gh/acme/web"),
+        ("git+https://github.com/acme/web.git", "gh/acme/web"),
+        ("github.com/acme/web", "gh/acme/web"),
+        ("GitHub.com/acme/web.git", "gh/acme/web"),
+        ("git@GitHub.com:acme/web.git", "gh/acme/web"),
+        # ssh aliases, and ssh over port 443
+        ("git@github.com-work:acme/web.git", "gh/acme/web"),
+        ("github.com-work:acme/web", "gh/acme/web"),
+        ("git@bitbucket.org-my_team:acme/web.git", "bb/acme/web"),
+        ("ssh://git@github.com-work/acme/web.git", "gh/acme/web"),
+        ("git@ssh.github.com:acme/web.git", "gh/acme/web"),
+        ("ssh://git@altssh.bitbucket.org/acme/web", "bb/acme/web"),
+        # Encoded slashes
+        ("gh%2Facme%2Fweb", "gh/acme/web"),
+        ("github%2facme%2fweb", "gh/acme/web"),
+        ("gh%2Facme%2Fmy%20web", "gh/acme/my web"),
+        ("gh%2Facme%2Fa%252Fb", "gh/acme/a%2Fb"),
+        ("https://app.circleci.com/pipelines/github%2Facme%2Fweb/12", "gh/acme/web"),
+        # White space at both ends, as commands print it
+        ("git@github.com:acme/web.git\n", "gh/acme/web"),
+        ("https://github.com/acme/web.git\r\n", "gh/acme/web"),
+        (" \tgh/acme/web \n", "gh/acme/web"),
+        (f" {PROJECT_UUID}\n", PROJECT_UUID),
+        # Pages without the scheme
+        ("app.circleci.com/pipelines/github/acme/web/12", "gh/acme/web"),
+        ("circleci.com/gh/acme/web/18408", "gh/acme/web"),
+        ("App.CircleCI.com/pipelines/gh/acme/web", "gh/acme/web"),
+        # Further pages
+        ("https://app.circleci.com/projects/github/acme/web", "gh/acme/web"),
+        ("https://app.circleci.com/projects/project-setup/github/acme/web", "gh/acme/web"),
+        ("https://app.circleci.com/deploys/circleci/O/P", "circleci/O/P"),
+        ("https://circleci.com/gh/acme/workflows/web/tree/main", "gh/acme/web"),
+        ("https://circleci.com/gh/acme/workflows/12", "gh/acme/workflows"),
+        ("https://circleci.com/gh/acme/web/edit#env-vars", "gh/acme/web"),
+        ("https://circleci.com/gh/acme/web.svg?style=svg", "gh/acme/web"),
+        ("https://circleci.com/build-insights/gh/acme/web/main", "gh/acme/web"),
+        ("https://dl.circleci.com/status-badge/redirect/gh/acme/web/tree/main", "gh/acme/web"),
+        # The API's own URLs
+        ("https://circleci.com/api/v2/project/gh/acme/web/pipeline?branch=main", "gh/acme/web"),
+        ("https://circleci.com/api/v2/project/gh%2Facme%2Fweb/envvar", "gh/acme/web"),
+        (f"https://circleci.com/api/v2/project/{PROJECT_UUID.upper()}", PROJECT_UUID),
+        (f"https://circleci.com/api/v2/projects/{PROJECT_UUID}/pipeline-definitions", PROJECT_UUID),
+        ("https://circleci.com/api/v2/insights/gh/acme/web/workflows/build", "gh/acme/web"),
+        ("https://circleci.com/api/v2/insights/pages/gh/acme/web/summary", "gh/acme/web"),
+        ("https://circleci.com/api/v2/insights/time-series/gh/acme/web/workflows/build/jobs", "gh/acme/web"),
+        ("https://circleci.com/api/v1.1/project/github/acme/web/34/artifacts", "gh/acme/web"),
+        ("circleci.com/api/v1.1/project/gh/acme/web/tree/main", "gh/acme/web"),
     ],
 )
-def test_a_project_is_understood_in_every_form(given: str, slug: str) -> None:
-    """Short and long slugs, ids, pages and remotes are the same project."""
+def test_project_is_read_in_every_form(given: str, slug: str) -> None:
+    """Short and long slugs, ids, pages, URLs of the API and remotes are the same project."""
     parsed = ProjectSlug.parse(given)
     assert str(parsed) == slug
     assert parsed == ProjectSlug.parse(slug)
@@ -110,9 +158,22 @@ def test_a_project_is_understood_in_every_form(given: str, slug: str) -> None:
         (f"//circleci.com/{ORG_UUID}/{PROJECT_UUID}", f"circleci/{ORG_UUID}"),
         ("https://github.com/acme", "gh/acme"),
         ("https://hunter2@github.com/acme/web.git", "gh/acme"),
+        ("https://github.com/orgs/acme/repositories", "gh/acme"),
+        ("gh%2Facme", "gh/acme"),
+        (" gh/acme\n", "gh/acme"),
+        ("app.circleci.com/pipelines/github/acme", "gh/acme"),
+        ("https://app.circleci.com/insights/github/acme?reporting-window=last-7-days", "gh/acme"),
+        ("https://app.circleci.com/projects/project-dashboard/github/acme/", "gh/acme"),
+        ("https://app.circleci.com/organization/circleci/O/people", "circleci/O"),
+        ("https://app.circleci.com/settings/plan/github/acme/overview", "gh/acme"),
+        ("https://circleci.com/gh/organizations/acme/settings", "gh/acme"),
+        ("https://circleci.com/api/v2/organization/gh/acme/project", "gh/acme"),
+        ("https://circleci.com/api/v2/organization/gh%2Facme", "gh/acme"),
+        (f"https://circleci.com/api/v2/organization/{ORG_UUID}", ORG_UUID),
+        ("https://circleci.com/api/v2/insights/gh/acme/summary", "gh/acme"),
     ],
 )
-def test_an_organization_is_understood_in_every_form(given: str, slug: str) -> None:
+def test_org_is_read_in_every_form(given: str, slug: str) -> None:
     """Slugs, ids, and URLs of the organization or of one of its projects."""
     parsed = OrgSlug.parse(given)
     assert str(parsed) == slug
@@ -120,13 +181,13 @@ def test_an_organization_is_understood_in_every_form(given: str, slug: str) -> N
     assert "/".join(parsed.segments) == slug
 
 
-def test_a_uuid_names_a_project_or_an_organization_by_itself() -> None:
+def test_uuid_names_a_project_or_an_org() -> None:
     """A UUID object is as good as its text."""
     assert ProjectSlug.parse(UUID(PROJECT_UUID)) == ProjectSlug(None, None, PROJECT_UUID)
     assert OrgSlug.parse(UUID(ORG_UUID)) == OrgSlug(None, ORG_UUID)
 
 
-def test_a_uuid_is_the_same_in_small_and_in_capital_letters() -> None:
+def test_uuid_is_read_in_any_case() -> None:
     """The API writes them small; what is base62 or a name keeps its case."""
     assert ProjectSlug.parse(PROJECT_UUID.upper()) == ProjectSlug.parse(PROJECT_UUID)
     assert OrgSlug(None, ORG_UUID.upper()) == OrgSlug.parse(ORG_UUID)
@@ -136,14 +197,14 @@ def test_a_uuid_is_the_same_in_small_and_in_capital_letters() -> None:
     assert str(ProjectSlug.parse("gh/Acme/Web")) == "gh/Acme/Web"
 
 
-def test_a_slug_is_taken_as_it_is() -> None:
+def test_slug_is_returned_unchanged() -> None:
     """What is parsed already is not parsed again."""
     project, org = ProjectSlug("gh", "acme", "web"), OrgSlug("gh", "acme")
     assert ProjectSlug.parse(project) is project
     assert OrgSlug.parse(org) is org
 
 
-def test_a_project_knows_its_organization() -> None:
+def test_project_has_its_organization() -> None:
     """Unless only its UUID is known."""
     assert ProjectSlug.parse("github/acme/web").org == OrgSlug("gh", "acme")
     assert ProjectSlug.parse(PROJECT_UUID).org is None
@@ -158,7 +219,7 @@ def test_slugs_are_values() -> None:
 
 BAD_FOR_BOTH = [
     "",
-    " ",
+    " \n",
     "/",
     "//",
     "acme",
@@ -168,7 +229,6 @@ BAD_FOR_BOTH = [
     "gh/.",
     "gh/..",
     "/gh/acme",
-    "gh/acme\n",
     "gh/ac\x00me/web",
     "gh/acme/we\x7fb",
     "gh/acme/we\x85b",
@@ -176,9 +236,11 @@ BAD_FOR_BOTH = [
     "GH/acme/web/x",
     "gitlab/acme/web/x",
     "gl/acme",
-    " gh/acme",
     "gh\\acme\\web",
-    "gh%2Facme%2Fweb",
+    "gh%2Facme%2F..",
+    "gh%2Facme%2Fa%0Ab",
+    "gh%2Facme%2Fa%FF",
+    "a%2Fb%2Fc",
     "gh:acme/web",
     "https://",
     "https://app.circleci.com",
@@ -207,7 +269,7 @@ BAD_FOR_BOTH = [
 
 @pytest.mark.parametrize("given", BAD_FOR_BOTH)
 @pytest.mark.parametrize("kind", [ProjectSlug, OrgSlug])
-def test_what_names_nothing_is_refused(kind: type[ProjectSlug | OrgSlug], given: str) -> None:
+def test_unreadable_text_is_refused(kind: type[ProjectSlug | OrgSlug], given: str) -> None:
     """Refused rather than guessed at: a wrong guess reads, or changes, another project."""
     with pytest.raises(InvalidArgument):
         kind.parse(given)
@@ -234,25 +296,50 @@ def test_what_names_nothing_is_refused(kind: type[ProjectSlug | OrgSlug], given:
         "https://app.circleci.com/pipelines/github/acme",
         "https://app.circleci.com/pipelines/github/acme/..%2F",
         "https://app.circleci.com/pipelines/github/acme/we%2Fb",
+        # The tabs of an organization are not projects.
+        "https://app.circleci.com/settings/organization/github/acme/contexts",
+        "https://app.circleci.com/home/circleci/O/anything",
+        "https://app.circleci.com/projects/project-dashboard/github/acme/",
+        "https://app.circleci.com/inventory/github/acme/resource-classes",
+        "https://app.circleci.com/unknown-page/github/acme/web",
+        "https://circleci.com/gh/organizations/acme/settings",
+        "https://circleci.com/api/v2/insights/gh/acme/summary",
+        "https://circleci.com/api/v2/organization/gh/acme/project",
+        "https://circleci.com/api/v2/organization/gh/acme/url-orb-allow-list",
+        f"https://circleci.com/api/v2/workflow/{PROJECT_UUID}",
+        f"https://circleci.com/workflow-run/{PROJECT_UUID}",
+        "https://github.com/orgs/acme/repositories",
+        # Hosts that only look like others
+        "git@github.com-evil.example:acme/web.git",
+        "https://github.com-work/acme/web.git",
+        "git@github-work:acme/web.git",
+        "ftp://github.com/acme/web.git",
+        "ssh://git@app.circleci.com/pipelines/github/acme/web",
+        "https://app.circleci.com@evil.example/pipelines/github/acme/web",
+        "https://app.circleci.com:8443/pipelines/github/acme/web",
+        "https://app.circleci.com/pipelines/github/acme/w%FFb",
+        "ssh://git@github.com/acme/web/x.git",
+        "x" * 20_000,
+        "https://app.circleci.com/pipelines/github/acme/" + "x" * 256,
     ],
 )
-def test_what_names_no_project_is_refused(given: str) -> None:
-    """Names with other than three parts, dot segments, and slashes inside a name."""
+def test_text_without_a_project_is_refused(given: str) -> None:
+    """Names with other than three parts, dot segments, slashes inside a name, and pages of something else."""
     with pytest.raises(InvalidArgument):
         ProjectSlug.parse(given)
 
 
 @pytest.mark.parametrize("given", ["gh/acme/web", "git@github.com:acme/web.git", "gh/ac/../me"])
-def test_a_project_is_no_organization(given: str) -> None:
+def test_org_refuses_a_project(given: str) -> None:
     """A project's slug where an organization's belongs is a mistake, not an organization."""
     with pytest.raises(InvalidArgument):
         OrgSlug.parse(given)
 
 
 @pytest.mark.parametrize("given", [None, 5, b"gh/acme/web", ["gh", "acme", "web"], OrgSlug("gh", "acme")])
-def test_only_text_is_parsed(given: object) -> None:
+def test_other_types_are_refused(given: object) -> None:
     """`None`, above all, never becomes the text "None"."""
-    with pytest.raises(InvalidArgument, match="named by a slug or a string"):
+    with pytest.raises(InvalidArgument, match=r"must be named by .*, got (NoneType|int|bytes|list|OrgSlug)"):
         ProjectSlug.parse(given)  # type: ignore[arg-type]
 
 
@@ -267,6 +354,10 @@ def test_only_text_is_parsed(given: object) -> None:
         ("gh", "ac/me", "web"),
         ("gh", "acme", "../../admin"),
         ("gh", "acme", "we\x1bb"),
+        ("gh", "acme", "web "),
+        ("gh", "acme", "\u2003web"),
+        ("gh", " acme", "web"),
+        ("gh", "acme", "x" * 256),
         ("gh", "acme", None),
         ("gh", "acme", 5),
         ("gitlab", "acme", "web"),
@@ -278,9 +369,7 @@ def test_only_text_is_parsed(given: object) -> None:
         (None, ORG_UUID, PROJECT_UUID),
     ],
 )
-def test_a_slug_cannot_be_made_that_could_not_be_parsed(
-    provider: object, organization: object, project: object
-) -> None:
+def test_constructor_checks_what_parse_checks(provider: object, organization: object, project: object) -> None:
     """The constructor checks what `parse` checks: a slug that exists can stand in a path."""
     with pytest.raises(InvalidArgument):
         ProjectSlug(provider, organization, project)  # type: ignore[arg-type]
@@ -289,10 +378,22 @@ def test_a_slug_cannot_be_made_that_could_not_be_parsed(
             OrgSlug(provider, organization)  # type: ignore[arg-type]
 
 
-def test_the_constructors_know_the_long_names_of_providers() -> None:
+def test_constructor_reads_long_provider_names() -> None:
     """`github` is `gh` wherever it is written."""
     assert ProjectSlug("github", "acme", "web") == ProjectSlug.parse("gh/acme/web")
     assert OrgSlug("bitbucket", "acme") == OrgSlug.parse("bb/acme")
+
+
+def kept_locals(error: BaseException) -> list[str]:
+    """The local variables of the package's frames that the error keeps, and those of what led to it."""
+    seen: list[str] = []
+    chain: list[BaseException | None] = [error, error.__cause__, error.__context__]
+    for link in filter(None, chain):
+        frames: list[FrameType] = [frame for frame, _ in traceback.walk_tb(link.__traceback__)]
+        ours = [frame for frame in frames if frame.f_globals["__name__"].startswith("aiocircle")]
+        assert ours or link is not error
+        seen += [repr(value) for frame in ours for value in frame.f_locals.values()]
+    return seen
 
 
 CREDENTIALS = [
@@ -322,29 +423,134 @@ CREDENTIALS = [
 ]
 
 
-@pytest.mark.parametrize("given", CREDENTIALS)
+SECRETS = ("us3r", "hun", "ter2")
+
+
+@pytest.mark.parametrize("given", [*CREDENTIALS, *[f" {text}\n" for text in CREDENTIALS]])
 @pytest.mark.parametrize("kind", [ProjectSlug, OrgSlug])
-def test_credentials_are_never_repeated(kind: type[ProjectSlug | OrgSlug], given: str) -> None:
-    """Neither by the error nor by what led to it: remotes are often written with a token inside."""
+@pytest.mark.parametrize("options", [{}, {"hosts": {"ghe.acme.com": "gh"}, "app_hosts": ("ci.acme.com",)}])
+def test_credentials_are_not_repeated(kind: type[ProjectSlug | OrgSlug], given: str, options: dict[str, Any]) -> None:
+    """They are in no message and in no local variable of a frame that the error keeps."""
     with pytest.raises(InvalidArgument) as caught:
-        kind.parse(given)
+        kind.parse(given, **options)
     error = caught.value
     seen = [str(error), repr(error), repr(error.args), str(error.__dict__), pickle.dumps(error).decode("latin-1")]
     seen += traceback.format_exception_only(error)
-    assert error.__context__ is None
-    assert error.__cause__ is None
+    seen += kept_locals(error)
     for text in seen:
-        assert not any(part in text for part in ("us3r", "hun", "ter2"))
+        assert not any(part in text for part in SECRETS)
 
 
-def test_credentials_are_dropped_from_what_was_understood() -> None:
+@pytest.mark.parametrize("hosts", [{"ghe.acme.com": "hunter2"}, {5: "gh"}, {"ghe.acme.com": "circleci"}, "hunter2", 5])
+def test_hosts_must_map_hosts_to_providers(hosts: Any) -> None:
+    """A wrong mapping is refused, and its text is not repeated."""
+    with pytest.raises(InvalidArgument, match="hosts must be a mapping of hosts to gh or bb") as caught:
+        ProjectSlug.parse("https://hunter2@ghe.acme.com/acme/web", hosts=hosts)
+    assert not any("hunter2" in text for text in [str(caught.value), *kept_locals(caught.value)])
+
+
+@pytest.mark.parametrize(
+    "app_hosts", [["https://hunter2@ci.acme.com"], [5], [""], ["https://"], ["ci.acme.com?x"], ["ftp://ci.acme.com"], 5]
+)
+def test_app_hosts_must_be_hosts(app_hosts: Any) -> None:
+    """A wrong host is refused, and its text is not repeated."""
+    with pytest.raises(InvalidArgument, match="app_hosts must be") as caught:
+        ProjectSlug.parse("https://hunter2@ci.acme.com/gh/acme/web", app_hosts=app_hosts)
+    assert not any("hunter2" in text for text in [str(caught.value), *kept_locals(caught.value)])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "https://ghe.acme.com/acme/web.git",
+        "https://us3r:hunter2@ghe.acme.com/acme/web",
+        "git@ghe.acme.com:acme/web.git\n",
+        "git@GHE.acme.com-work:acme/web.git",
+        "ssh://git@ghe.acme.com:2222/acme/web.git",
+        "ghe.acme.com/acme/web",
+    ],
+)
+def test_remote_of_another_host_is_read_by_hosts(given: str) -> None:
+    """A GitHub Enterprise or a Bitbucket of one's own, if `hosts` names it. The known hosts stay known."""
+    with pytest.raises(InvalidArgument, match="hosts="):
+        ProjectSlug.parse(given)
+    hosts = {"GHE.acme.com": "github"}
+    assert str(ProjectSlug.parse(given, hosts=hosts)) == "gh/acme/web"
+    assert str(ProjectSlug.parse("git@github.com:acme/web.git", hosts=hosts)) == "gh/acme/web"
+    assert str(OrgSlug.parse("https://ghe.acme.com/acme", hosts={"ghe.acme.com": "bb"})) == "bb/acme"
+
+
+@pytest.mark.parametrize(
+    ("given", "app_hosts"),
+    [
+        ("https://ci.acme.com/pipelines/github/acme/web/12", "ci.acme.com"),
+        ("https://ci.acme.com/gh/acme/web/18408", ["ci.acme.com"]),
+        ("CI.acme.com/pipelines/github/acme/web", {"x.example", "ci.acme.com"}),
+        ("https://ci.acme.com:443/api/v2/project/gh/acme/web", ("https://CI.acme.com/",)),
+        ("https://ci.acme.com:8443/pipelines/github/acme/web", ("ci.acme.com:8443",)),
+        ("ci.acme.com:8443/pipelines/github/acme/web", ("https://ci.acme.com:8443",)),
+        ("http://127.0.0.1:8080/pipelines/github/acme/web", ("http://127.0.0.1:8080",)),
+        ("http://[::1]:8080/pipelines/github/acme/web", ("http://[::1]:8080",)),
+        ("https://gateway.acme.com/ci/pipelines/github/acme/web", ("https://gateway.acme.com/ci/",)),
+    ],
+)
+def test_page_of_a_server_is_read_by_app_hosts(given: str, app_hosts: Any) -> None:
+    """The pages have the same forms on a Server. Those of the cloud are still read."""
+    with pytest.raises(InvalidArgument, match="app_hosts="):
+        ProjectSlug.parse(given)
+    assert str(ProjectSlug.parse(given, app_hosts=app_hosts)) == "gh/acme/web"
+    assert str(OrgSlug.parse(given, app_hosts=app_hosts)) == "gh/acme"
+    assert str(ProjectSlug.parse("https://circleci.com/gh/acme/web", app_hosts=app_hosts)) == "gh/acme/web"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "https://ci.acme.com:8443/pipelines/github/acme/web",
+        "https://x.ci.acme.com/pipelines/github/acme/web",
+        "https://gateway.acme.com/other/pipelines/github/acme/web",
+    ],
+)
+def test_page_of_another_port_or_path_is_refused(given: str) -> None:
+    """Another port or another path of a gateway may be another installation."""
+    with pytest.raises(InvalidArgument):
+        ProjectSlug.parse(given, app_hosts=("ci.acme.com", "https://gateway.acme.com/ci"))
+
+
+@attrs.frozen
+class Model:
+    slug: object
+
+
+def test_object_with_a_slug_names_a_project() -> None:
+    """A model, or a result that holds a parsed slug."""
+    slug = ProjectSlug("gh", "acme", "web")
+    assert ProjectSlug.parse(Model("github/acme/web")) == slug
+    assert ProjectSlug.parse(Model(slug)) is slug
+    assert OrgSlug.parse(Model("gh/acme")) == OrgSlug("gh", "acme")
+    for wrong in (Model(None), Model(5), Model(Model("gh/acme/web")), Model(OrgSlug("gh", "acme"))):
+        with pytest.raises(InvalidArgument, match="got Model"):
+            ProjectSlug.parse(wrong)
+
+
+def test_parsed_slug_equals_a_constructed_one() -> None:
+    """Parsing does not check twice, yet its slugs are the constructor's: equal, hashable, with the same repr."""
+    for text in ("github/acme/web", f"circleci/{ORG_UUID.upper()}/{PROJECT_ID}", "https://github.com/acme/web.git"):
+        parsed = ProjectSlug.parse(text)
+        made = ProjectSlug(parsed.provider, parsed.organization, parsed.project)
+        assert (parsed, hash(parsed), repr(parsed)) == (made, hash(made), repr(made))
+        assert pickle.loads(pickle.dumps(parsed)) == made
+        assert parsed.org == OrgSlug(made.provider, made.organization or "")
+
+
+def test_slug_has_no_credentials() -> None:
     """The slug of a remote is the slug alone."""
     slug = ProjectSlug.parse("https://us3r:hunter2@github.com/acme/web.git")
     assert "hunter2" not in repr(slug)
     assert slug == ProjectSlug("gh", "acme", "web")
 
 
-def test_an_error_is_short_and_says_what_to_write() -> None:
+def test_error_is_short_and_names_the_forms() -> None:
     """Also for input that is not."""
     with pytest.raises(InvalidArgument) as caught:
         ProjectSlug.parse("x/" * 100_000)
@@ -365,19 +571,19 @@ def test_an_error_is_short_and_says_what_to_write() -> None:
         ("https://x.example:8080/a", "'https://x.example/a'"),
         ("x://u:p@h.example/a", "'h.example/a'"),
         ("x://u:p%40h.example/a", "'h.example/a'"),
-        ("a?p@b", "what was given"),
-        ("a#p@b", "what was given"),
-        ("a?b#p@c", "what was given"),
-        ("a#b?p@c", "what was given"),
+        ("a?p@b", "a text with an @"),
+        ("a#p@b", "a text with an @"),
+        ("a?b#p@c", "a text with an @"),
+        ("a#b?p@c", "a text with an @"),
         ("x" * 100, repr("x" * 100)),
         ("x" * 101, repr("x" * 100 + "…")),
     ],
 )
-def test_an_error_repeats_of_the_input_what_cannot_be_a_credential(text: str, shown: str) -> None:
+def test_error_shows_no_possible_credential(text: str, shown: str) -> None:
     """Neither a user part nor a port, a query or a fragment, and no more than a hundred letters."""
     with pytest.raises(InvalidArgument) as caught:
         ProjectSlug.parse(text)
-    assert re.search(rf"(?:^|not |of ){re.escape(shown)}(?: |$|;)", str(caught.value)), str(caught.value)
+    assert f", got {shown}. " in str(caught.value), str(caught.value)
 
 
 # What could be part of a name, above all what means something in URLs, paths and remotes.
@@ -420,7 +626,7 @@ PARTS += [
 @example("https://[v1.]")
 @example("https://github.com:99999/acme/web")
 @settings(max_examples=400)
-def test_any_text_is_a_slug_or_an_invalid_argument(text: str) -> None:
+def test_any_text_is_a_slug_or_refused(text: str) -> None:
     """And the slug's own text is the same slug again."""
     for kind in (ProjectSlug, OrgSlug):
         try:
@@ -433,7 +639,7 @@ def test_any_text_is_a_slug_or_an_invalid_argument(text: str) -> None:
 
 @given(st.sampled_from(["gh", "github", "bb", "bitbucket", "circleci"]), NAMES, NAMES)
 @settings(max_examples=300)
-def test_a_slug_survives_its_own_text(provider: str, organization: str, project: str) -> None:
+def test_slug_survives_its_own_text(provider: str, organization: str, project: str) -> None:
     """Whatever its names hold."""
     try:
         slug = ProjectSlug(provider, organization, project)
