@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aiocircle._core.codec import UNSET
     from aiocircle._core.pager import Page, Pager
+    from aiocircle._core.rate_headers import RateLimit
+    from aiocircle._core.rate_limiter import Observed, RateLimiter
     from aiocircle._core.retry import RetryPolicy
     from aiocircle._core.throttle import Throttle
     from aiocircle._version import __version__
@@ -53,12 +55,15 @@ __all__ = [
     "Gone",
     "InvalidArgument",
     "NotFound",
+    "Observed",
     "OrgSlug",
     "Page",
     "Pager",
     "PaginationError",
     "ProjectSlug",
+    "RateLimit",
     "RateLimited",
+    "RateLimiter",
     "RequestError",
     "RequestTimeout",
     "RetryPolicy",
@@ -71,10 +76,13 @@ __all__ = [
 _HOMES = {
     "UNSET": "aiocircle._core.codec",
     "CircleCI": "aiocircle.client",
+    "Observed": "aiocircle._core.rate_limiter",
     "OrgSlug": "aiocircle.slugs",
     "Page": "aiocircle._core.pager",
     "Pager": "aiocircle._core.pager",
     "ProjectSlug": "aiocircle.slugs",
+    "RateLimit": "aiocircle._core.rate_headers",
+    "RateLimiter": "aiocircle._core.rate_limiter",
     "RetryPolicy": "aiocircle._core.retry",
     "Throttle": "aiocircle._core.throttle",
     "__version__": "aiocircle._version",

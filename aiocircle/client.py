@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import ipaddress
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, get_origin, overload
@@ -21,8 +23,10 @@ from aiocircle._core.codec import UNSET, Unset, encode_json
 from aiocircle._core.executor import Connection, Deprecation, Executor
 from aiocircle._core.http import JSON, Secret
 from aiocircle._core.pager import Pager
+from aiocircle._core.rate_headers import RateLimit
+from aiocircle._core.rate_limiter import RateLimiter
 from aiocircle._core.retry import RetryPolicy
-from aiocircle._core.throttle import RateLimit, Throttle
+from aiocircle._core.throttle import Throttle
 from aiocircle._core.transport import USER_AGENT, AiohttpTransport, client_timeout
 from aiocircle.errors import ConfigurationError, InvalidArgument
 
@@ -78,8 +82,8 @@ class CircleCI:
         makes its own when it first sends something.
     retry: how often and how patiently one call is tried.
     timeout: seconds for one attempt, or an aiohttp.ClientTimeout; None for no bound.
-    max_concurrency: the most requests that are under way at once.
-    throttle: a Throttle to share with other clients of the same token.
+    max_concurrency: the most requests in flight; not more than the connections of `session`.
+    throttle: a Throttle to share with other clients, or a RateLimiter, which stands for Throttle(limiter).
     trace_configs: aiohttp's, for the client's own session.
 
     Raises ConfigurationError, at once, for what cannot work. Belongs to the event loop that first uses it.
@@ -95,7 +99,7 @@ class CircleCI:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         timeout: float | aiohttp.ClientTimeout | None = 30.0,
         max_concurrency: int = 32,
-        throttle: Throttle | None = None,
+        throttle: Throttle | RateLimiter | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         allow_http: bool = False,
     ) -> None:
@@ -108,8 +112,8 @@ class CircleCI:
             raise ConfigurationError(f"max_concurrency takes a number of requests, at least 1, not {max_concurrency!r}")
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             raise ConfigurationError(f"session takes an aiohttp.ClientSession, not {type(session).__name__}")
-        if throttle is not None and not isinstance(throttle, Throttle):
-            raise ConfigurationError(f"throttle takes a Throttle, not {type(throttle).__name__}")
+        max_concurrency = min(max_concurrency, *_connection_limits(session))
+        self._owns_throttle = not isinstance(throttle, Throttle)
         if session is not None and trace_configs:
             raise ConfigurationError(
                 "trace_configs are for the client's own session: give them to yours when you make it"
@@ -119,7 +123,8 @@ class CircleCI:
             root,
             headers,
             AiohttpTransport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
-            Throttle() if throttle is None else throttle,
+            throttle if isinstance(throttle, Throttle) else Throttle(throttle),
+            _account(root, token),
             max_concurrency,
             Clock(),
         )
@@ -136,6 +141,8 @@ class CircleCI:
         """Close the session and its connections, if they are the client's own. A `with_options` copy closes nothing."""
         if not self._borrowed:
             await self._executor.connection.transport.close()
+            if self._owns_throttle:
+                await self._executor.connection.throttle.close()
 
     def with_options(
         self,
@@ -164,13 +171,19 @@ class CircleCI:
 
     @property
     def max_concurrency(self) -> int:
-        """The most requests that are under way at once."""
-        return self._executor.connection.max_concurrency
+        """The most requests in flight."""
+        return self._executor.connection.places.size
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The policy by which one call is retried."""
+        return self._executor.retry
 
     @property
     def rate_limits(self) -> Mapping[str, RateLimit]:
-        """What the API last said of its limits, by family: the first path segment."""
-        return self._executor.connection.throttle.rate_limits
+        """The limits that the API last reported, by family: version and first path segment, such as "v2/insights"."""
+        connection = self._executor.connection
+        return connection.throttle.rate_limits(connection.account)
 
     @property
     def deprecations(self) -> Mapping[str, Deprecation]:
@@ -420,6 +433,19 @@ def _token(given: Secret | None) -> Secret:
     if not _TOKEN.fullmatch(token):
         raise ConfigurationError("the token has a character that no header can carry, such as a line break inside it")
     return token
+
+
+def _account(root: str, token: Secret) -> str:
+    """Return the key of the budget that all requests with one token to one host share. It does not reveal the token."""
+    return hashlib.sha256(f"aiocircle\0{urlsplit(root).netloc}\0{token}".encode()).hexdigest()[:32]
+
+
+def _connection_limits(session: aiohttp.ClientSession | None) -> tuple[int, int]:
+    """Return how many connections the session opens, in all and to one host. More requests would wait in its pool."""
+    connector = None if session is None else session.connector
+    if connector is None:
+        return sys.maxsize, sys.maxsize
+    return connector.limit or sys.maxsize, connector.limit_per_host or sys.maxsize
 
 
 def _auth_header(auth: str, token: Secret) -> dict[str, str]:

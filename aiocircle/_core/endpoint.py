@@ -34,7 +34,7 @@ def _split(route: _Route) -> tuple[str, ...]:
 
 
 def _family(route: _Route) -> str:
-    return route.path.split("/", 2)[1]
+    return f"v2/{route.path.split('/', 2)[1]}"
 
 
 @attrs.frozen
@@ -56,7 +56,7 @@ class _Route:
         init=False, repr=False, eq=False, default=attrs.Factory(_split, takes_self=True)
     )
     family: str = attrs.field(init=False, repr=False, eq=False, default=attrs.Factory(_family, takes_self=True))
-    """The first path segment: the requests that CircleCI limits together."""
+    """The API version and the first path segment: the requests that CircleCI limits together."""
 
     @property
     def placeholders(self) -> tuple[str, ...]:

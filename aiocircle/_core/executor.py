@@ -20,9 +20,9 @@ from aiocircle._core.codec import decode, decode_json, decode_wrapped, encode_bo
 from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.http import JSON, Request, Response, Transport
 from aiocircle._core.pager import Page, Pager
-from aiocircle._core.retry import RetryPolicy, retry_after
-from aiocircle._core.slots import Slots
-from aiocircle._core.throttle import Gate, Held, Throttle
+from aiocircle._core.rate_headers import retry_after
+from aiocircle._core.retry import RetryPolicy
+from aiocircle._core.throttle import Caller, Places, Throttle
 from aiocircle._text import one_line
 from aiocircle.errors import (
     APIError,
@@ -62,7 +62,7 @@ _STATUSES: Final[Mapping[int, type[APIError]]] = {
 }
 _DEPRECATION: Final = istr("Deprecation")
 _SUNSET: Final = istr("Sunset")
-_LONG_WAIT: Final = 1.0  # seconds: from here on a wait at the gate is worth a warning
+_MAX_DEPRECATIONS: Final = 256  # operations: raw paths may have ids in them
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _SEARCHED: Final = 4096  # bytes of an error's body that are looked at for them
 # Of several attempts' outcomes, the later in this order counts.
@@ -87,6 +87,7 @@ class Connection:
         headers: Mapping[str, str],
         transport: Transport,
         throttle: Throttle,
+        account: str,
         max_concurrency: int,
         clock: Clock,
     ) -> None:
@@ -97,16 +98,8 @@ class Connection:
         self.throttle = throttle
         self.clock = clock
         self.deprecations: dict[str, Deprecation] = {}
-        self.slots = Slots(max_concurrency)
-        self.max_concurrency = max_concurrency
-        self._lanes: dict[str, Slots] = {}
-
-    def lane(self, family: str) -> Slots:
-        """The places at a family's gate. One lane a family: a closed gate must not hold up the others."""
-        lane = self._lanes.get(family)
-        if lane is None:
-            lane = self._lanes[family] = Slots(self.max_concurrency)
-        return lane
+        self.account = account
+        self.places = Places(max_concurrency)
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
         """Keep what the answer says of the operation's end, and warn of it once."""
@@ -116,6 +109,8 @@ class Connection:
         if operation not in self.deprecations:
             shown = [one_line(str(each), 100) for each in (deprecation, sunset)]
             _log.warning("%s is deprecated (Deprecation: %s, Sunset: %s)", operation, *shown)
+            if len(self.deprecations) >= _MAX_DEPRECATIONS:
+                del self.deprecations[next(iter(self.deprecations))]
         self.deprecations[operation] = Deprecation(deprecation, sunset, headers.get("Link"))
 
 
@@ -129,7 +124,7 @@ class _Call:
     repeatable: bool
     confirms: bool = False  # nothing of a good answer is read
     attempts: int = 0
-    waited: float = 0.0  # seconds, at the gate and between attempts
+    waited: float = 0.0  # seconds, in the queue and between attempts
     outcome: Outcome = "not_done"  # of the change that is asked for, after the attempts so far
 
     @property
@@ -156,6 +151,7 @@ class Executor:
         self.connection = connection
         self.timeout = timeout
         self.retry = retry
+        self.caller = Caller(connection.account, connection.places)
 
     async def call(
         self,
@@ -254,7 +250,7 @@ class Executor:
             return policy.delay(state.attempt_number, retry_after(headers, clock.wall()), clock.random())
 
         def stop(state: tenacity.RetryCallState) -> bool:
-            return call.attempts >= policy.attempts or call.waited + state.upcoming_sleep > policy.max_wait
+            return call.attempts >= policy.attempts or state.upcoming_sleep > policy.remaining_wait(call.waited)
 
         def before_sleep(state: tenacity.RetryCallState) -> None:
             call.waited += state.upcoming_sleep
@@ -286,58 +282,14 @@ class Executor:
             raise
 
     async def _send(self, call: _Call) -> Response:
-        gate, lane = self.connection.throttle.gate(call.family), self.connection.lane(call.family)
-        response: Response | None = None
-        try:
-            if not lane.take_at_once():
-                # This is no waiting for the rate limit. It ends, though, in Held, when the gate is closed for too long,
-                # however patient those may be who have the places.
-                async with gate.bounded(self.retry.max_wait - call.waited):
-                    await lane.take()
-            try:
-                while response is None:
-                    if not gate.enter_at_once():
-                        await self._wait(call, gate)
-                    try:
-                        response = await self._pass(call, gate)
-                    finally:
-                        gate.leave()
-            finally:
-                lane.release()
-        except Held as held:
-            seconds = held.seconds
-        else:
-            self.connection.note_deprecation(call.operation, response.headers)
-            return response
-        raise RateLimited(
-            429,
-            f"not sent: the rate limit would have held it back for {seconds:.1f} s, longer than max_wait allows",
-            method=call.request.method,
-            url=call.request.shown_url,
-            retry_after=seconds,
-            held_back=True,
-        )
-
-    async def _wait(self, call: _Call, gate: Gate) -> None:
-        waited = await gate.enter(self.retry.max_wait - call.waited)
-        call.waited += waited
-        if waited > _LONG_WAIT:
-            _log.warning("%s: waited %.2f s for the rate limit", call.operation, waited)
-
-    async def _pass(self, call: _Call, gate: Gate) -> Response | None:
-        """The answer to a request that was let through; None where the gate closed before there was a slot for it."""
-        clock, slots = self.connection.clock, self.connection.slots
-        if not slots.take_at_once():
-            await slots.take()
-        try:
-            if gate.closed:
-                return None
-            started = clock.monotonic()
-            response = await self._exchange(call, started)
-        finally:
-            slots.release()
-        asked = retry_after(response.headers, clock.wall()) if response.status >= 400 else None
-        gate.observe(response.status, response.headers, started, asked)
+        """Return the response to one attempt, sent when it is its turn."""
+        max_wait, is_retry = self.retry.remaining_wait(call.waited), call.attempts > 0
+        throttle = self.connection.throttle
+        async with throttle.admit(self.caller, call.family, call.request, max_wait, is_retry=is_retry) as admission:
+            call.waited += admission.waited
+            response = await self._exchange(call, admission.sent_at)
+            admission.update(response.status, response.headers)
+        self.connection.note_deprecation(call.operation, response.headers)
         return response
 
     async def _exchange(self, call: _Call, started: float) -> Response:
@@ -385,11 +337,16 @@ class Executor:
     def _raw_call(
         self, method: str, path: str, pairs: list[tuple[str, str]], body: bytes | None, *, confirms: bool = False
     ) -> _Call:
-        segments = path.partition("?")[0].split("/")
-        family = "/".join(segments[3:4]) if segments[2:3] == ["v2"] else "/".join(segments[2:4])
+        family = _family(path)
         operation = f"{method} {path.partition('?')[0]}"
         repeatable = method in ("GET", "HEAD", "PUT", "DELETE")
         return _Call(self._request(method, path, pairs, body), operation, family, repeatable, confirms)
+
+
+def _family(path: str) -> str:
+    """Return the API version and the first segment of a raw path."""
+    first, *segments = path.partition("?")[0].split("/")[1:]
+    return "/".join(segments[:2] if first == "api" else [first])
 
 
 def _page_reader(item: Any, *, sparse: bool = False) -> _Reader[Page[Any]]:

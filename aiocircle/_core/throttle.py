@@ -1,418 +1,523 @@
-"""The rate-limit gates that all requests of a client, or of several, pass through."""
+"""Who is next: a queue for each account and family, in which callers take turns."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import math
-import re
-from collections import deque
-from collections.abc import AsyncGenerator, Mapping
-from typing import Final
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Final, Self
 
-import attrs
-from multidict import istr
+from aiocircle._core.http import Request
+from aiocircle._core.rate_headers import RateLimit
+from aiocircle._core.rate_limiter import MAX_FAMILIES, LocalLimiter, Observed, RateLimiter
+from aiocircle.errors import ConfigurationError, RateLimited
 
-__all__ = ["Held", "RateLimit", "Throttle"]
+__all__ = ["Admission", "Caller", "Places", "Throttle"]
 
-_WINDOWS: Final = {"Second": 1.0, "Minute": 60.0, "Hour": 3600.0, "Day": 86400.0}  # seconds
-_LEADING_NUMBER = re.compile(r"\s*([0-9]{1,15})")
-_POLICY_WINDOW = re.compile(r"w\s*=\s*([0-9]{1,9})")
+_log = logging.getLogger("aiocircle")
 
-# Requests that may be under way while nothing is known of a family's limits, and how many more each good answer
-# allows; from _OPEN on there is no bound. A burst must not find out about a limit with all its requests at once.
-_FIRST: Final = 10
-_GROWTH: Final = 1
-_OPEN: Final = 256
-
-# Seconds by which a late timer may be made up for.
-_SLACK: Final = 0.05
-
-# A learnt rate is tried out upwards: t seconds after a refusal it stands at (start + slope * t) of what was observed.
-# A pause that the server asked for has refilled its bucket, so there is room to start above the mark; without one
-# the bucket is empty, and the start is below. A refusal is due within some seconds: when none comes the limit was
-# raised, and from then on the rate doubles every second.
-_AFTER_PAUSE: Final = (1.15, 0.06)
-_WITHOUT_PAUSE: Final = (0.96, 0.02)
-_DUE: Final = 4.0  # seconds
-_CUT: Final = 0.7  # of the rate, when too little was observed to know better
-_SLOWEST: Final = 0.1  # requests per second: a learnt rate never falls below
-
-# How long what was counted between two refusals says what the server allows: seconds.
-_OBSERVED: Final = 60.0
-
-# A refusal that a promised limit does not explain takes a part of it away, which comes back at 5 % a second.
-_SHARE_CUT: Final = 0.9
-_SHARE_LEAST: Final = 0.5
-_SHARE_GROWTH: Final = 0.05
-
-
-class Held(Exception):
-    """A request that was not let through, because it would have had to wait too long. Internal."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
-
-
-@attrs.frozen(kw_only=True)
-class RateLimit:
-    """What the API last said about the limit of one family of paths.
-
-    limit: requests per window. window: seconds; None where the header names none. remaining: requests left in
-    the window. reset: seconds until the window ends, counted from the answer. rate: requests per second that
-    the client now keeps to; None while it does not hold back.
-    """
-
-    limit: int | None = None
-    window: float | None = None
-    remaining: int | None = None
-    reset: float | None = None
-    rate: float | None = None
+_MIN_WARNED: Final = 1.0  # seconds: a longer pause of a family is logged
+_SAME_CLOSING: Final = 0.01  # seconds: a closing that ends so little later is the same one
+_SAME_MOMENT: Final = 0.01  # seconds: a permission that comes with the end of max_wait is still used
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 
 
 class Throttle:
-    """A budget of requests, shared by all clients that are given it.
+    """One queue and one budget of requests for each token, shared by all clients that use this throttle.
 
-    Keeps one gate for each API family (the first segment of the path below the API's version). Where answers
-    give a limit and its window, requests are spaced at that rate; elsewhere the rate is learnt from what is
-    answered. After a 429 nobody passes until the server's time is over. Those who wait are let through in order.
-    Belongs to the event loop that first uses it.
+    limiter: decides when the next request of a family may be sent; without it, a limiter of this process, which keeps
+    to the limits that the API announces and learns the others. A family is the API version and the first segment of
+    the path, such as "v2/insights". Clients, their copies and bulk jobs take turns in the queue.
+
+    Belongs to the event loop that uses it. Raises ConfigurationError if a second loop uses it while the first one
+    runs. After the end of a loop it starts afresh in the next.
     """
 
-    def __init__(self) -> None:
-        self._gates: dict[str, Gate] = {}
+    def __init__(self, limiter: RateLimiter | None = None) -> None:
+        if limiter is not None and (isinstance(limiter, type) or not isinstance(limiter, RateLimiter)):
+            name = limiter.__name__ if isinstance(limiter, type) else type(limiter).__name__
+            raise ConfigurationError(
+                f"throttle must be a Throttle or a RateLimiter, got {name}. Pass an object with the methods of "
+                "aiocircle.RateLimiter, or leave it out"
+            )
+        self._limiter = limiter
+        self._state: _LoopState | None = None
+        self._binding = threading.Lock()
 
-    def gate(self, family: str) -> Gate:
-        """The gate of one family."""
-        gate = self._gates.get(family)
-        if gate is None:
-            gate = self._gates[family] = Gate()
-        return gate
+    def rate_limits(self, account: str) -> Mapping[str, RateLimit]:
+        """Return the limits of an account's families, as far as known."""
+        limiter = self._limiter if self._state is None else self._state.limiter
+        return {} if limiter is None else limiter.rate_limits(account)
 
-    @property
-    def rate_limits(self) -> Mapping[str, RateLimit]:
-        """By family: what the API last said, and the rate that is kept."""
-        return {family: gate.rate_limit for family, gate in self._gates.items()}
+    async def close(self) -> None:
+        """Close the limiter that this throttle uses."""
+        if self._limiter is not None:
+            await self._limiter.close()
 
+    def admit(
+        self, caller: Caller, family: str, request: Request, max_wait: float, *, is_retry: bool = False
+    ) -> Admission:
+        """Return an admission, to be entered for one attempt. max_wait: seconds; infinite for no bound.
 
-class Gate:
-    """One family's gate: when the next request may pass, and who waits for it."""
-
-    def __init__(self) -> None:
-        self.limit: RateLimit | None = None
-        self._promised: float | None = None  # requests per second, from headers
-        self._promised_at = 0.0
-        self._burst = False  # whether the window's remainder allows to ignore the pace for now
-        self._share = 1.0
-        self._share_at = 0.0
-        self._learnt: float | None = None  # requests per second
-        self._learnt_at = 0.0
-        self._paused = False  # whether the last refusal named a time to wait
-        self._answered = 0  # since the last refusal
-        self._refused_at: float | None = None
-        self._recent: deque[float] = deque(maxlen=512)  # times of good answers
-        self._next_at = 0.0
-        self._closed_until = 0.0
-        self._in_flight = 0
-        self._allowed: int | None = _FIRST
-        self._waiters: deque[_Waiter] = deque()
-        self._bounds: dict[asyncio.Timeout, float] = {}  # of those who may not wait out a long closing: seconds
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def rate_limit(self) -> RateLimit:
-        """What the API last said, with the rate that is kept now."""
-        # It may be asked for when the loop is over.
-        return attrs.evolve(self.limit or RateLimit(), rate=self._rate(self._loop.time()) if self._loop else None)
-
-    @property
-    def closed(self) -> bool:
-        """Whether nobody may pass, because a server said so."""
-        return self._closed_until > 0.0 and asyncio.get_running_loop().time() < self._closed_until
-
-    def enter_at_once(self) -> bool:
-        """Enter, if there is nothing to wait for; whether it was so. Each success is followed by one leave()."""
-        self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        if self._waiters or not self._may_pass(now):
-            return False
-        self._take(now)
-        return True
-
-    async def enter(self, budget: float) -> float:
-        """Wait for one's turn; the seconds waited. Held where that would take longer than `budget` seconds.
-
-        Each enter() that returns is followed by one leave().
+        is_retry: the request goes before the others of its caller.
         """
-        if self.enter_at_once():
-            return 0.0
+        return Admission(self, caller, family, request, max_wait, is_retry)
+
+    def queue(self, caller: Caller, family: str) -> _Queue:
+        """Return the queue of the caller's account and the family in the running loop."""
+        queue = caller.queues.get(family)
+        if queue is None or queue.state is not self._state:
+            queue = self._bind().queue(caller.account, family)
+            if len(caller.queues) >= MAX_FAMILIES:
+                caller.queues.clear()
+            caller.queues[family] = queue
+        return queue
+
+    def _bind(self) -> _LoopState:
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        expected = self._expected(now)
-        if expected > budget:
-            raise Held(expected)
-        waiter = _Waiter(loop.create_future(), budget)
-        self._waiters.append(waiter)
-        if self._allowed is None or now < self._opens_at():
-            self._bound_waiters(now)
-        self._pump()
-        try:
-            await waiter.turn
-        except BaseException:
-            # The turn may have come in the same breath as the cancellation: it is passed on.
-            if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
-                self.leave()
-            else:
-                self._drop(waiter)
-            raise
-        finally:
-            if waiter.timer is not None:
-                waiter.timer.cancel()
-        return 0.0 if waiter.since is None else loop.time() - waiter.since
-
-    @contextlib.asynccontextmanager
-    async def bounded(self, budget: float) -> AsyncGenerator[None, None]:
-        """For a wait on the way to the gate: Held as soon as the gate is closed for more than `budget` seconds."""
-        loop = asyncio.get_running_loop()
-        if (seconds := self._closed_until - loop.time()) > budget:
-            raise Held(seconds)
-        try:
-            async with asyncio.timeout(None) as bound:
-                self._bounds[bound] = budget
-                try:
-                    yield
-                finally:
-                    self._bounds.pop(bound, None)
-        except TimeoutError:
-            raise Held(self._closed_until - loop.time()) from None
-
-    def leave(self) -> None:
-        """One request that had entered is over, whatever became of it."""
-        self._in_flight -= 1
-        if self._waiters:
-            self._pump()
-
-    def observe(self, status: int, headers: Mapping[str, str], sent_at: float, asked: float | None) -> None:
-        """Learn from one answer. `asked`: the seconds of its Retry-After; `sent_at`: when its request left."""
-        self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        self._read(headers, now)
-        if status == 429:
-            self._refused(now, sent_at, asked)
-        elif status < 500:
-            self._answered += 1
-            self._recent.append(now)
-            if self._allowed is not None:
-                self._allowed += _GROWTH
-                if self._allowed >= _OPEN:
-                    self._allowed = None
-        if self._waiters or self._timer is not None:
-            self._pump()
-            if self._allowed is None:
-                self._bound_waiters(now)
-
-    def _read(self, headers: Mapping[str, str], now: float) -> None:
-        limit = _strictest(headers)
-        if limit is None:
-            return
-        self.limit = limit
-        if limit.limit is None or limit.window is None or limit.limit <= 0:
-            return
-        promised = limit.limit / limit.window
-        if promised != self._promised:
-            self._promised, self._promised_at, self._share = promised, now, 1.0
-        self._allowed = None
-        # A window of a minute or more is not there to be spread evenly by someone with three requests to make:
-        # the pace is kept once half of it is used.
-        self._burst = limit.window > 1.0 and limit.remaining is not None and 2 * limit.remaining > limit.limit
-        if limit.remaining == 0:
-            self._next_at = max(self._next_at, now + 1.0 / promised)
-
-    def _refused(self, now: float, sent_at: float, asked: float | None) -> None:
-        if asked is not None:
-            self._close(now + asked)
-        if self._refused_at is not None and sent_at <= self._refused_at:
-            return  # It was under way when the rate was cut already: no news.
-        if self._promised is not None and sent_at <= self._promised_at:
-            return  # It was sent before the promise was known.
-        rate = self._rate(now)
-        if self._promised is not None:
-            self._share = max(_SHARE_LEAST, self._share_now(now) * _SHARE_CUT)
-            self._share_at = now
-            self._burst = False
-        else:
-            self._learnt = max(_SLOWEST, self._estimate(now, rate, _CUT if asked else 0.0))
-            self._learnt_at = now if asked is None else now + asked
-            self._paused = bool(asked)
-            self._allowed = None
-        self._refused_at = now
-        self._answered = 0
-        if asked is None:
-            self._close(now + 1.0 / (self._rate(now) or _SLOWEST))
-
-    def _estimate(self, now: float, rate: float | None, kept: float) -> float:
-        """The rate to go on with after a refusal, where no header promises one."""
-        if self._refused_at is not None and 0.5 <= (span := now - self._refused_at) <= _OBSERVED and self._answered:
-            # A bucket was empty at both refusals, so what was let through in between is what flows in.
-            # A refusal may be a stray one, though: one alone does not take away more than a part.
-            return max(min(self._answered / span, rate or float("inf")), kept * (rate or 0.0))
-        lately = sum(1 for at in self._recent if now - at <= 1.0)
-        return _CUT * min(max(lately, 1), rate or float("inf"))
-
-    def _close(self, until: float) -> None:
-        if until <= self._closed_until:
-            return
-        self._closed_until = until
-        now = asyncio.get_running_loop().time()
-        self._bound_waiters(now)
-        for waiter in [each for each in self._waiters if each.deadline < until]:
-            self._waiters.remove(waiter)
-            if not waiter.turn.done():
-                waiter.turn.set_exception(Held(until - now))
-        for bound in [bound for bound, budget in self._bounds.items() if until - now > budget]:
-            del self._bounds[bound]
-            bound.reschedule(now)
-
-    def _bound_waiters(self, now: float) -> None:
-        """From now on it is a limit that holds back those who wait, no longer the caution of the start."""
-        for waiter in self._waiters:
-            if waiter.since is None:
-                waiter.since = now
-                waiter.timer = asyncio.get_running_loop().call_at(waiter.deadline, self._give_up, waiter)
-
-    def _share_now(self, now: float) -> float:
-        return min(1.0, self._share * (1.0 + _SHARE_GROWTH * max(0.0, now - self._share_at)))
-
-    def _rate(self, now: float) -> float | None:
-        """Requests per second to keep to; None for no bound."""
-        if self._promised is not None:
-            return None if self._burst else self._promised * self._share_now(now)
-        if self._learnt is None:
-            return None
-        since = max(0.0, now - self._learnt_at)
-        start, slope = _AFTER_PAUSE if self._paused else _WITHOUT_PAUSE
-        # The exponent is bounded: 2**1024 overflows, and a thousand times the rate is no bound any more.
-        return self._learnt * (start + slope * since) * math.exp2(min(10.0, max(0.0, since - _DUE)))
-
-    def _opens_at(self) -> float:
-        return max(self._next_at, self._closed_until)
-
-    def _may_pass(self, now: float) -> bool:
-        return (
-            now >= self._next_at
-            and now >= self._closed_until
-            and (self._allowed is None or self._in_flight < self._allowed)
-        )
-
-    def _take(self, now: float) -> None:
-        self._in_flight += 1
-        rate = self._rate(now)
-        if rate is not None:
-            self._next_at = max(self._next_at, now - _SLACK, self._closed_until) + 1.0 / rate
-
-    def _expected(self, now: float) -> float:
-        rate = self._rate(now)
-        queue = len(self._waiters) / rate if rate is not None else 0.0
-        return max(0.0, self._opens_at() - now) + queue
-
-    def _pump(self) -> None:
-        """Let pass whoever may, in order, and set the timer for the next."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._waiters:
-            return
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        while self._waiters and self._may_pass(now):
-            waiter = self._waiters.popleft()
-            if not waiter.turn.done():
-                self._take(now)
-                waiter.turn.set_result(None)
-        if self._waiters and (opens_at := self._opens_at()) > now:
-            self._timer = loop.call_at(opens_at, self._pump)
-
-    def _give_up(self, waiter: _Waiter) -> None:
-        # The gate may open in the very moment that is the waiter's last.
-        self._pump()
-        if not waiter.turn.done():
-            waiter.turn.set_exception(Held(max(0.0, self._opens_at() - asyncio.get_running_loop().time())))
-
-    def _drop(self, waiter: _Waiter) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-        self._pump()
+        with self._binding:
+            state = self._state
+            if state is None or state.loop is not loop:
+                if state is not None and state.loop.is_running():
+                    raise ConfigurationError(
+                        "this Throttle is in use in another event loop. Create one Throttle for each running loop"
+                    )
+                state = self._state = _LoopState(loop, LocalLimiter() if self._limiter is None else self._limiter)
+            return state
 
 
-@attrs.define(eq=False)
-class _Waiter:
-    turn: asyncio.Future[None]
-    budget: float  # seconds
-    since: float | None = None  # when a limit began to hold it back, rather than the caution of the start
-    timer: asyncio.TimerHandle | None = None
+class Places:
+    """The requests that one client may have in flight.
+
+    within: the places of which these are a part, such as those of its downloads.
+    """
+
+    __slots__ = ("_free", "_within", "queues", "size")
+
+    def __init__(self, size: int, within: Places | None = None) -> None:
+        self.size = self._free = size
+        self._within = within
+        # The queues in which requests wait that a free place could admit.
+        self.queues: OrderedDict[_Queue, None] = OrderedDict() if within is None else within.queues
+
+    def half(self) -> Places:
+        """Return half of these places, at least one, for requests that may not take all."""
+        return Places(max(1, self.size // 2), self)
+
+    @property
+    def are_free(self) -> bool:
+        """True if a request may be sent."""
+        return self._free > 0 and (self._within is None or self._within.are_free)
+
+    def take(self) -> None:
+        """Take a place."""
+        self._free -= 1
+        if self._within is not None:
+            self._within.take()
+
+    def give_back(self) -> None:
+        """Give a place back."""
+        self._free += 1
+        if self._within is not None:
+            self._within.give_back()
+
+
+class Caller:
+    """The requests that take turns with others as one: those of a client, of a copy of it, or of a bulk job."""
+
+    __slots__ = ("account", "places", "queues")
+
+    def __init__(self, account: str, places: Places) -> None:
+        self.account = account
+        self.places = places
+        self.queues: dict[str, _Queue] = {}  # by family, as last used
+
+
+class Admission:
+    """The time from the queue to the end of one attempt: `async with throttle.admit(…) as admission`.
+
+    Entering it waits for the turn of the request, or raises RateLimited. waited: the seconds of that. sent_at: on the
+    loop's clock. Leaving it ends the attempt.
+    """
+
+    __slots__ = (
+        "_caller",
+        "_closings",
+        "_deadline",
+        "_family",
+        "_headers",
+        "_is_retry",
+        "_max_wait",
+        "_queue",
+        "_request",
+        "_status",
+        "_throttle",
+        "_timer",
+        "_turn",
+        "sent_at",
+        "waited",
+    )
+    _queue: _Queue
+    _turn: asyncio.Future[None]
+
+    def __init__(
+        self, throttle: Throttle, caller: Caller, family: str, request: Request, max_wait: float, is_retry: bool
+    ) -> None:
+        self._throttle = throttle
+        self._caller = caller
+        self._family = family
+        self._request = request
+        self._max_wait = max_wait
+        self._is_retry = is_retry
+        self._status: int | None = None
+        self._headers = _NO_HEADERS
+        self.waited = 0.0
+
+    async def __aenter__(self) -> Self:
+        queue = self._queue = self._throttle.queue(self._caller, self._family)
+        if not queue.admit_nowait(self._caller):
+            await self._wait(queue)
+        self.sent_at = queue.loop.time()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._queue.release(self._caller, self._status, self._headers, self.sent_at)
+
+    def update(self, status: int, headers: Mapping[str, str]) -> None:
+        """Note the response, which the limiter learns from."""
+        self._status, self._headers = status, headers
+
+    @property
+    def caller(self) -> Caller:
+        """The caller of the request."""
+        return self._caller
 
     @property
     def deadline(self) -> float:
-        return float("inf") if self.since is None else self.since + self.budget
+        """The time until which the request may wait, on the loop's clock."""
+        return self._deadline
 
+    @property
+    def is_waiting(self) -> bool:
+        """True unless the turn has come, or the wait was ended otherwise."""
+        return not self._turn.done()
 
-class _Names:
-    """The names of one kind of rate-limit headers. An istr is looked up without a copy in lower case."""
-
-    def __init__(self, prefix: str) -> None:
-        self.limit = istr(f"{prefix}-Limit")
-        self.remaining = istr(f"{prefix}-Remaining")
-        self.reset = istr(f"{prefix}-Reset")
-        self.windows = [
-            (istr(f"{prefix}-Limit-{name}"), istr(f"{prefix}-Remaining-{name}"), window)
-            for name, window in _WINDOWS.items()
-        ]
-        self.limits = [self.limit, self.remaining, *[limit for limit, _, _ in self.windows]]
-
-
-_NAMES: Final = (_Names("X-RateLimit"), _Names("RateLimit"))
-
-
-def _strictest(headers: Mapping[str, str]) -> RateLimit | None:
-    """What the headers say; of several limits, the one that allows the least."""
-    found: list[RateLimit] = []
-    for names in _NAMES:
-        for name in names.limits:
-            if name in headers:
-                found += _limits(headers, names)
+    async def _wait(self, queue: _Queue) -> None:
+        loop = queue.loop
+        started = loop.time()
+        self._deadline = started + self._max_wait + _SAME_MOMENT
+        goes_first = self._is_retry
+        while True:
+            closed = queue.closed_for()
+            if closed > self._deadline - loop.time():
+                raise self.refusal(closed)
+            await self._wait_for_turn(queue, goes_first=goes_first)
+            if self._closings == queue.closings:
                 break
-    return min(found, key=_allows) if found else None
+            # The family was closed between the permission and the turn of this task.
+            queue.return_permission(self._caller)
+            goes_first = True
+        self.waited = loop.time() - started
+
+    async def _wait_for_turn(self, queue: _Queue, *, goes_first: bool) -> None:
+        loop = queue.loop
+        self._turn = loop.create_future()
+        queue.add(self, goes_first=goes_first)
+        timer = None if self._deadline == math.inf else loop.call_at(self._deadline, self._expire)
+        queue.serve()
+        try:
+            await self._turn
+        except BaseException:
+            if self._turn.done() and not self._turn.cancelled() and self._turn.exception() is None:
+                # Admitted and cancelled in the same iteration of the loop.
+                queue.return_permission(self._caller)
+            else:
+                queue.remove(self)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def admit(self, closings: int) -> None:
+        """End the wait: the request may be sent, unless the family is closed again before."""
+        self._closings = closings
+        self._turn.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """End the wait with an exception."""
+        if not self._turn.done():
+            self._turn.set_exception(error)
+
+    def _expire(self) -> None:
+        queue = self._queue
+        queue.remove(self)
+        self.fail(self.refusal(queue.closed_for(), is_crowded=not self._caller.places.are_free))
+
+    def refusal(self, closed_for: float, *, is_crowded: bool = False) -> RateLimited:
+        """Return the error of a request that is not sent, because its wait is longer than max_wait."""
+        if closed_for > 0.0:
+            reason = f"the rate limit of {self._family} delays it for {closed_for:.1f} s"
+        elif is_crowded:
+            reason = f"max_concurrency ({self._caller.places.size} requests in flight) delayed it"
+        else:
+            reason = f"the rate limit of {self._family} delayed it"
+        return RateLimited(
+            429,
+            f"not sent: {reason}, longer than max_wait permits. RetryPolicy(max_wait=None) sets no bound",
+            method=self._request.method,
+            url=self._request.shown_url,
+            retry_after=closed_for or None,
+            is_local=True,
+        )
 
 
-def _limits(headers: Mapping[str, str], names: _Names) -> list[RateLimit]:
-    found: list[RateLimit] = []
-    plain = _number(headers.get(names.limit))
-    remaining = _number(headers.get(names.remaining))
-    reset = _number(headers.get(names.reset))
-    for limit_name, remaining_name, window in names.windows:
-        limit = _number(headers.get(limit_name))
-        if limit is not None:
-            own = _number(headers.get(remaining_name))
-            found.append(_rate_limit(limit, window, remaining if own is None else own, reset))
-    if not found and (plain is not None or remaining is not None):
-        window_match = _POLICY_WINDOW.search(headers.get(names.limit, ""))
-        seconds = float(window_match[1]) if window_match else 0.0
-        found.append(_rate_limit(plain, seconds or None, remaining, reset))
-    return found
+class _LoopState:
+    """Everything that belongs to one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limiter: RateLimiter) -> None:
+        self.loop = loop
+        self.limiter = limiter
+        self.queues: dict[tuple[str, str], _Queue] = {}
+
+    def queue(self, account: str, family: str) -> _Queue:
+        """Return the queue of an account and a family."""
+        queue = self.queues.get((account, family))
+        if queue is None:
+            if len(self.queues) >= MAX_FAMILIES:
+                self._evict()
+            queue = self.queues[account, family] = _Queue(self, account, family)
+        return queue
+
+    def _evict(self) -> None:
+        key = next((key for key, queue in self.queues.items() if queue.is_idle), None)
+        if key is not None:
+            self.queues.pop(key).retire()
 
 
-def _rate_limit(limit: int | None, window: float | None, remaining: int | None, reset: int | None) -> RateLimit:
-    return RateLimit(limit=limit, window=window, remaining=remaining, reset=None if reset is None else float(reset))
+class _Turns:
+    """The waiting requests of one caller, in order. number: of its next turn."""
+
+    __slots__ = ("admissions", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.admissions: OrderedDict[Admission, None] = OrderedDict()
 
 
-def _allows(limit: RateLimit) -> float:
-    if limit.limit is None or limit.window is None:
-        return float("inf")
-    return limit.limit / limit.window
+class _Queue:
+    """The waiting requests of one account and family, and the permissions of the limiter for them."""
+
+    def __init__(self, state: _LoopState, account: str, family: str) -> None:
+        self.state: _LoopState | None = state  # None once the throttle has forgotten it
+        self.loop = state.loop
+        self.account = account
+        self.family = family
+        self.in_flight = 0  # also permissions that are not used yet
+        self.closings = 0  # that responses have caused
+        self._limiter = state.limiter
+        self._waiting: dict[Places, OrderedDict[Caller, _Turns]] = {}  # callers in the order of their turns
+        self._turn = 0
+        self._has_permission = False
+        self._acquiring: asyncio.Task[None] | None = None
+        self._closed_until = 0.0
+        self._warned_until = 0.0
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    def admit_nowait(self, caller: Caller) -> bool:
+        """Admit a request if it need not wait. Each admission is followed by one release()."""
+        if self._waiting or not caller.places.are_free:
+            return False
+        if self._has_permission:
+            self._has_permission = False
+        elif self._limiter.acquire_nowait(self.account, self.family):
+            self.in_flight += 1
+        else:
+            return False
+        caller.places.take()
+        return True
+
+    def release(self, caller: Caller, status: int | None, headers: Mapping[str, str], sent_at: float) -> None:
+        """End an admission: there is a response, or none (status None)."""
+        self.in_flight -= 1
+        caller.places.give_back()
+        self._limiter.update(self.account, self.family, Observed(status, headers, sent_at, self.in_flight))
+        if self._waiting or status == 429:
+            self._check_closed()
+            self.serve()
+        if caller.places.queues:
+            _serve_others(caller.places, self)
+
+    def return_permission(self, caller: Caller) -> None:
+        """Take back an admission that was not used. The next request uses its permission."""
+        caller.places.give_back()
+        self._keep_permission()
+        self.serve()
+        _serve_others(caller.places, self)
+
+    def closed_for(self) -> float:
+        """Return the seconds in which no request may be sent, as far as known."""
+        return self._limiter.closed_for(self.account, self.family)
+
+    # --- the order -----------------------------------------------------------------------------------------
+
+    def add(self, admission: Admission, *, goes_first: bool) -> None:
+        """Add a request, at the end or the beginning of its caller's."""
+        caller = admission.caller
+        callers = self._waiting.setdefault(caller.places, OrderedDict())
+        turns = callers.get(caller)
+        if turns is None:
+            turns = callers[caller] = _Turns(self._next_number())
+            caller.places.queues[self] = None
+        turns.admissions[admission] = None
+        if goes_first:
+            turns.admissions.move_to_end(admission, last=False)
+
+    def remove(self, admission: Admission) -> None:
+        """Remove a request, if it waits."""
+        callers = self._waiting.get(admission.caller.places)
+        turns = callers.get(admission.caller) if callers else None
+        if turns is not None and admission in turns.admissions:
+            del turns.admissions[admission]
+            self._tidy(admission.caller)
+
+    def _pop(self, caller: Caller) -> Admission:
+        callers = self._waiting[caller.places]
+        turns = callers[caller]
+        admission, _ = turns.admissions.popitem(last=False)
+        turns.number = self._next_number()
+        callers.move_to_end(caller)
+        self._tidy(caller)
+        return admission
+
+    def _tidy(self, caller: Caller) -> None:
+        callers = self._waiting[caller.places]
+        if not callers[caller].admissions:
+            del callers[caller]
+        if not callers:
+            del self._waiting[caller.places]
+            if not any(places.queues is caller.places.queues for places in self._waiting):
+                caller.places.queues.pop(self, None)
+        if not self._waiting and self._acquiring is not None:
+            task, self._acquiring = self._acquiring, None
+            task.cancel()
+
+    def _next_caller(self) -> Caller | None:
+        """Return the caller whose turn it is, of those that have a free place."""
+        first = [next(iter(callers.items())) for places, callers in self._waiting.items() if places.are_free]
+        return min(first, key=lambda item: item[1].number)[0] if first else None
+
+    def _next_number(self) -> int:
+        self._turn += 1
+        return self._turn
+
+    def _admissions(self) -> Iterator[Admission]:
+        for callers in self._waiting.values():
+            for turns in callers.values():
+                yield from turns.admissions
+
+    # --- permissions ---------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Admit waiting requests while there are free places and permissions."""
+        while (caller := self._next_caller()) is not None:
+            if not self._has_permission and not self._acquire():
+                return
+            admission = self._pop(caller)
+            if admission.is_waiting:  # otherwise it was cancelled, and its task has not run yet
+                self._has_permission = False
+                caller.places.take()
+                admission.admit(self.closings)
+
+    def _acquire(self) -> bool:
+        """Return True if there is a permission. Otherwise a task waits for one, or all requests fail."""
+        if self._acquiring is not None:
+            return False
+        try:
+            if self._limiter.acquire_nowait(self.account, self.family):
+                self._keep_permission(is_new=True)
+                return True
+        except Exception as error:  # of a limiter that the caller has written
+            self._fail_all(error)
+            return False
+        self._acquiring = self.loop.create_task(self._acquire_later())
+        self._acquiring.add_done_callback(self._on_acquiring_ended)
+        return False
+
+    async def _acquire_later(self) -> None:
+        await self._limiter.acquire(self.account, self.family)
+        self._acquiring = None
+        self._check_closed()
+        self._keep_permission(is_new=True)
+        self.serve()
+
+    def _on_acquiring_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if self._acquiring is task:  # It has failed, or something else than this queue has cancelled it.
+            self._acquiring = None
+            if error is None:
+                self.serve()
+        if error is not None:
+            self._fail_all(error)
+
+    def _keep_permission(self, *, is_new: bool = False) -> None:
+        self.in_flight += is_new
+        if self._has_permission:
+            self._drop_permission()
+        self._has_permission = True
+
+    def _drop_permission(self) -> None:
+        self._has_permission = False
+        self.in_flight -= 1
+        unused = Observed(None, _NO_HEADERS, self.loop.time(), self.in_flight)
+        self._limiter.update(self.account, self.family, unused)
+
+    def _fail_all(self, error: BaseException) -> None:
+        for admission in list(self._admissions()):
+            self.remove(admission)
+            admission.fail(error if isinstance(error, Exception) else RuntimeError(str(error)))
+
+    def _check_closed(self) -> None:
+        """Take note of a closing: its permission is void, and requests that may not wait for its end fail."""
+        closed = self.closed_for()
+        now = self.loop.time()
+        until = now + closed
+        if not closed or until <= self._closed_until + _SAME_CLOSING:
+            return
+        if closed > _MIN_WARNED and now >= self._warned_until:
+            _log.warning("%s: no request for %.2f s, because of the rate limit", self.family, closed)
+        if closed > _MIN_WARNED:
+            self._warned_until = until
+        self._closed_until = until
+        self.closings += 1
+        if self._has_permission:
+            self._drop_permission()
+        for admission in [admission for admission in self._admissions() if admission.deadline < until]:
+            self.remove(admission)
+            admission.fail(admission.refusal(closed))
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing waits and nothing is in flight."""
+        return not self._waiting and self.in_flight == self._has_permission
+
+    def retire(self) -> None:
+        """Leave the throttle. Callers that know this queue look for another."""
+        if self._has_permission:
+            self._drop_permission()
+        self.state = None
 
 
-def _number(value: str | None) -> int | None:
-    match = _LEADING_NUMBER.match(value) if value else None
-    return int(match[1]) if match else None
+def _serve_others(places: Places, but: _Queue) -> None:
+    """Offer a free place to the other queues that wait for one, the longest one first."""
+    for queue in list(places.queues):
+        if not places.are_free:
+            return
+        if queue is not but and queue in places.queues:
+            places.queues.move_to_end(queue)
+            queue.serve()
