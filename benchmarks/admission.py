@@ -20,7 +20,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aiocircle._core.http import Request
+from multidict import CIMultiDict
+
+from aiocircle._core.http import Request, Response
 from aiocircle._core.rate_headers import retry_after
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import Caller, Places, Throttle
@@ -72,7 +74,7 @@ class Bucket:
 
     def __post_init__(self) -> None:
         self.log: list[tuple[float, int]] = []
-        self._random = random.Random(self.seed)
+        self.random = random.Random(self.seed)
         self._tokens, self._filled_at = self.rate, 0.0
 
     def change(self, rate: float) -> None:
@@ -80,13 +82,13 @@ class Bucket:
         self._fill()
         self.rate, self._tokens = rate, min(rate, self._tokens)
 
-    async def respond(self) -> tuple[int, dict[str, str]]:
-        half = self.latency / 2 * self._random.uniform(0.8, 1.2)
+    async def respond(self) -> Response:
+        half = self.latency / 2 * self.random.uniform(0.8, 1.2)
         await asyncio.sleep(half)
         status, headers = self._decide()
         self.log.append((now(), status))
         await asyncio.sleep(half)
-        return status, headers
+        return Response(status, CIMultiDict(headers), b"")
 
     def _fill(self) -> None:
         if self.rate < math.inf:
@@ -94,7 +96,7 @@ class Bucket:
         self._filled_at = now()
 
     def _decide(self) -> tuple[int, dict[str, str]]:
-        if self._random.random() < self.strays:
+        if self.random.random() < self.strays:
             return 429, {} if self.stray_pause is None else {"Retry-After": self.stray_pause}
         self._fill()
         window, headers = self.window, dict(self.odd)
@@ -138,12 +140,20 @@ class Client:
         attempt, status = 0, 429
         while status == 429 and attempt < self.policy.attempts:
             attempt += 1
-            async with self.throttle.admit(caller, FAMILY, REQUEST, math.inf, is_retry=attempt > 1) as admission:
-                status, headers = await self.server.respond()
-                admission.update(status, headers)
-            (self.waits if waits is None else waits).append(admission.waited)
+            started = now()
+            queue = await self.throttle.admit(caller, FAMILY, REQUEST, math.inf, is_retry=attempt > 1)
+            sent_at = now()
+            (self.waits if waits is None else waits).append(sent_at - started)
+            response: Response | None = None
+            try:
+                response = await self.server.respond()
+                status = response.status
+            finally:
+                queue.release(caller, response, sent_at)
             if status == 429:
-                await asyncio.sleep(self.policy.delay(attempt, retry_after(headers, 0.0), self.server._random.random()))
+                await asyncio.sleep(
+                    self.policy.delay(attempt, retry_after(response.headers, 0.0), self.server.random.random())
+                )
 
     async def saturate(self, seconds: float) -> None:
         """Call from as many workers as may be in flight, for so long."""

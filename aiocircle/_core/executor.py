@@ -15,6 +15,7 @@ import msgspec
 import tenacity
 from multidict import CIMultiDict, istr
 
+from aiocircle._core.admission_queue import Queue
 from aiocircle._core.clock import Clock
 from aiocircle._core.codec import decode, decode_json, decode_wrapped, encode_body, encode_query, page_of, tuple_of
 from aiocircle._core.endpoint import Endpoint, ListEndpoint
@@ -283,14 +284,22 @@ class Executor:
 
     async def _send(self, call: _Call) -> Response:
         """Return the response to one attempt, sent when it is its turn."""
-        max_wait, is_retry = self.retry.remaining_wait(call.waited), call.attempts > 0
-        throttle = self.connection.throttle
-        async with throttle.admit(self.caller, call.family, call.request, max_wait, is_retry=is_retry) as admission:
-            call.waited += admission.waited
-            response = await self._exchange(call, admission.sent_at)
-            admission.update(response.status, response.headers)
+        queue = self.connection.throttle.admit_nowait(self.caller, call.family) or await self._wait(call)
+        sent_at = self.connection.clock.monotonic()
+        result: Response | None = None
+        try:
+            response = result = await self._exchange(call, sent_at)
+        finally:
+            queue.release(self.caller, result, sent_at)
         self.connection.note_deprecation(call.operation, response.headers)
         return response
+
+    async def _wait(self, call: _Call) -> Queue:
+        throttle, clock = self.connection.throttle, self.connection.clock
+        started, max_wait = clock.monotonic(), self.retry.remaining_wait(call.waited)
+        queue = await throttle.admit(self.caller, call.family, call.request, max_wait, is_retry=call.attempts > 0)
+        call.waited += clock.monotonic() - started
+        return queue
 
     async def _exchange(self, call: _Call, started: float) -> Response:
         """One request and its answer, told to the log."""

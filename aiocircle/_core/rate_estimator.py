@@ -107,7 +107,7 @@ class RateEstimator:
 
         limits: all that the response names. retry_after: the seconds of a 429's `Retry-After`.
         """
-        self.in_flight = max(0, self.in_flight - 1)
+        self.in_flight -= 1
         self.updated_at = now
         if status is None:
             for limit in self._counted:
@@ -190,7 +190,8 @@ class RateEstimator:
     def _on_success(self, sent_at: float, now: float) -> None:
         self._successes += 1
         self._recent.append(now)
-        self._rejected_share -= self._rejected_share * min(_SHARE_WEIGHT, now - self._responded_at)
+        if self._rejected_share:
+            self._rejected_share -= self._rejected_share * min(_SHARE_WEIGHT, now - self._responded_at)
         self._responded_at = now
         # A response to a request of before the pause does not show that the family is open again.
         if self._window is not None and sent_at >= self._blocked_until:

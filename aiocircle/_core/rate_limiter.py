@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from aiocircle._core.rate_estimator import RateEstimator
 from aiocircle._core.rate_headers import RateLimit, parse_rate_limits, retry_after
 
-__all__ = ["LocalLimiter", "Observed", "RateLimiter"]
+__all__ = ["LocalLimiter", "Observed", "RateLimiter", "observe"]
 
 MAX_FAMILIES: Final = 128  # that are kept without a request in flight
 
@@ -26,6 +27,10 @@ class Observed(NamedTuple):
     headers: Mapping[str, str]
     sent_at: float
     in_flight: int
+
+
+# Each request pays for it, and calling the class takes twice as long.
+observe: Callable[[tuple[int | None, Mapping[str, str], float, int]], Observed] = partial(tuple.__new__, Observed)  # pyright: ignore[reportUnknownMemberType]
 
 
 @runtime_checkable
@@ -65,9 +70,10 @@ class RateLimiter(Protocol):
 class _Family:
     """An estimator, and the calls of acquire() that wait for it, with the time when each looks again."""
 
-    __slots__ = ("estimator", "waiting")
+    __slots__ = ("estimator", "loop", "waiting")
 
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
         self.estimator = RateEstimator()
         self.waiting: dict[asyncio.Future[None], float] = {}
 
@@ -81,12 +87,12 @@ class LocalLimiter:
 
     def __init__(self) -> None:
         self._families: dict[str, dict[str, _Family]] = {}  # by account
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._count = 0
 
     def acquire_nowait(self, account: str, family: str) -> bool:
         """Return True if the next request may be sent now."""
-        return self._family(account, family).estimator.try_acquire(self._now())
+        found = self._family(account, family)
+        return found.estimator.try_acquire(found.loop.time())
 
     async def acquire(self, account: str, family: str) -> None:
         """Wait until the next request may be sent."""
@@ -107,9 +113,8 @@ class LocalLimiter:
         status, headers, sent_at, _ = response
         found = self._family(account, family)
         pause = retry_after(headers, time.time()) if status == 429 else None
-        now = self._now()
-        limits = () if status is None else parse_rate_limits(headers)
-        found.estimator.update(status, limits, pause, sent_at, now)
+        now = found.loop.time()
+        found.estimator.update(status, parse_rate_limits(headers), pause, sent_at, now)
         if found.waiting:
             at = now + found.estimator.delay(now)
             for woken, until in found.waiting.items():
@@ -119,28 +124,23 @@ class LocalLimiter:
     def closed_for(self, account: str, family: str) -> float:
         """Return the seconds in which no request may be sent."""
         found = self._families.get(account, {}).get(family)
-        return 0.0 if found is None else found.estimator.closed_for(self._now())
+        return 0.0 if found is None else found.estimator.closed_for(found.loop.time())
 
     def rate_limits(self, account: str) -> Mapping[str, RateLimit]:
         """Return the limits of the account, by family."""
-        now = self._now()
-        families = self._families.get(account, {})
-        return {family: found.estimator.rate_limit(now) for family, found in list(families.items())}
+        families = list(self._families.get(account, {}).items())
+        return {family: found.estimator.rate_limit(found.loop.time()) for family, found in families}
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""
 
-    def _now(self) -> float:
-        # The limits may be read outside the loop, also after its end.
-        return 0.0 if self._loop is None else self._loop.time()
-
     def _family(self, account: str, family: str) -> _Family:
-        families = self._families.get(account)
-        found = None if families is None else families.get(family)
-        return self._add(account, family) if found is None else found
+        try:
+            return self._families[account][family]
+        except KeyError:
+            return self._add(account, family)
 
     def _add(self, account: str, family: str) -> _Family:
-        self._loop = asyncio.get_running_loop()
         if self._count >= MAX_FAMILIES:
             self._evict()
         self._count += 1
@@ -149,7 +149,7 @@ class LocalLimiter:
 
     def _evict(self) -> None:
         """Forget the idle family that was used least recently; one that is closed only if all are."""
-        now = self._now()
+        now = asyncio.get_running_loop().time()
         idle = [
             (found.estimator.closed_for(now) > 0.0, found.estimator.updated_at, account, family)
             for account, families in self._families.items()

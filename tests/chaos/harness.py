@@ -114,7 +114,7 @@ def held(circle: CircleCI) -> list[str]:
     """What a client still holds of what it gives back between calls: nothing, unless something leaks."""
     connection = circle._executor.connection
     found: list[str] = []
-    if connection.places._free != connection.places.size:
+    if connection.places.free != connection.places.size:
         found.append("a place of max_concurrency")
     state = connection.throttle._state
     for (_, family), queue in () if state is None else state.queues.items():

@@ -325,7 +325,7 @@ def assert_idle(request: pytest.FixtureRequest) -> Callable[..., Awaitable[None]
             await asyncio.sleep(0)
         connection = circle._executor.connection
         places = connection.places
-        assert places._free == places.size, "a place of max_concurrency is held"
+        assert places.free == places.size, "a place of max_concurrency is held"
         assert not places.queues, "a request still waits"
         state = connection.throttle._state
         for queue in () if state is None else state.queues.values():

@@ -135,10 +135,10 @@ def test_the_verb_says_whether_a_request_may_be_sent_twice(method: str, repeatab
     assert (route.repeatable, route.changes) == (repeatable, changes)
 
 
-def test_the_family_is_the_first_segment() -> None:
+def test_the_family_is_version_and_first_segment() -> None:
     """CircleCI limits it together."""
-    assert endpoint("/insights/{project}/workflows").family == "insights"
-    assert endpoint("/me").family == "me"
+    assert endpoint("/insights/{project}/workflows").family == "v2/insights"
+    assert endpoint("/me").family == "v2/me"
 
 
 def test_endpoints_are_values() -> None:
