@@ -45,10 +45,7 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("host_and_path", "XXXX"): _NO_HOST,
     ("Progress.__init", "self._last: tuple[T, ...] | None = ''"): "no page of items equals it, nor None",
     ("RetryPolicy.delay", "min(attempt - 1, 65)"): "2.0 ** 65 overflows no more than 2.0 ** 64, and the cap is lower",
-    ("Gate._refused", "self._burst = None"): "as false as False",
-    ("Gate._estimate", "float('INF')"): "the same number",
-    ("allows", "float('INF')"): "the same number",
-    ("limits", "headers.get(names.limit, 'XXXX')"): "it names no window either",
+    ("parse_kind", "headers.get(names.limit, 'XXXX')"): "it names no window either",
     ("decode_json", "headers.get('content-type'"): "headers are looked up in any case",
     ("decode_json", "headers.get('CONTENT-TYPE'"): "headers are looked up in any case",
     ("decode_json", "headers.get('Content-Type', None)"): "words of a message",
@@ -57,7 +54,6 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("decode_json", "'NO CONTENT TYPE'"): "words of a message",
     ("problems", "$ IS NESTED"): "words of a message",
     ("problems", "XX$ is nested"): "words of a message",
-    ("Held.__init", "super().__init__(None)"): "nobody prints it: it becomes a RateLimited",
 }
 
 # mutmut's codes for a mutant that survived, that no test runs, and whose tests could not be run.
@@ -65,9 +61,12 @@ _DOUBTFUL: Final = {0, 5, 33, 255, -1}
 _TESTS: Final = {
     "codec": ("tests/unit/test_codec.py", "tests/unit/test_nulls.py", "tests/unit/test_nested_bodies.py"),
     "pager": ("tests/core/test_paging.py",),
+    "rate_estimator": ("tests/unit/test_rate_estimator.py",),
+    "rate_headers": ("tests/unit/test_rate_headers.py",),
     "retry": ("tests/unit/test_retry.py", "tests/core/test_retries.py"),
     "slugs": ("tests/unit/test_slugs.py",),
-    "throttle": ("tests/unit/test_gate.py", "tests/unit/test_throttle.py", "tests/core/test_rate_limit.py"),
+    "admission_queue": ("tests/http/test_queue.py", "tests/http/test_rate_limits.py", "tests/http/test_max_wait.py"),
+    "throttle": ("tests/http/test_queue.py", "tests/http/test_max_wait.py", "tests/http/test_throttle_loops.py"),
 }
 
 # Calls whose texts are words for people. Of the last kind the text is the name of an argument in such words.

@@ -42,9 +42,12 @@ LAYERS: list[tuple[str, ...]] = [
         "aiocircle._core.clock",
         "aiocircle._core.deadlines",
         "aiocircle._core.http",
-        "aiocircle._core.slots",
+        "aiocircle._core.rate_headers",
         "aiocircle._core.together",
     ),
+    ("aiocircle._core.rate_estimator",),
+    ("aiocircle._core.rate_limiter",),
+    ("aiocircle._core.admission_queue",),
     (
         "aiocircle._core.endpoint",
         "aiocircle._core.retry",
@@ -341,6 +344,7 @@ def test_the_root_exports_what_design_says() -> None:
     """The client, what it takes and gives, and the errors. Checkers see the same as the interpreter."""
     assert {*aiocircle.__all__} == {
         *["CircleCI", "ProjectSlug", "OrgSlug", "RetryPolicy", "Throttle", "Pager", "Page", "UNSET", "__version__"],
+        *["Observed", "RateLimit", "RateLimiter"],
         *[name for name in importlib.import_module("aiocircle.errors").__all__ if name != "Outcome"],
     }
     typed = {

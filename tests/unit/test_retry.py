@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
 from aiocircle import errors
 from aiocircle._core.retry import RetryPolicy
-
-
 
 # --- the policy's own values ----------------------------------------------------------------------------------
 
