@@ -151,11 +151,14 @@ class Queue:
             if places.queues:
                 _serve(places)
 
-    def return_permission(self, caller: Caller) -> None:
-        """Take back an admission that was not used. The next request uses its permission."""
-        caller.places.change(+1)
+    def return_permission(self, waiter: Waiter) -> None:
+        """Take back an admission that was not used. The next request uses its permission, unless a 429 voided it."""
+        places = waiter.caller.places
+        places.change(+1)
         self._keep_permission()
-        _serve(caller.places)
+        if waiter.closings != self.closings:
+            self._drop_permission()
+        _serve(places)
 
     def check_closed(self) -> float:
         """Return the seconds in which no request may be sent, as far as known; 0.0 if the family is open.

@@ -110,7 +110,7 @@ class _Wait:
             if waiter.closings == queue.closings:
                 return
             # The family was closed between the permission and the turn of this task.
-            queue.return_permission(self._caller)
+            queue.return_permission(waiter)
             self._goes_first = True
 
     async def _turn(self, waiter: Waiter) -> None:
@@ -123,7 +123,7 @@ class _Wait:
             await waiter.turn
         except BaseException:
             if waiter.was_admitted:  # and cancelled, in the same iteration of the loop
-                queue.return_permission(self._caller)
+                queue.return_permission(waiter)
             else:
                 queue.remove(waiter)
             raise

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from aiocircle import RetryPolicy, Throttle
+from aiocircle._core.http import Request, Response
 from aiocircle._core.throttle import Caller, Places
 
 A, B = "/api/v2/a/x", "/api/v2/b/x"
@@ -157,6 +158,30 @@ async def test_cancelling_many_calls_is_linear(server, make, assert_idle, order)
     assert cancelled - queued < 3 * (queued - began) + 0.5
     await cancel(calls)
     await assert_idle(circle)
+
+
+@pytest.mark.parametrize("waiting", [1, 3])
+async def test_a_429_voids_a_turn_that_just_came(waiting):
+    """Admitted and closed in the same iteration of the loop: no request is sent before the pause is over."""
+    throttle, request = Throttle(), Request("GET", "https://x.example.com", {}, None)
+    caller = Caller("account", Places(2))
+    first, second = [throttle.admit_nowait(caller, "v2/a") for _ in range(2)]
+    assert first is not None
+    assert second is not None
+    sent: list[float] = []
+
+    async def call() -> None:
+        queue = await throttle.admit(caller, "v2/a", request, 1000.0)
+        sent.append(now())
+        queue.release(caller, Response(200, {}, b""), now())
+
+    calls = await start(*(call() for _ in range(waiting)))
+    first.release(caller, Response(200, {}, b""), now())
+    second.release(caller, Response(429, {"Retry-After": "30"}, b""), now())
+    await asyncio.gather(*calls)
+    assert len(sent) == waiting
+    assert min(sent) >= 30.0
+    assert first.in_flight == 0
 
 
 async def test_downloads_hold_at_most_half(server, make):
