@@ -272,6 +272,7 @@ Scenario = Callable[[float], Awaitable[Result]]
 SCENARIOS: Final[dict[str, tuple[Scenario, float, float]]] = {
     "no headers, 50/s": (lambda s: steady(Bucket(50), s), 120, 60),
     "no headers, 50/s, Retry-After: 1": (lambda s: steady(Bucket(50, pause="1"), s), 120, 60),
+    "no headers, 50/s, Retry-After: 1, fast": (lambda s: steady(Bucket(50, pause="1", latency=0.02), s), 120, 60),
     "20/s and 36,000/h announced, half an hour": (two_windows, 1700, 30),
     "50/s and 5,000 of a day left": (half_a_day_used, 101, 20),
     "1 % stray 429s, no limit": (lambda s: strays(s, None), 40, 12),

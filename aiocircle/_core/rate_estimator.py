@@ -26,7 +26,7 @@ _STALL: Final = 0.2  # seconds
 
 # 429s up to this share of the responses are stray ones, of one bad node perhaps. They do not change the rate.
 _MAX_STRAY_SHARE: Final = 0.025
-_SHARE_WEIGHT: Final = 1 / 64  # of one response: the share is that of the last second, or of the last 64 responses
+_MIN_OBSERVED: Final = 64  # responses: the share is that of the last second, or of the last 64 if those are more
 _MAX_CUT: Final = 0.5  # one cut leaves at least this part of the rate
 _MIN_RATE: Final = 0.1  # requests per second
 
@@ -63,7 +63,7 @@ class RateEstimator:
         self._rate_limited_at = 0.0
         self._cut_at: float | None = None
         self._successes = self._rejections = 0  # since the last cut
-        self._rejected_share = 0.0
+        self._recent_responses = self._recent_rejections = 0.0  # older ones count less
         self._responded_at = 0.0
         self._recent: deque[float] = deque(maxlen=512)  # times of good responses
 
@@ -190,12 +190,17 @@ class RateEstimator:
     def _on_success(self, sent_at: float, now: float) -> None:
         self._successes += 1
         self._recent.append(now)
-        if self._rejected_share:
-            self._rejected_share -= self._rejected_share * min(_SHARE_WEIGHT, now - self._responded_at)
-        self._responded_at = now
+        self._count_response(now)
         # A response to a request of before the pause does not show that the family is open again.
         if self._window is not None and sent_at >= self._blocked_until:
             self._window = self._window + 1 if self._window < _MAX_WINDOW else None
+
+    def _count_response(self, now: float) -> None:
+        fading = now - self._responded_at
+        kept = 1.0 - (fading if fading < 1 / _MIN_OBSERVED else 1 / _MIN_OBSERVED)
+        self._recent_responses = self._recent_responses * kept + 1.0
+        self._recent_rejections *= kept
+        self._responded_at = now
 
     def _on_rate_limited(self, retry_after: float | None, sent_at: float, now: float) -> None:
         is_explained = self._counted and self._counted_until() > now
@@ -204,10 +209,11 @@ class RateEstimator:
             self._window = 1
         if is_explained or (self._cut_at is not None and sent_at <= self._cut_at):
             return
-        self._rejected_share += (1.0 - self._rejected_share) * min(_SHARE_WEIGHT, now - self._responded_at)
-        self._responded_at = self._rate_limited_at = now
+        self._count_response(now)
+        self._recent_rejections += 1.0
         self._rejections += 1
-        if self._rejected_share > _MAX_STRAY_SHARE:
+        self._rate_limited_at = now
+        if self._recent_rejections > _MAX_STRAY_SHARE * max(_MIN_OBSERVED, self._recent_responses):
             self._cut(self._observed_rate(now), retry_after or 0.0, now)
         if retry_after is None and (interval := self._interval(now)):
             self._next_at = max(self._next_at, now + interval)
@@ -215,7 +221,8 @@ class RateEstimator:
     def _cut(self, rate: float, pause: float, now: float) -> None:
         self._learned, self._learned_at = max(_MIN_RATE, rate), now + pause
         self._probing = _AFTER_PAUSE if pause else _WITHOUT_PAUSE
-        self._rejected_share, self._successes, self._rejections, self._cut_at = 0.0, 0, 0, now
+        self._recent_responses = self._recent_rejections = 0.0
+        self._successes, self._rejections, self._cut_at = 0, 0, now
 
     def _observed_rate(self, now: float) -> float:
         """Return the rate that the server permits, as observed since the last cut."""

@@ -195,6 +195,17 @@ def test_many_429s_teach_a_rate() -> None:
     assert rate < 80
 
 
+def test_a_burst_of_429s_cuts_the_rate() -> None:
+    """Fifty good responses and thirty 429s within a tenth of a second, after a long quiet time: no stray ones."""
+    family = Family()
+    for number in range(80):
+        family.now += 0.001
+        family.exchange(status=200 if number < 50 else 429)
+    rate = family.estimator.rate_limit(family.now).rate
+    assert rate is not None
+    assert rate < 60
+
+
 def test_429s_of_before_a_cut_do_not_count() -> None:
     """Forty requests in flight that are refused together cut the rate once."""
     family = Family()
@@ -251,6 +262,7 @@ def test_a_random_story_never_blocks_for_ever(seed: int) -> None:
 BOUNDS = {
     "no headers, 50/s": (0.95, 0.04),
     "no headers, 50/s, Retry-After: 1": (0.9, 0.04),
+    "no headers, 50/s, Retry-After: 1, fast": (0.9, 0.04),
     "20/s and 36,000/h announced, half an hour": (0.95, 0.0),
     "50/s and 5,000 of a day left": (0.95, 0.0),
     "1 % stray 429s, no limit": (0.5, 0.03),
