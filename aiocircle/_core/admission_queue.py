@@ -141,7 +141,7 @@ class Queue:
         places.change(+1)
         try:
             if response is None:
-                self._report_unanswered(sent_at)
+                self._report_without_response(sent_at)
             else:
                 status = response.status
                 self._limiter.update(self.account, self.family, observe((status, response.headers, sent_at, in_flight)))
@@ -290,9 +290,9 @@ class Queue:
     def _drop_permission(self) -> None:
         self._has_permission = False
         self.in_flight -= 1
-        self._report_unanswered(self.loop.time())
+        self._report_without_response(self.loop.time())
 
-    def _report_unanswered(self, sent_at: float) -> None:
+    def _report_without_response(self, sent_at: float) -> None:
         self._limiter.update(self.account, self.family, Observed(None, {}, sent_at, self.in_flight))
 
     def _void_permissions(self) -> None:
