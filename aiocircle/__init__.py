@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from aiocircle._core.pager import Pager
     from aiocircle._core.pagination import Page
     from aiocircle._core.plain import to_dict
+    from aiocircle._core.rate_headers import RateLimit
+    from aiocircle._core.rate_limiter import Observed, RateLimiter
     from aiocircle._core.retry import RetryPolicy
     from aiocircle._core.throttle import Throttle
     from aiocircle._version import __version__
@@ -60,12 +62,15 @@ __all__ = [
     "InvalidArgument",
     "MalformedEvent",
     "NotFound",
+    "Observed",
     "OrgSlug",
     "Page",
     "Pager",
     "PaginationError",
     "ProjectSlug",
+    "RateLimit",
     "RateLimited",
+    "RateLimiter",
     "RequestError",
     "RequestTimeout",
     "RetryPolicy",
@@ -80,10 +85,13 @@ __all__ = [
 _HOMES = {
     "UNSET": "aiocircle._core.fields",
     "CircleCI": "aiocircle.client",
+    "Observed": "aiocircle._core.rate_limiter",
     "OrgSlug": "aiocircle.slugs",
     "Page": "aiocircle._core.pagination",
     "Pager": "aiocircle._core.pager",
     "ProjectSlug": "aiocircle.slugs",
+    "RateLimit": "aiocircle._core.rate_headers",
+    "RateLimiter": "aiocircle._core.rate_limiter",
     "RetryPolicy": "aiocircle._core.retry",
     "Throttle": "aiocircle._core.throttle",
     "__version__": "aiocircle._version",

@@ -11,16 +11,14 @@ import aiohttp
 import yarl
 
 from aiocircle._core.retry import RetryPolicy
-from aiocircle._core.throttle import Throttle
 from aiocircle._redact import Secret
 from aiocircle.errors import ConfigurationError
 
 __all__ = [
     "as_secret",
-    "check_concurrency",
+    "bound_concurrency",
     "check_retry",
     "check_session",
-    "check_throttle",
     "parse_base_url",
     "resolve_token",
 ]
@@ -84,12 +82,20 @@ def parse_base_url(base_url: Secret | None, *, allow_http: bool) -> str:
     return root
 
 
-def check_concurrency(max_concurrency: int) -> None:
-    """Raise ConfigurationError if it is not a number of requests."""
+def bound_concurrency(max_concurrency: int, session: aiohttp.ClientSession | None) -> int:
+    """Return the number of requests in flight, at most the connections that the session opens.
+
+    More requests would wait in its pool. Raise ConfigurationError if it is not a number of requests.
+    """
     if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int) or max_concurrency < 1:
         raise ConfigurationError(
             f"max_concurrency must be a number of requests, at least 1, got {_type_or_number(max_concurrency)}"
         )
+    connector = None if session is None else session.connector
+    if connector is None:
+        return max_concurrency
+    # A limit of 0 is none.
+    return min(max_concurrency, *filter(None, (connector.limit, connector.limit_per_host)))
 
 
 def check_session(session: aiohttp.ClientSession | None, *, has_trace_configs: bool) -> None:
@@ -98,12 +104,6 @@ def check_session(session: aiohttp.ClientSession | None, *, has_trace_configs: b
         raise ConfigurationError(f"session must be an aiohttp.ClientSession, got {type(session).__name__}")
     if session is not None and has_trace_configs:
         raise ConfigurationError("trace_configs are for the client's own session. Pass them to yours instead")
-
-
-def check_throttle(throttle: Throttle | None) -> None:
-    """Raise ConfigurationError if it is not a throttle."""
-    if throttle is not None and not isinstance(throttle, Throttle):
-        raise ConfigurationError(f"throttle must be a Throttle, got {type(throttle).__name__}")
 
 
 def check_retry(retry: RetryPolicy) -> RetryPolicy:

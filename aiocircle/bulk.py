@@ -88,6 +88,9 @@ def fetch_insights(
     otherwise; all_branches=True takes all of them. include: which parts to fetch. on_progress is called after every
     page and every project.
 
+    The job takes turns with other calls of the client as one caller. It has at most `max_concurrency` requests in the
+    queue, and `max_wait` does not bound them: a slow rate makes it slow, and fails nothing.
+
     An operation that fails becomes an entry of `failures` of its project and stops nothing else. Memory is bounded by
     the projects in flight; while a consumer is slow, no new requests are made. Raises InvalidArgument at once for a
     bad slug, window or part.
@@ -129,8 +132,11 @@ class _Fetch:
         parts: frozenset[Part],
         on_progress: Callable[[Progress], object] | None,
     ) -> None:
+        circle = circle.with_options(retry=circle.retry.unbounded())
         self._insights = circle.insights
         self._width = circle.max_concurrency
+        # More requests would only wait in the queue, before those of other callers.
+        self._queue = asyncio.Semaphore(self._width)
         self._window = window
         self._scope: dict[str, Any] = {"branch": branch, "all_branches": all_branches or None}
         self._parts = parts
@@ -235,9 +241,10 @@ class _Fetch:
         return tuple(items)
 
     async def _request(self, request: Callable[[], Awaitable[T]]) -> T:
-        await self._taken.wait()
         try:
-            return await request()
+            async with self._queue:
+                await self._taken.wait()
+                return await request()
         finally:
             self._requests_done += 1
             self._report()

@@ -13,14 +13,13 @@ from multidict import CIMultiDict
 
 from aiocircle._config import (
     as_secret,
-    check_concurrency,
+    bound_concurrency,
     check_retry,
     check_session,
-    check_throttle,
     parse_base_url,
     resolve_token,
 )
-from aiocircle._core.auth import Auth, auth_header
+from aiocircle._core.auth import Auth, auth_header, hash_account
 from aiocircle._core.clock import Clock
 from aiocircle._core.encode import encode_json
 from aiocircle._core.endpoint import raw_endpoint, raw_list_endpoint
@@ -28,8 +27,10 @@ from aiocircle._core.executor import Connection, Deprecation, Executor
 from aiocircle._core.fields import JSON, UNSET, Unset
 from aiocircle._core.pager import Pager
 from aiocircle._core.path import raw_path
+from aiocircle._core.rate_headers import RateLimit
+from aiocircle._core.rate_limiter import RateLimiter
 from aiocircle._core.retry import RetryPolicy
-from aiocircle._core.throttle import RateLimit, Throttle
+from aiocircle._core.throttle import Throttle
 from aiocircle._core.timeouts import client_timeout
 from aiocircle._core.transport import USER_AGENT, Transport
 from aiocircle._groups import LazyGroup, V2Groups
@@ -56,8 +57,8 @@ class CircleCI(V2Groups):
         makes its own when it first sends something.
     retry: how often and how patiently one call is tried.
     timeout: seconds for one attempt, or an aiohttp.ClientTimeout; None for no bound.
-    max_concurrency: the most requests that are under way at once.
-    throttle: a Throttle to share with other clients of the same token.
+    max_concurrency: the most requests in flight; not more than the connections of `session`.
+    throttle: a Throttle to share with other clients, or a RateLimiter, which stands for Throttle(limiter).
     trace_configs: aiohttp's, for the client's own session.
 
     Raises ConfigurationError, at once, for what cannot work. Belongs to the event loop that first uses it.
@@ -73,7 +74,7 @@ class CircleCI(V2Groups):
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         timeout: float | aiohttp.ClientTimeout | None = 30.0,
         max_concurrency: int = 32,
-        throttle: Throttle | None = None,
+        throttle: Throttle | RateLimiter | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         allow_http: bool = False,
     ) -> None:
@@ -82,15 +83,16 @@ class CircleCI(V2Groups):
         base_url = as_secret(base_url, "base_url")
         token = resolve_token(token)
         root = parse_base_url(base_url, allow_http=allow_http)
-        check_concurrency(max_concurrency)
         check_session(session, has_trace_configs=bool(trace_configs))
-        check_throttle(throttle)
+        max_concurrency = bound_concurrency(max_concurrency, session)
+        self._owns_throttle = not isinstance(throttle, Throttle)
         headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **auth_header(auth, token)})
         connection = Connection(
             root,
             headers,
             Transport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
-            Throttle() if throttle is None else throttle,
+            throttle if isinstance(throttle, Throttle) else Throttle(throttle),
+            hash_account(root, token),
             max_concurrency,
             Clock(),
         )
@@ -107,6 +109,8 @@ class CircleCI(V2Groups):
         """Close the session and its connections, if they are the client's own. A `with_options` copy closes nothing."""
         if self._owns_transport:
             await self._executor.connection.transport.close()
+            if self._owns_throttle:
+                await self._executor.connection.throttle.close()
 
     def with_options(
         self,
@@ -135,13 +139,19 @@ class CircleCI(V2Groups):
 
     @property
     def max_concurrency(self) -> int:
-        """The most requests that are under way at once."""
-        return self._executor.connection.max_concurrency
+        """The most requests in flight."""
+        return self._executor.connection.places.size
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The policy by which one call is retried."""
+        return self._executor.retry
 
     @property
     def rate_limits(self) -> Mapping[str, RateLimit]:
-        """What the API last said of its limits, by family: the first path segment."""
-        return self._executor.connection.throttle.rate_limits
+        """The limits that the API last reported, by family: version and first path segment, such as "v2/insights"."""
+        connection = self._executor.connection
+        return connection.throttle.rate_limits(connection.account)
 
     @property
     def deprecations(self) -> Mapping[str, Deprecation]:

@@ -194,10 +194,10 @@ class Gone(APIError):
 
 
 class RateLimited(APIError):
-    """429, or a request that was held back because it would have had to wait longer than `max_wait`.
+    """429, or a request that was not sent because it would have had to wait longer than `max_wait`.
 
-    retry_after: seconds until it may be tried again, where that is known.
-    held_back: whether it was the client that held this attempt back; `attempts` is 0 where none was sent.
+    retry_after: seconds until it may be tried again; None if that is not known.
+    is_local: True if the client did not send this attempt; `attempts` is 0 if it has sent none.
     """
 
     def __init__(
@@ -211,10 +211,10 @@ class RateLimited(APIError):
         body: bytes = b"",
         retry_after: float | None = None,
         *,
-        held_back: bool = False,
+        is_local: bool = False,
     ) -> None:
         self.retry_after = retry_after
-        self.held_back = held_back
+        self.is_local = is_local
         super().__init__(status, message, method, url, request_id, headers, body)
 
     def hint(self) -> str:

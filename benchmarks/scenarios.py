@@ -139,6 +139,7 @@ def rate(settings: Settings) -> Iterator[Row]:
     limit = 50.0
     half = settings.seconds / 2
     headers, plain = {"rate": limit}, {"rate": limit, "headers": False}
+    strays = {"strays": 100}
     lowered, raised = {"change_to": limit / 2, "change_after": half}, {"change_to": limit * 2, "change_after": half}
     for name, bucket, clients, processes, share, refused in (
         ("headers", headers, 1, 1, 0.95, 0.02),
@@ -147,6 +148,10 @@ def rate(settings: Settings) -> Iterator[Row]:
         ("no headers", plain, 1, 1, 0.85, 0.05),
         ("no headers, half the limit from half-way on", plain | lowered, 1, 1, 0.85, 0.05),
         ("no headers, twice the limit from half-way on", plain | raised, 1, 1, 0.85, 0.05),
+        ("headers, and 36,000 an hour", headers | {"window": ["Hour", 36_000, 36_000]}, 1, 1, 0.95, 0.02),
+        ("headers, and half of a day's 10,000 used", headers | {"window": ["Day", 10_000, 5_000]}, 1, 1, 0.95, 0.02),
+        ("headers, one in a hundred refused without reason", headers | strays, 1, 1, 0.8, 0.03),
+        ("no headers, one in a hundred refused without reason", plain | strays, 1, 1, 0.8, 0.06),
         ("headers, three clients with one throttle", headers, 3, 1, 0.95, 0.02),
         ("no headers, three clients with one throttle", plain, 3, 1, 0.85, 0.05),
         ("headers, three processes on one token", headers, 1, 3, None, None),
@@ -167,6 +172,22 @@ def rate(settings: Settings) -> Iterator[Row]:
         denied = Spread.of([sum(status == 429 for _, status in log) / len(log)])
         yield Row("rate", f"{name}: used in the second half", "", {}, through, share, at_least=True, form="{:.1%}")
         yield Row("rate", f"{name}: refused", "", {}, denied, refused, form="{:.2%}")
+
+
+def interactive(settings: Settings) -> Iterator[Row]:
+    """How long calls wait next to a job of 10,000 requests, at a rate of 50 a second."""
+    with Server(latency=0.02, bucket={"rate": 50.0}) as server, _worker(settings, OURS) as worker:
+        waits = sorted(worker.run("interactive", url=server.url, seconds=settings.seconds).outcome)
+    median, most = statistics.median(waits), waits[int(0.99 * (len(waits) - 1))]
+    yield Row(
+        "rate",
+        "a call each second next to a job of 10,000 requests, 50/s: 99 % take at most",
+        "s",
+        {"median": median},
+        Spread.of([most]),
+        0.5,
+        form="{:.2f} s",
+    )
 
 
 def overlap(settings: Settings) -> Iterator[Row]:
@@ -284,6 +305,7 @@ SCENARIOS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "pages": pages,
     "bulk": bulk,
     "rate": rate,
+    "interactive": interactive,
     "overlap": overlap,
     "memory": memory,
     "loop": loop,

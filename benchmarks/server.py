@@ -25,11 +25,23 @@ PIPELINES = 20
 
 
 class Bucket:
-    """A token bucket that holds one second's worth; after `change_after` seconds of use, `change_to` a second."""
+    """A token bucket that holds one second's worth; after `change_after` seconds of use, `change_to` a second.
+
+    window: the name, the size and what is left of a longer limit that is announced as well. strays: each request of
+    that number is refused without any reason.
+    """
 
     def __init__(
-        self, rate: float, *, headers: bool = True, change_to: float | None = None, change_after: float = 0.0
+        self,
+        rate: float,
+        *,
+        headers: bool = True,
+        change_to: float | None = None,
+        change_after: float = 0.0,
+        window: tuple[str, int, int] | None = None,
+        strays: int = 0,
     ) -> None:
+        self._window, self._strays, self._requests = window, strays, 0
         self._rate = self._tokens = rate
         self._headers = headers
         self._change = None if change_to is None else (change_after, change_to)
@@ -47,6 +59,9 @@ class Bucket:
             self._tokens = min(self._tokens, self._rate)
             self._change = None
         self._refill(now)
+        self._requests += 1
+        if self._strays and self._requests % self._strays == 0:
+            return False, b""
         granted = self._tokens >= 1
         if granted:
             self._tokens -= 1
@@ -57,6 +72,11 @@ class Bucket:
                 f"X-RateLimit-Remaining: {math.floor(self._tokens)}",
                 f"X-RateLimit-Reset: {math.ceil((self._rate - self._tokens) / self._rate)}",
             ]
+            if self._window is not None:
+                name, size, left = self._window
+                left -= granted
+                self._window = name, size, left
+                lines += [f"X-RateLimit-Limit-{name}: {size}", f"X-RateLimit-Remaining-{name}: {left}"]
         if not granted:
             lines.append(f"Retry-After: {math.ceil((1 - self._tokens) / self._rate)}")
         return granted, "".join(f"{line}\r\n" for line in lines).encode()

@@ -46,13 +46,9 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("model_hook", "if renamed or True"): "a copy without changes is the same",
     ("Progress.__init", "self._last: tuple[T, ...] | None = ''"): "no page of items equals it, nor None",
     ("RetryPolicy.delay", "min(attempt - 1, 65)"): "2.0 ** 65 overflows no more than 2.0 ** 64, and the cap is lower",
-    ("Gate._refused", "self._burst = None"): "as false as False",
-    ("Gate._estimate", "float('INF')"): "the same number",
-    ("allows", "float('INF')"): "the same number",
-    ("limits", "headers.get(names.limit, 'XXXX')"): "it names no window either",
+    ("parse_kind", "headers.get(names.limit, 'XXXX')"): "it names no window either",
     ("problems", "$ IS NESTED"): "words of a message",
     ("problems", "XX$ is nested"): "words of a message",
-    ("Held.__init", "super().__init__(None)"): "nobody prints it: it becomes a RateLimited",
 }
 
 # mutmut's codes for a mutant that survived, that no test runs, and whose tests could not be run.
@@ -66,11 +62,14 @@ _TESTS: Final = {
     "path": ("tests/unit/test_endpoint.py",),
     "structure": ("tests/unit/test_structure.py", "tests/unit/test_decode.py"),
     "pager": ("tests/core/test_paging.py",),
+    "rate_estimator": ("tests/unit/test_rate_estimator.py",),
+    "rate_headers": ("tests/unit/test_rate_headers.py",),
     "retry": ("tests/unit/test_retry.py", "tests/core/test_retries.py"),
     "slugs": ("tests/unit/test_slugs.py",),
     "_urls": ("tests/unit/test_urls.py", "tests/unit/test_slugs.py", "tests/unit/test_links.py"),
     "links": ("tests/unit/test_links.py",),
-    "throttle": ("tests/unit/test_gate.py", "tests/unit/test_throttle.py", "tests/core/test_rate_limit.py"),
+    "admission_queue": ("tests/http/test_queue.py", "tests/http/test_rate_limits.py", "tests/http/test_max_wait.py"),
+    "throttle": ("tests/http/test_queue.py", "tests/http/test_max_wait.py", "tests/http/test_throttle_loops.py"),
 }
 
 # Calls whose texts are words for people. Of the last kind the text is the name of an argument in such words.

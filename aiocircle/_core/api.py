@@ -58,7 +58,7 @@ def split_api(path: str) -> tuple[Api, str]:
 def family_of(path: str) -> str:
     """Return the family of a path below the host: the requests that the API limits together.
 
-    It is the first segment below the API's version, with the version if that is not v2: `insights`, `v3/runs`.
+    It is the API's version and the first segment below it: `v2/insights`, `v3/runs`.
     """
-    segments = path.partition("?")[0].split("/")
-    return "/".join(segments[3:4]) if segments[2:3] == ["v2"] else "/".join(segments[2:4])
+    first, *segments = path.partition("?")[0].split("/")[1:]
+    return "/".join(segments[:2] if first == "api" else [first])

@@ -11,7 +11,7 @@ import msgspec
 
 from aiocircle._core.fields import JSON
 from aiocircle._core.message import redact_headers
-from aiocircle._core.retry import retry_after
+from aiocircle._core.rate_headers import retry_after
 from aiocircle._core.structure import StructureProblems
 from aiocircle._redact import redact_url, single_line
 from aiocircle.errors import (

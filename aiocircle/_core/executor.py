@@ -12,6 +12,7 @@ import attrs
 import tenacity
 from multidict import CIMultiDict, istr
 
+from aiocircle._core.admission_queue import Queue
 from aiocircle._core.api_errors import decode_error, error_for, outcome_of
 from aiocircle._core.clock import Clock
 from aiocircle._core.encode import encode_body, encode_query
@@ -19,13 +20,13 @@ from aiocircle._core.endpoint import ListEndpoint, Operation, Route
 from aiocircle._core.message import Request, Response, is_safe
 from aiocircle._core.pager import Pager
 from aiocircle._core.pagination import Page
-from aiocircle._core.retry import RetryPolicy, retry_after
-from aiocircle._core.slots import Slots
+from aiocircle._core.rate_headers import retry_after
+from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.structure import StructureProblems
-from aiocircle._core.throttle import Gate, Held, Throttle
+from aiocircle._core.throttle import Caller, Places, Throttle
 from aiocircle._core.transport import Transport
 from aiocircle._redact import single_line
-from aiocircle.errors import CircleCIError, Outcome, RateLimited
+from aiocircle.errors import CircleCIError, Outcome
 
 __all__ = ["Connection", "Deprecation", "Executor"]
 
@@ -39,7 +40,7 @@ _log = logging.getLogger("aiocircle")
 
 _DEPRECATION: Final = istr("Deprecation")
 _SUNSET: Final = istr("Sunset")
-_LONG_WAIT: Final = 1.0  # seconds: from here on a wait at the gate is worth a warning
+_MAX_DEPRECATIONS: Final = 256  # operations: raw paths may have ids in them
 # Of several attempts' outcomes, the later in this order counts.
 _OUTCOMES: Final[tuple[Outcome, ...]] = ("not_done", "unknown", "done")
 
@@ -62,6 +63,7 @@ class Connection:
         headers: Mapping[str, str],
         transport: Transport,
         throttle: Throttle,
+        account: str,
         max_concurrency: int,
         clock: Clock,
     ) -> None:
@@ -72,16 +74,8 @@ class Connection:
         self.throttle = throttle
         self.clock = clock
         self.deprecations: dict[str, Deprecation] = {}
-        self.slots = Slots(max_concurrency)
-        self.max_concurrency = max_concurrency
-        self._lanes: dict[str, Slots] = {}
-
-    def lane(self, family: str) -> Slots:
-        """The places at a family's gate. One lane a family: a closed gate must not hold up the others."""
-        lane = self._lanes.get(family)
-        if lane is None:
-            lane = self._lanes[family] = Slots(self.max_concurrency)
-        return lane
+        self.account = account
+        self.places = Places(max_concurrency)
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
         """Keep what the answer says of the operation's end, and warn of it once."""
@@ -91,6 +85,8 @@ class Connection:
         if operation not in self.deprecations:
             shown = [single_line(str(each), 100) for each in (deprecation, sunset)]
             _log.warning("%s is deprecated (Deprecation: %s, Sunset: %s)", operation, *shown)
+            if len(self.deprecations) >= _MAX_DEPRECATIONS:
+                del self.deprecations[next(iter(self.deprecations))]
         self.deprecations[operation] = Deprecation(deprecation, sunset, headers.get("Link"))
 
 
@@ -104,7 +100,7 @@ class _Call:
     repeatable: bool
     expects_no_content: bool = False  # nothing of a good answer is read
     attempts: int = 0
-    waited: float = 0.0  # seconds, at the gate and between attempts
+    waited: float = 0.0  # seconds, in the queue and between attempts
     outcome: Outcome = "not_done"  # of the change that is asked for, after the attempts so far
 
     @property
@@ -133,6 +129,7 @@ class Executor:
         self.connection = connection
         self.timeout = timeout
         self.retry = retry
+        self.caller = Caller(connection.account, connection.places)
 
     async def call(
         self,
@@ -215,7 +212,7 @@ class Executor:
             return policy.delay(state.attempt_number, retry_after(headers, clock.wall()), clock.random())
 
         def stop(state: tenacity.RetryCallState) -> bool:
-            return call.attempts >= policy.attempts or call.waited + state.upcoming_sleep > policy.max_wait
+            return call.attempts >= policy.attempts or state.upcoming_sleep > policy.remaining_wait(call.waited)
 
         def before_sleep(state: tenacity.RetryCallState) -> None:
             call.waited += state.upcoming_sleep
@@ -247,59 +244,23 @@ class Executor:
             raise
 
     async def _send(self, call: _Call) -> Response:
-        gate, lane = self.connection.throttle.gate(call.family), self.connection.lane(call.family)
-        response: Response | None = None
+        """Return the response to one attempt, sent when it is its turn."""
+        queue = self.connection.throttle.admit_nowait(self.caller, call.family) or await self._wait(call)
+        sent_at = self.connection.clock.monotonic()
+        result: Response | None = None
         try:
-            if not lane.take_at_once():
-                # This is no waiting for the rate limit. It ends, though, in Held, when the gate is closed for too long,
-                # however patient those may be who have the places.
-                async with gate.bounded(self.retry.max_wait - call.waited):
-                    await lane.take()
-            try:
-                while response is None:
-                    if not gate.enter_at_once():
-                        await self._wait(call, gate)
-                    try:
-                        response = await self._pass(call, gate)
-                    finally:
-                        gate.leave()
-            finally:
-                lane.release()
-        except Held as held:
-            seconds = held.seconds
-        else:
-            self.connection.note_deprecation(call.operation, response.headers)
-            return response
-        raise RateLimited(
-            429,
-            f"not sent: the rate limit would have held it back for {seconds:.1f} s, longer than max_wait allows",
-            method=call.request.method,
-            url=call.request.redacted_url,
-            retry_after=seconds,
-            held_back=True,
-        )
-
-    async def _wait(self, call: _Call, gate: Gate) -> None:
-        waited = await gate.enter(self.retry.max_wait - call.waited)
-        call.waited += waited
-        if waited > _LONG_WAIT:
-            _log.warning("%s: waited %.2f s for the rate limit", call.operation, waited)
-
-    async def _pass(self, call: _Call, gate: Gate) -> Response | None:
-        """The answer to a request that was let through; None where the gate closed before there was a slot for it."""
-        clock, slots = self.connection.clock, self.connection.slots
-        if not slots.take_at_once():
-            await slots.take()
-        try:
-            if gate.closed:
-                return None
-            started = clock.monotonic()
-            response = await self._exchange(call, started)
+            response = result = await self._exchange(call, sent_at)
         finally:
-            slots.release()
-        asked = retry_after(response.headers, clock.wall()) if response.status >= 400 else None
-        gate.observe(response.status, response.headers, started, asked)
+            queue.release(self.caller, result, sent_at)
+        self.connection.note_deprecation(call.operation, response.headers)
         return response
+
+    async def _wait(self, call: _Call) -> Queue:
+        throttle, clock = self.connection.throttle, self.connection.clock
+        started, max_wait = clock.monotonic(), self.retry.remaining_wait(call.waited)
+        queue = await throttle.admit(self.caller, call.family, call.request, max_wait, is_retry=call.attempts > 0)
+        call.waited += clock.monotonic() - started
+        return queue
 
     async def _exchange(self, call: _Call, started: float) -> Response:
         """One request and its answer, told to the log."""

@@ -1,418 +1,185 @@
-"""The rate-limit gates that all requests of a client, or of several, pass through."""
+"""Who is next: a queue for each account and family, in which callers take turns."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-import re
-from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+import threading
+from collections.abc import Mapping
 from typing import Final
 
-import attrs
-from multidict import istr
+from aiocircle._core.admission_queue import Caller, Places, Queue, Waiter
+from aiocircle._core.message import Request
+from aiocircle._core.rate_headers import RateLimit
+from aiocircle._core.rate_limiter import MAX_FAMILIES, LocalLimiter, RateLimiter
+from aiocircle.errors import ConfigurationError, RateLimited
 
-__all__ = ["Held", "RateLimit", "Throttle"]
+__all__ = ["Caller", "Places", "Throttle"]
 
-_WINDOWS: Final = {"Second": 1.0, "Minute": 60.0, "Hour": 3600.0, "Day": 86400.0}  # seconds
-_LEADING_NUMBER = re.compile(r"\s*([0-9]{1,15})")
-_POLICY_WINDOW = re.compile(r"w\s*=\s*([0-9]{1,9})")
-
-# Requests that may be under way while nothing is known of a family's limits, and how many more each good answer
-# allows; from _OPEN on there is no bound. A burst must not find out about a limit with all its requests at once.
-_FIRST: Final = 10
-_GROWTH: Final = 1
-_OPEN: Final = 256
-
-# Seconds by which a late timer may be made up for.
-_SLACK: Final = 0.05
-
-# A learnt rate is tried out upwards: t seconds after a refusal it stands at (start + slope * t) of what was observed.
-# A pause that the server asked for has refilled its bucket, so there is room to start above the mark; without one
-# the bucket is empty, and the start is below. A refusal is due within some seconds: when none comes the limit was
-# raised, and from then on the rate doubles every second.
-_AFTER_PAUSE: Final = (1.15, 0.06)
-_WITHOUT_PAUSE: Final = (0.96, 0.02)
-_DUE: Final = 4.0  # seconds
-_CUT: Final = 0.7  # of the rate, when too little was observed to know better
-_SLOWEST: Final = 0.1  # requests per second: a learnt rate never falls below
-
-# How long what was counted between two refusals says what the server allows: seconds.
-_OBSERVED: Final = 60.0
-
-# A refusal that a promised limit does not explain takes a part of it away, which comes back at 5 % a second.
-_SHARE_CUT: Final = 0.9
-_SHARE_LEAST: Final = 0.5
-_SHARE_GROWTH: Final = 0.05
-
-
-class Held(Exception):
-    """A request that was not let through, because it would have had to wait too long. Internal."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
-
-
-@attrs.frozen(kw_only=True)
-class RateLimit:
-    """What the API last said about the limit of one family of paths.
-
-    limit: requests per window. window: seconds; None where the header names none. remaining: requests left in
-    the window. reset: seconds until the window ends, counted from the answer. rate: requests per second that
-    the client now keeps to; None while it does not hold back.
-    """
-
-    limit: int | None = None
-    window: float | None = None
-    remaining: int | None = None
-    reset: float | None = None
-    rate: float | None = None
+_SAME_MOMENT: Final = 0.01  # seconds: a permission that comes with the end of max_wait is still used
 
 
 class Throttle:
-    """A budget of requests, shared by all clients that are given it.
+    """One queue and one budget of requests for each token, shared by all clients that use this throttle.
 
-    Keeps one gate for each API family (the first segment of the path below the API's version). Where answers
-    give a limit and its window, requests are spaced at that rate; elsewhere the rate is learnt from what is
-    answered. After a 429 nobody passes until the server's time is over. Those who wait are let through in order.
-    Belongs to the event loop that first uses it.
+    limiter: decides when the next request of a family may be sent; without it, a limiter of this process, which keeps
+    to the limits that the API announces and learns the others. A family is the API version and the first segment of
+    the path, such as "v2/insights". Clients, their copies and bulk jobs take turns in the queue.
+
+    Belongs to the event loop that uses it. Raises ConfigurationError if a second loop uses it while the first one
+    runs. After the end of a loop it starts afresh in the next.
     """
 
-    def __init__(self) -> None:
-        self._gates: dict[str, Gate] = {}
+    def __init__(self, limiter: RateLimiter | None = None) -> None:
+        if limiter is not None and (isinstance(limiter, type) or not isinstance(limiter, RateLimiter)):
+            name = limiter.__name__ if isinstance(limiter, type) else type(limiter).__name__
+            raise ConfigurationError(
+                f"throttle must be a Throttle or a RateLimiter, got {name}. Pass an object with the methods of "
+                "aiocircle.RateLimiter, or leave it out"
+            )
+        self._limiter = limiter
+        self._state: _LoopState | None = None
+        self._binding = threading.Lock()
 
-    def gate(self, family: str) -> Gate:
-        """The gate of one family."""
-        gate = self._gates.get(family)
-        if gate is None:
-            gate = self._gates[family] = Gate()
-        return gate
+    def rate_limits(self, account: str) -> Mapping[str, RateLimit]:
+        """Return the limits of an account's families, as far as known."""
+        limiter = self._limiter if self._state is None else self._state.limiter
+        return {} if limiter is None else limiter.rate_limits(account)
 
-    @property
-    def rate_limits(self) -> Mapping[str, RateLimit]:
-        """By family: what the API last said, and the rate that is kept."""
-        return {family: gate.rate_limit for family, gate in self._gates.items()}
+    async def close(self) -> None:
+        """Close the limiter that this throttle uses."""
+        if self._limiter is not None:
+            await self._limiter.close()
 
+    def admit_nowait(self, caller: Caller, family: str) -> Queue | None:
+        """Admit a request if it need not wait. Each admission is followed by one release() of the queue."""
+        queue = caller.queues.get(family)
+        if queue is None or queue.is_retired:
+            queue = self._find(caller, family)
+        return queue if queue.admit_nowait(caller) else None
 
-class Gate:
-    """One family's gate: when the next request may pass, and who waits for it."""
+    async def admit(
+        self, caller: Caller, family: str, request: Request, max_wait: float, *, is_retry: bool = False
+    ) -> Queue:
+        """Admit a request when it is its turn, or raise RateLimited. max_wait: seconds; infinite for no bound.
 
-    def __init__(self) -> None:
-        self.limit: RateLimit | None = None
-        self._promised: float | None = None  # requests per second, from headers
-        self._promised_at = 0.0
-        self._burst = False  # whether the window's remainder allows to ignore the pace for now
-        self._share = 1.0
-        self._share_at = 0.0
-        self._learnt: float | None = None  # requests per second
-        self._learnt_at = 0.0
-        self._paused = False  # whether the last refusal named a time to wait
-        self._answered = 0  # since the last refusal
-        self._refused_at: float | None = None
-        self._recent: deque[float] = deque(maxlen=512)  # times of good answers
-        self._next_at = 0.0
-        self._closed_until = 0.0
-        self._in_flight = 0
-        self._allowed: int | None = _FIRST
-        self._waiters: deque[_Waiter] = deque()
-        self._bounds: dict[asyncio.Timeout, float] = {}  # of those who may not wait out a long closing: seconds
-        self._timer: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    @property
-    def rate_limit(self) -> RateLimit:
-        """What the API last said, with the rate that is kept now."""
-        # It may be asked for when the loop is over.
-        return attrs.evolve(self.limit or RateLimit(), rate=self._rate(self._loop.time()) if self._loop else None)
-
-    @property
-    def closed(self) -> bool:
-        """Whether nobody may pass, because a server said so."""
-        return self._closed_until > 0.0 and asyncio.get_running_loop().time() < self._closed_until
-
-    def enter_at_once(self) -> bool:
-        """Enter, if there is nothing to wait for; whether it was so. Each success is followed by one leave()."""
-        self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        if self._waiters or not self._may_pass(now):
-            return False
-        self._take(now)
-        return True
-
-    async def enter(self, budget: float) -> float:
-        """Wait for one's turn; the seconds waited. Held where that would take longer than `budget` seconds.
-
-        Each enter() that returns is followed by one leave().
+        is_retry: the request goes before the others of its caller.
         """
-        if self.enter_at_once():
-            return 0.0
+        queue = self._find(caller, family)
+        if not queue.admit_nowait(caller):
+            await _Wait(queue, caller, request, max_wait, goes_first=is_retry).end()
+        return queue
+
+    def _find(self, caller: Caller, family: str) -> Queue:
+        queue = self._bind().queue(caller.account, family)
+        if len(caller.queues) >= MAX_FAMILIES:
+            caller.queues.clear()
+        caller.queues[family] = queue
+        return queue
+
+    def _bind(self) -> _LoopState:
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        expected = self._expected(now)
-        if expected > budget:
-            raise Held(expected)
-        waiter = _Waiter(loop.create_future(), budget)
-        self._waiters.append(waiter)
-        if self._allowed is None or now < self._opens_at():
-            self._bound_waiters(now)
-        self._pump()
+        with self._binding:
+            state = self._state
+            if state is None or state.loop is not loop:
+                if state is not None:
+                    state.retire()
+                state = self._state = _LoopState(loop, LocalLimiter() if self._limiter is None else self._limiter)
+            return state
+
+
+class _Wait:
+    """The wait of one request in a queue."""
+
+    def __init__(self, queue: Queue, caller: Caller, request: Request, max_wait: float, *, goes_first: bool) -> None:
+        self._queue = queue
+        self._caller = caller
+        self._request = request
+        self._deadline = queue.loop.time() + max_wait + _SAME_MOMENT
+        self._goes_first = goes_first
+
+    async def end(self) -> None:
+        """Return when the request may be sent, or raise RateLimited."""
+        queue = self._queue
+        while True:
+            closed = queue.check_closed()
+            if closed > self._deadline - queue.loop.time():
+                raise self._refusal(closed)
+            waiter = Waiter(self._caller, queue.loop.create_future(), self._deadline, self._refusal)
+            await self._turn(waiter)
+            if waiter.closings == queue.closings:
+                return
+            # The family was closed between the permission and the turn of this task.
+            queue.return_permission(waiter)
+            self._goes_first = True
+
+    async def _turn(self, waiter: Waiter) -> None:
+        queue = self._queue
+        queue.add(waiter, goes_first=self._goes_first)
+        is_bounded = waiter.deadline < math.inf
+        timer = queue.loop.call_at(waiter.deadline, self._expire, waiter) if is_bounded else None
+        queue.serve()
         try:
             await waiter.turn
         except BaseException:
-            # The turn may have come in the same breath as the cancellation: it is passed on.
-            if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
-                self.leave()
+            if waiter.was_admitted:  # and cancelled, in the same iteration of the loop
+                queue.return_permission(waiter)
             else:
-                self._drop(waiter)
+                queue.remove(waiter)
             raise
         finally:
-            if waiter.timer is not None:
-                waiter.timer.cancel()
-        return 0.0 if waiter.since is None else loop.time() - waiter.since
+            if timer is not None:
+                timer.cancel()
 
-    @contextlib.asynccontextmanager
-    async def bounded(self, budget: float) -> AsyncGenerator[None, None]:
-        """For a wait on the way to the gate: Held as soon as the gate is closed for more than `budget` seconds."""
-        loop = asyncio.get_running_loop()
-        if (seconds := self._closed_until - loop.time()) > budget:
-            raise Held(seconds)
-        try:
-            async with asyncio.timeout(None) as bound:
-                self._bounds[bound] = budget
-                try:
-                    yield
-                finally:
-                    self._bounds.pop(bound, None)
-        except TimeoutError:
-            raise Held(self._closed_until - loop.time()) from None
+    def _expire(self, waiter: Waiter) -> None:
+        self._queue.remove(waiter)
+        waiter.fail(self._refusal(self._queue.check_closed()))
 
-    def leave(self) -> None:
-        """One request that had entered is over, whatever became of it."""
-        self._in_flight -= 1
-        if self._waiters:
-            self._pump()
-
-    def observe(self, status: int, headers: Mapping[str, str], sent_at: float, asked: float | None) -> None:
-        """Learn from one answer. `asked`: the seconds of its Retry-After; `sent_at`: when its request left."""
-        self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        self._read(headers, now)
-        if status == 429:
-            self._refused(now, sent_at, asked)
-        elif status < 500:
-            self._answered += 1
-            self._recent.append(now)
-            if self._allowed is not None:
-                self._allowed += _GROWTH
-                if self._allowed >= _OPEN:
-                    self._allowed = None
-        if self._waiters or self._timer is not None:
-            self._pump()
-            if self._allowed is None:
-                self._bound_waiters(now)
-
-    def _read(self, headers: Mapping[str, str], now: float) -> None:
-        limit = _strictest(headers)
-        if limit is None:
-            return
-        self.limit = limit
-        if limit.limit is None or limit.window is None or limit.limit <= 0:
-            return
-        promised = limit.limit / limit.window
-        if promised != self._promised:
-            self._promised, self._promised_at, self._share = promised, now, 1.0
-        self._allowed = None
-        # A window of a minute or more is not there to be spread evenly by someone with three requests to make:
-        # the pace is kept once half of it is used.
-        self._burst = limit.window > 1.0 and limit.remaining is not None and 2 * limit.remaining > limit.limit
-        if limit.remaining == 0:
-            self._next_at = max(self._next_at, now + 1.0 / promised)
-
-    def _refused(self, now: float, sent_at: float, asked: float | None) -> None:
-        if asked is not None:
-            self._close(now + asked)
-        if self._refused_at is not None and sent_at <= self._refused_at:
-            return  # It was under way when the rate was cut already: no news.
-        if self._promised is not None and sent_at <= self._promised_at:
-            return  # It was sent before the promise was known.
-        rate = self._rate(now)
-        if self._promised is not None:
-            self._share = max(_SHARE_LEAST, self._share_now(now) * _SHARE_CUT)
-            self._share_at = now
-            self._burst = False
+    def _refusal(self, closed_for: float) -> RateLimited:
+        """Return the error of a request that is not sent, because its wait is longer than max_wait."""
+        if closed_for > 0.0:
+            reason = f"the rate limit of {self._queue.family} delays it for {closed_for:.1f} s"
+        elif self._caller.places.are_free:
+            reason = f"the rate limit of {self._queue.family} delayed it"
         else:
-            self._learnt = max(_SLOWEST, self._estimate(now, rate, _CUT if asked else 0.0))
-            self._learnt_at = now if asked is None else now + asked
-            self._paused = bool(asked)
-            self._allowed = None
-        self._refused_at = now
-        self._answered = 0
-        if asked is None:
-            self._close(now + 1.0 / (self._rate(now) or _SLOWEST))
-
-    def _estimate(self, now: float, rate: float | None, kept: float) -> float:
-        """The rate to go on with after a refusal, where no header promises one."""
-        if self._refused_at is not None and 0.5 <= (span := now - self._refused_at) <= _OBSERVED and self._answered:
-            # A bucket was empty at both refusals, so what was let through in between is what flows in.
-            # A refusal may be a stray one, though: one alone does not take away more than a part.
-            return max(min(self._answered / span, rate or float("inf")), kept * (rate or 0.0))
-        lately = sum(1 for at in self._recent if now - at <= 1.0)
-        return _CUT * min(max(lately, 1), rate or float("inf"))
-
-    def _close(self, until: float) -> None:
-        if until <= self._closed_until:
-            return
-        self._closed_until = until
-        now = asyncio.get_running_loop().time()
-        self._bound_waiters(now)
-        for waiter in [each for each in self._waiters if each.deadline < until]:
-            self._waiters.remove(waiter)
-            if not waiter.turn.done():
-                waiter.turn.set_exception(Held(until - now))
-        for bound in [bound for bound, budget in self._bounds.items() if until - now > budget]:
-            del self._bounds[bound]
-            bound.reschedule(now)
-
-    def _bound_waiters(self, now: float) -> None:
-        """From now on it is a limit that holds back those who wait, no longer the caution of the start."""
-        for waiter in self._waiters:
-            if waiter.since is None:
-                waiter.since = now
-                waiter.timer = asyncio.get_running_loop().call_at(waiter.deadline, self._give_up, waiter)
-
-    def _share_now(self, now: float) -> float:
-        return min(1.0, self._share * (1.0 + _SHARE_GROWTH * max(0.0, now - self._share_at)))
-
-    def _rate(self, now: float) -> float | None:
-        """Requests per second to keep to; None for no bound."""
-        if self._promised is not None:
-            return None if self._burst else self._promised * self._share_now(now)
-        if self._learnt is None:
-            return None
-        since = max(0.0, now - self._learnt_at)
-        start, slope = _AFTER_PAUSE if self._paused else _WITHOUT_PAUSE
-        # The exponent is bounded: 2**1024 overflows, and a thousand times the rate is no bound any more.
-        return self._learnt * (start + slope * since) * math.exp2(min(10.0, max(0.0, since - _DUE)))
-
-    def _opens_at(self) -> float:
-        return max(self._next_at, self._closed_until)
-
-    def _may_pass(self, now: float) -> bool:
-        return (
-            now >= self._next_at
-            and now >= self._closed_until
-            and (self._allowed is None or self._in_flight < self._allowed)
+            reason = f"max_concurrency ({self._caller.places.size} requests in flight) delayed it"
+        return RateLimited(
+            429,
+            f"not sent: {reason}, longer than max_wait permits. RetryPolicy(max_wait=None) sets no bound",
+            method=self._request.method,
+            url=self._request.redacted_url,
+            retry_after=closed_for or None,
+            is_local=True,
         )
 
-    def _take(self, now: float) -> None:
-        self._in_flight += 1
-        rate = self._rate(now)
-        if rate is not None:
-            self._next_at = max(self._next_at, now - _SLACK, self._closed_until) + 1.0 / rate
 
-    def _expected(self, now: float) -> float:
-        rate = self._rate(now)
-        queue = len(self._waiters) / rate if rate is not None else 0.0
-        return max(0.0, self._opens_at() - now) + queue
+class _LoopState:
+    """Everything that belongs to one event loop."""
 
-    def _pump(self) -> None:
-        """Let pass whoever may, in order, and set the timer for the next."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._waiters:
-            return
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        while self._waiters and self._may_pass(now):
-            waiter = self._waiters.popleft()
-            if not waiter.turn.done():
-                self._take(now)
-                waiter.turn.set_result(None)
-        if self._waiters and (opens_at := self._opens_at()) > now:
-            self._timer = loop.call_at(opens_at, self._pump)
+    def __init__(self, loop: asyncio.AbstractEventLoop, limiter: RateLimiter) -> None:
+        self.loop = loop
+        self.limiter = limiter
+        self.queues: dict[tuple[str, str], Queue] = {}
 
-    def _give_up(self, waiter: _Waiter) -> None:
-        # The gate may open in the very moment that is the waiter's last.
-        self._pump()
-        if not waiter.turn.done():
-            waiter.turn.set_exception(Held(max(0.0, self._opens_at() - asyncio.get_running_loop().time())))
+    def retire(self) -> None:
+        """Leave the throttle, because the loop has ended. Raise ConfigurationError if it is running."""
+        if self.loop.is_running():
+            raise ConfigurationError(
+                "this Throttle is in use in another event loop. Create one Throttle for each running loop"
+            )
+        for queue in self.queues.values():
+            queue.is_retired = True
 
-    def _drop(self, waiter: _Waiter) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-        self._pump()
+    def queue(self, account: str, family: str) -> Queue:
+        """Return the queue of an account and a family."""
+        queue = self.queues.get((account, family))
+        if queue is None:
+            if len(self.queues) >= MAX_FAMILIES:
+                self._evict()
+            queue = self.queues[account, family] = Queue(self.loop, self.limiter, account, family)
+        return queue
 
-
-@attrs.define(eq=False)
-class _Waiter:
-    turn: asyncio.Future[None]
-    budget: float  # seconds
-    since: float | None = None  # when a limit began to hold it back, rather than the caution of the start
-    timer: asyncio.TimerHandle | None = None
-
-    @property
-    def deadline(self) -> float:
-        return float("inf") if self.since is None else self.since + self.budget
-
-
-class _Names:
-    """The names of one kind of rate-limit headers. An istr is looked up without a copy in lower case."""
-
-    def __init__(self, prefix: str) -> None:
-        self.limit = istr(f"{prefix}-Limit")
-        self.remaining = istr(f"{prefix}-Remaining")
-        self.reset = istr(f"{prefix}-Reset")
-        self.windows = [
-            (istr(f"{prefix}-Limit-{name}"), istr(f"{prefix}-Remaining-{name}"), window)
-            for name, window in _WINDOWS.items()
-        ]
-        self.limits = [self.limit, self.remaining, *[limit for limit, _, _ in self.windows]]
-
-
-_NAMES: Final = (_Names("X-RateLimit"), _Names("RateLimit"))
-
-
-def _strictest(headers: Mapping[str, str]) -> RateLimit | None:
-    """What the headers say; of several limits, the one that allows the least."""
-    found: list[RateLimit] = []
-    for names in _NAMES:
-        for name in names.limits:
-            if name in headers:
-                found += _limits(headers, names)
-                break
-    return min(found, key=_allows) if found else None
-
-
-def _limits(headers: Mapping[str, str], names: _Names) -> list[RateLimit]:
-    found: list[RateLimit] = []
-    plain = _number(headers.get(names.limit))
-    remaining = _number(headers.get(names.remaining))
-    reset = _number(headers.get(names.reset))
-    for limit_name, remaining_name, window in names.windows:
-        limit = _number(headers.get(limit_name))
-        if limit is not None:
-            own = _number(headers.get(remaining_name))
-            found.append(_rate_limit(limit, window, remaining if own is None else own, reset))
-    if not found and (plain is not None or remaining is not None):
-        window_match = _POLICY_WINDOW.search(headers.get(names.limit, ""))
-        seconds = float(window_match[1]) if window_match else 0.0
-        found.append(_rate_limit(plain, seconds or None, remaining, reset))
-    return found
-
-
-def _rate_limit(limit: int | None, window: float | None, remaining: int | None, reset: int | None) -> RateLimit:
-    return RateLimit(limit=limit, window=window, remaining=remaining, reset=None if reset is None else float(reset))
-
-
-def _allows(limit: RateLimit) -> float:
-    if limit.limit is None or limit.window is None:
-        return float("inf")
-    return limit.limit / limit.window
-
-
-def _number(value: str | None) -> int | None:
-    match = _LEADING_NUMBER.match(value) if value else None
-    return int(match[1]) if match else None
+    def _evict(self) -> None:
+        key = next((key for key, queue in self.queues.items() if queue.is_idle), None)
+        if key is not None:
+            self.queues.pop(key).retire()

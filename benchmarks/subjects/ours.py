@@ -7,7 +7,7 @@ import logging
 import time
 from contextlib import AsyncExitStack
 
-from aiocircle import CircleCI, Throttle
+from aiocircle import CircleCI, RetryPolicy, Throttle
 from aiocircle.bulk import fetch_insights
 from benchmarks.answers import slug
 
@@ -75,6 +75,26 @@ async def rate(url: str, seconds: float, workers: int, clients: int = 1) -> None
             circle = await stack.enter_async_context(CircleCI("a-token", base_url=url, throttle=throttle))
             for _ in range(workers):
                 group.create_task(work(circle))
+
+
+async def interactive(url: str, seconds: float) -> list[float]:
+    """The seconds that a call takes next to a job of 10,000, each second."""
+    logging.getLogger("aiocircle").setLevel(logging.ERROR)
+    loop, took = asyncio.get_running_loop(), list[float]()
+    async with CircleCI("a-token", base_url=url) as circle:
+        job = circle.with_options(retry=RetryPolicy(max_wait=None))
+        calls = [asyncio.ensure_future(job.users.me()) for _ in range(10_000)]
+        await asyncio.sleep(1)
+        end = loop.time() + seconds
+        while loop.time() < end:
+            started = loop.time()
+            await circle.users.me()
+            took.append(loop.time() - started)
+            await asyncio.sleep(1)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    return took
 
 
 async def overlap(url: str, pause: float, fetch: bool, prefetch: bool) -> int:

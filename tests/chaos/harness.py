@@ -114,18 +114,16 @@ def held(circle: CircleCI) -> list[str]:
     """What a client still holds of what it gives back between calls: nothing, unless something leaks."""
     connection = circle._executor.connection
     found: list[str] = []
-    if connection.slots._value != connection.max_concurrency:
-        found.append("a concurrency slot")
-    for family, lane in connection._lanes.items():
-        if lane._value != connection.max_concurrency:
-            found.append(f"a place in the lane of {family}")
-    for family, gate in connection.throttle._gates.items():
-        if gate._in_flight:
-            found.append(f"{gate._in_flight} requests counted at the gate of {family}")
-        if gate._waiters:
-            found.append(f"{len(gate._waiters)} waiters at the gate of {family}")
-        if gate._timer is not None:
-            found.append(f"a timer at the gate of {family}")
+    if connection.places.free != connection.places.size:
+        found.append("a place of max_concurrency")
+    state = connection.throttle._state
+    for (_, family), queue in () if state is None else state.queues.items():
+        if queue.in_flight != queue._has_permission:
+            found.append(f"{queue.in_flight} requests counted in {family}")
+        if queue._waiting:
+            found.append(f"requests that wait in {family}")
+        if queue._acquiring is not None:
+            found.append(f"a request for a permission of {family}")
     transport: Any = connection.transport
     if transport._reading:
         found.append("an answer that is read")

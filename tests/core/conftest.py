@@ -317,21 +317,21 @@ def circle(make: Callable[..., CircleCI]) -> CircleCI:
 
 @pytest.fixture
 def assert_idle(request: pytest.FixtureRequest) -> Callable[..., Awaitable[None]]:
-    """Checks that a client holds nothing: no slot, no turn at a gate, no connection, no timer, no task."""
+    """Checks that a client holds nothing: no place, no turn in a queue, no connection, no timer, no task."""
     servers = [request.getfixturevalue(name) for name in ("server", "other_server") if name in request.fixturenames]
 
     async def check(circle: CircleCI, turns: int = 8) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
         connection = circle._executor.connection
-        limit = connection.max_concurrency
-        assert connection.slots._value == limit, "a concurrency slot is held"
-        for lane in connection._lanes.values():
-            assert lane._value == limit, "a lane is held"
-        for gate in connection.throttle._gates.values():
-            assert gate._in_flight == 0, "a request is still counted at the gate"
-            assert not gate._waiters, "somebody still waits at the gate"
-            assert gate._timer is None, "the gate still has a timer"
+        places = connection.places
+        assert places.free == places.size, "a place of max_concurrency is held"
+        assert not places.queues, "a request still waits"
+        state = connection.throttle._state
+        for queue in () if state is None else state.queues.values():
+            assert queue.in_flight == queue._has_permission, "a request is still counted in its family"
+            assert not queue._waiting, "a request still waits in its family"
+            assert queue._acquiring is None, "a permission is still requested"
         session = connection.transport._session
         if session is not None and session.connector is not None:
             assert not session.connector._acquired, "a connection is not given back"

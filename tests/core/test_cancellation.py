@@ -273,7 +273,7 @@ async def test_a_cancelled_change_is_not_sent_again(server, circle):
 @pytest.mark.parametrize(
     "path", ["/api/v2/a/retried", "/api/v2/a/slow", "/api/v2/a/long"], ids=["retry sleep", "answer", "body"]
 )
-async def test_asyncio_timeout_around_a_call_ends_in_its_own_error(server, circle, assert_idle, path):
+async def test_asyncio_timeout_around_a_call_ends_in_its_own_error(server, circle, assert_idle, path, full_jitter):
     """And the task is as if it had never been cancelled."""
     script(server)
     task = asyncio.current_task()

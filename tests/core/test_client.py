@@ -192,7 +192,7 @@ async def test_what_the_client_knows_can_be_read_outside_of_the_loop(server, mak
     server.on(X, server.reply(200, {}, headers={"X-RateLimit-Limit-Second": "10"}))
     await circle.request("GET", X)
     limits = await asyncio.get_running_loop().run_in_executor(None, lambda: circle.rate_limits)
-    assert limits["x"].limit == 10
+    assert limits["v2/x"].limit == 10
     assert repr(circle)
     assert circle.deprecations == {}
 
@@ -325,7 +325,7 @@ async def test_a_copy_shares_session_token_throttle_and_knowledge(server, circle
     await copy.request("GET", X)
     assert server.accepted == 1
     assert server.requests[1].headers["Circle-Token"] == canary
-    assert copy.rate_limits.keys() == circle.rate_limits.keys() == {"x"}
+    assert copy.rate_limits.keys() == circle.rate_limits.keys() == {"v2/x"}
     assert copy.deprecations == circle.deprecations != {}
     assert copy._executor.connection is circle._executor.connection
 

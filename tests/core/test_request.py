@@ -201,9 +201,9 @@ async def test_a_page_token_is_given_as_such_and_not_among_the_parameters(server
 @pytest.mark.parametrize(
     ("path", "family"),
     [
-        ("/api/v2/project/gh/a/b", "project"),
-        ("/api/v2/me", "me"),
-        ("/api/v2/me?x=/y", "me"),
+        ("/api/v2/project/gh/a/b", "v2/project"),
+        ("/api/v2/me", "v2/me"),
+        ("/api/v2/me?x=/y", "v2/me"),
         ("/api/v1.1/project/gh/a/b", "v1.1/project"),
         ("/api/v3/jobs", "v3/jobs"),
     ],

@@ -1,12 +1,31 @@
-"""A virtual clock: no test sleeps for real."""
+"""The fixtures of behaviour over HTTP."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from tests.core.conftest import (
+    _no_environment,
+    _old_objects,
+    assert_idle,
+    canary,
+    circle,
+    complaints,
+    full_jitter,
+    make,
+    other_server,
+    pytest_asyncio_loop_factories,
+    server,
+)
 
-from aiocircle.testing.virtual_time import VirtualTimeLoop
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"virtual": VirtualTimeLoop}
+__all__ = [
+    "_no_environment",
+    "_old_objects",
+    "assert_idle",
+    "canary",
+    "circle",
+    "complaints",
+    "full_jitter",
+    "make",
+    "other_server",
+    "pytest_asyncio_loop_factories",
+    "server",
+]

@@ -36,6 +36,11 @@ async def serve(router: EventRouter, **options: Any) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@pytest.fixture(autouse=True)
+def complaints() -> None:
+    """aiohttp's server may end the task of a connection after the test: it is not the library's."""
+
+
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:

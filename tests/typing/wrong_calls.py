@@ -43,7 +43,7 @@ def the_client() -> None:
     RetryPolicy(attempts=3, base=1, cap=2.5)
     RetryPolicy(retries=3)  # error
     RetryPolicy(attempts="3")  # error
-    RetryPolicy(max_wait=None)  # error
+    RetryPolicy(max_wait="120")  # error
     RetryPolicy().attempts = 5  # error
 
 

@@ -122,10 +122,10 @@ def test_a_placeholder_that_is_none_is_an_error_of_the_table(path: str) -> None:
         endpoint(path)
 
 
-def test_the_family_is_the_first_segment() -> None:
+def test_the_family_is_version_and_first_segment() -> None:
     """CircleCI limits it together."""
-    assert endpoint("/insights/{project:slug}/workflows").family == "insights"
-    assert endpoint("/me").family == "me"
+    assert endpoint("/insights/{project:slug}/workflows").family == "v2/insights"
+    assert endpoint("/me").family == "v2/me"
 
 
 class _Things(Table, group="things"):
@@ -146,7 +146,7 @@ def test_an_endpoint_is_named_by_its_table() -> None:
     """By its group and its attribute, so that no name is written twice."""
     assert _Things.get.operation == "things.get"
     assert _Things.list_all.operation == "things.list_all"
-    assert (_Things.get.family, _Third.get.family) == ("thing", "v3/thing")
+    assert (_Things.get.family, _Third.get.family) == ("v2/thing", "v3/thing")
     assert _Third.get.expand(("x",)) == "/api/v3/thing/x"
 
 
@@ -181,15 +181,15 @@ def test_an_action_reads_nothing() -> None:
 @pytest.mark.parametrize(
     ("path", "family"),
     [
-        ("/api/v2/me", "me"),
-        ("/api/v2/insights/gh/acme/web/workflows?branch=x", "insights"),
+        ("/api/v2/me", "v2/me"),
+        ("/api/v2/insights/gh/acme/web/workflows?branch=x", "v2/insights"),
         ("/api/v3/runs/x", "v3/runs"),
         ("/api/v1.1/project/gh/acme/web", "v1.1/project"),
         ("/api/v9/x/y", "v9/x"),
     ],
 )
 def test_a_raw_path_is_of_the_same_family_as_a_table(path: str, family: str) -> None:
-    """The version, unless it is v2, and the first segment."""
+    """The version and the first segment."""
     raw = raw_endpoint("GET", path, None)
     assert raw.family == family
     assert raw.expand(()) == path

@@ -255,7 +255,7 @@ EXAMPLES: list[errors.CircleCIError] = [
     errors.NotFound(404, "x", "GET", URL, "r", HEADERS, b"{}"),
     errors.Conflict(409, "x", "GET", URL, "r", HEADERS, b"{}"),
     errors.Gone(410, "x", "GET", URL, "r", HEADERS, b"{}"),
-    errors.RateLimited(429, "x", "GET", URL, "r", HEADERS, b"{}", retry_after=2.5, held_back=True),
+    errors.RateLimited(429, "x", "GET", URL, "r", HEADERS, b"{}", retry_after=2.5, is_local=True),
     errors.ServerError(503, "x", "GET", URL, "r", HEADERS, b"{}"),
     errors.DecodeError(["a", "b"], 200, "GET", URL, HEADERS, "r", b"[", "t2", malformed=True),
     errors.PaginationError("x"),

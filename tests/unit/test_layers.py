@@ -309,6 +309,7 @@ def test_the_root_exports_what_design_says() -> None:
     assert {*aiocircle.__all__} == {
         *["CircleCI", "ProjectSlug", "OrgSlug", "RetryPolicy", "Throttle", "Pager", "Page", "UNSET", "__version__"],
         "to_dict",
+        *["Observed", "RateLimit", "RateLimiter"],
         *[name for name in importlib.import_module("aiocircle.errors").__all__ if name != "Outcome"],
     }
     typed = {
