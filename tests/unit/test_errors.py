@@ -47,6 +47,8 @@ CircleCIError
     ServerError
   DecodeError
   PaginationError
+  DownloadError
+  DownloadErrors
 """
 
 
