@@ -16,7 +16,8 @@ from aiocircle.errors import ConnectionFailed
 
 
 def content(size: int, seed: int = 0) -> bytes:
-    return random.Random(seed).randbytes(size)
+    random_ = random.Random(seed)
+    return b"".join(random_.randbytes(min(2**20, size - at)) for at in range(0, size, 2**20))
 
 
 @attrs.define(kw_only=True)
@@ -64,6 +65,8 @@ class FileServer:
         self.most_active = max(self.active, self.most_active)
         try:
             return await self._file(request, self.files[request.path])
+        except aiohttp.ClientConnectionError:
+            raise asyncio.CancelledError from None  # The client is gone.
         finally:
             self.active -= 1
 

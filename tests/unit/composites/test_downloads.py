@@ -527,17 +527,16 @@ asyncio.run(main(*sys.argv[1:]))
 async def test_killed_download_is_resumed(server: FileServer, tmp_path: Path) -> None:
     """Killed at random moments: the bytes are equal in the end, and few of them were sent twice."""
     kills = 50 if THOROUGH else 5
-    body = content((kills + 3) * 4 * MIB)
+    body = content((kills + 1) * 6 * MIB)
     server.files["/f/0/out.bin"] = File(body=body, pause=0.001)
     random_ = random.Random(3)
-    limit = 0
-    done_kills = 0
+    limit, killed = 0, 0
     process: asyncio.subprocess.Process | None = None
 
     def kill() -> None:
-        nonlocal done_kills
-        if done_kills < kills and server.sent - start >= limit and process is not None and process.returncode is None:
-            done_kills += 1
+        nonlocal killed
+        if killed == turn < kills and server.sent - start >= limit and process is not None:
+            killed += 1
             process.kill()
 
     server.on_sent = kill
@@ -553,7 +552,7 @@ async def test_killed_download_is_resumed(server: FileServer, tmp_path: Path) ->
             assert not (tmp_path / "out.bin").exists()
     assert process is not None
     assert process.returncode == 0, stderr.decode()
-    assert done_kills == kills
+    assert killed == kills
     assert (tmp_path / "out.bin").read_bytes() == body
     assert names(tmp_path) == ["out.bin"]
     twice = server.sent - len(body)
