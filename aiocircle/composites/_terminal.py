@@ -23,6 +23,8 @@ _SEQUENCE: Final = (
     r"|\x1b[ -/]{0,8}[0-~]?"  # other escape sequences
 )
 _TOKEN: Final = re.compile(rf"(?P<text>[^\x00-\x08\x0a-\x1f\x7f-\x9f]+)|{_SEQUENCE}|(?P<control>[\x00-\x1f\x7f-\x9f])")
+# Colours and the like: most sequences of a log, and none that moves or erases.
+_IGNORED: Final = re.compile(r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-FH-JL-~]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # A sequence that the next characters may continue.
 _OPEN: Final = re.compile(
@@ -80,9 +82,11 @@ class TerminalText:
         raw = "".join(self._raw)
         self._raw, self._raw_length = [], 0
         if not self._cells and not self._column:
-            raw = raw.rstrip("\r")
-            if len(raw) <= MAX_LINE and not _CONTROL.search(raw):
-                lines.append(raw)
+            text = _IGNORED.sub("", raw) if "\x1b" in raw else raw
+            text = text.rstrip("\r")
+            # If an escape is left, the removal may have joined two halves of another sequence.
+            if len(text) <= MAX_LINE and not _CONTROL.search(text):
+                lines.append(text)
                 return
         self._write(raw, lines)
         lines.append("".join(self._cells))

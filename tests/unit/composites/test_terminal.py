@@ -51,6 +51,7 @@ def lines(*pieces: str) -> list[str]:
         ("\x1b(Ba\x1b=b\x1b7c\n", ["abc"]),
         ("a\bb\x07c\0d\x7fe\n", ["abcde"]),
         ("\x9b31mred\n", ["red"]),
+        ("ab\x1b\x1b[32m[2Kc\n", ["ab[2Kc"]),
         ("a\tb\n", ["a\tb"]),
         ("\x1b[31", [""]),
         ("\x1b]0;never ended\nnext\n", ["", "next"]),
