@@ -34,6 +34,7 @@ _NULL: Final = r"\N"
 # Stands for null in a file whose backslashes escape: there, the parser reads \N as N. No text of a CSV file has it.
 _NULL_MARK: Final = "\0null\0"
 _BARE_NULL: Final = re.compile(r"(?<![^,\n])\\N(?![^,\r\n])")
+_NULLS: Final[dict[str, str | None]] = {_NULL: None, _NULL_MARK: None}
 # The last record of a block, which no file has: it shows if the record before it is complete.
 _END: Final = "\0end\0"
 _INNER_DOUBLE: Final = re.compile(r'(?<=[^,\n\\])""(?=[^,\r\n])')
@@ -59,17 +60,15 @@ async def read_usage_rows(chunks: AsyncIterable[bytes]) -> AsyncIterator[UsageRo
     """
     file = UsageFile()
     async for chunk in chunks:
-        async for row in _rows(file.feed(chunk)):
-            yield row
-    async for row in _rows(file.finish()):
-        yield row
-    file.check()
-
-
-async def _rows(batches: Iterator[list[UsageRow]]) -> AsyncIterator[UsageRow]:
+        batches = file.feed(chunk)
+        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+            for row in batch:
+                yield row
+    batches = file.finish()
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         for row in batch:
             yield row
+    file.check()
 
 
 class UsageFile:
@@ -291,7 +290,8 @@ class _Columns:
         return msgspec.convert([self._prepare(record) for record in records], list[UsageRow], strict=False)
 
     def _prepare(self, record: list[str]) -> dict[str, Any]:
-        values: list[str | None] = [None if value in (_NULL, _NULL_MARK) else value for value in record]
+        # Without a loop of Python's own, which would take as long as everything else here.
+        values: list[str | None] = list(map(_NULLS.get, record, record))
         if "" in record:
             for index in self._not_text:
                 values[index] = values[index] or None
