@@ -53,7 +53,7 @@ class BodyPlan:
     def is_complete(self, size: int) -> bool:
         """Return True if a file of `size` bytes is complete when this body has ended without an error."""
         # A body of chunks has no length: the transport reports a missing last chunk as an error.
-        return size == self.total if self.total is not None else self.end is None or size == self.end
+        return self.total is None or size == self.total
 
 
 def range_headers(offset: int, etag: str | None) -> dict[str, str]:
@@ -104,8 +104,10 @@ def _plan_range(headers: Mapping[str, str], offset: int, etag: str | None, known
     if found is None or _is_encoded(headers):
         return BodyPlan(verdict=Verdict.RESTART, reason="the server's range cannot be read")
     start, end, total = int(found[1]), int(found[2]) + 1, known if found[3] == "*" else int(found[3])
-    if start != offset or end <= start or (total is not None and end > total) or total != (known or total):
+    if start != offset or end <= start or (total is not None and end > total) or (known not in (None, total)):
         return BodyPlan(verdict=Verdict.RESTART, reason="the server sent another range")
+    if total is None:
+        return BodyPlan(verdict=Verdict.RESTART, reason="the size of the file is unknown, so that its end is")
     if _strong_etag(headers) != etag:
         return BodyPlan(verdict=Verdict.RESTART, reason="the file has changed")
     return BodyPlan(verdict=Verdict.READ, offset=start, end=end, total=total, etag=etag)

@@ -17,7 +17,7 @@ import pytest
 
 from aiocircle._core.retry import RetryPolicy
 from aiocircle.composites import _downloads
-from aiocircle.composites._downloads import download_artifacts, list_targets, stream_body
+from aiocircle.composites._downloads import download_artifacts, list_targets
 from aiocircle.composites._parts import PartFile, part_key
 from aiocircle.errors import CircleCIError, DownloadError, DownloadErrors, InvalidArgument
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact, DownloadProgress
@@ -481,28 +481,6 @@ async def test_random_faults_never_spoil_a_file(server: FileServer, open_: Any, 
         for part in parts(tmp_path):
             part.unlink()
     assert equal >= 50
-
-
-# --- streams --------------------------------------------------------------------------------------------------
-
-
-async def test_stream_is_continued(server: FileServer, open_: Any) -> None:
-    """No byte is missing or repeated; without an ETag a cut is an error."""
-    body = content(3 * MIB)
-    server.files["/f"] = File(body=body, cuts=[1000, MIB], statuses=[500, 0, 500])
-    received = b"".join([chunk async for chunk in stream_body(open_, f"{server.url}/f", name="f", policy=POLICY)])
-    assert received == body
-    server.files["/f"] = File(body=body, cuts=[1000], etag=None)
-    with pytest.raises(DownloadError, match="no strong ETag"):
-        [chunk async for chunk in stream_body(open_, f"{server.url}/f", name="f", policy=POLICY)]
-
-
-@pytest.mark.parametrize("ranges", ["ignored", "shifted", "refused"])
-async def test_stream_refuses_another_range(server: FileServer, open_: Any, ranges: str) -> None:
-    """What was yielded cannot be taken back."""
-    server.files["/f"] = File(body=content(5000), cuts=[1000], ranges=ranges)
-    with pytest.raises(DownloadError):
-        [chunk async for chunk in stream_body(open_, f"{server.url}/f", name="f", policy=POLICY)]
 
 
 # --- killed processes -----------------------------------------------------------------------------------------
