@@ -166,9 +166,7 @@ class _Batch:
         except DownloadError as error:
             return error
         except OSError as error:
-            # The system's message; its file names may be those of parts.
-            reason = error.strerror or type(error).__name__
-            return _failure(artifact, f"it cannot be written: {reason}", path=self._root.joinpath(*parts))
+            return _failure(artifact, _os_reason(error), path=self._root.joinpath(*parts))
 
     def _report(self, size: int) -> None:
         self._bytes_received += size
@@ -185,6 +183,11 @@ def _size(path: Path) -> int | None:
         return path.lstat().st_size
     except FileNotFoundError:
         return None
+
+
+def _os_reason(error: OSError) -> str:
+    # Without the names of files, which may be those of parts.
+    return f"it cannot be written: {error.strerror or type(error).__name__}"
 
 
 def _failure(artifact: Artifact, reason: str, **details: Any) -> DownloadError:
@@ -223,6 +226,8 @@ class _Download:
             await _in_thread(partial(require_inside, self._root, self._path, self._artifact.path))
             size = self._part.size
             await _in_thread(self._part.finish)
+        except OSError as error:
+            raise self._error(_os_reason(error), None) from error
         finally:
             await _in_thread(self._part.close)
         return DownloadedArtifact(artifact=self._artifact, path=self._path, size=size, resumed=self._resumed)
@@ -287,25 +292,32 @@ class _Download:
         return True
 
     async def _read(self, response: StreamedResponse, plan: BodyPlan) -> None:
+        """Write the body to the part. One buffer is filled while a thread writes another."""
         buffer = bytearray()
+        writing: asyncio.Future[int] | None = None
+        position = self._part.size
         try:
             async for chunk in response.iter_chunks():
+                position += len(chunk)
+                if plan.end is not None and position > plan.end:
+                    raise self._error("the body is longer than its length", None)
                 buffer += chunk
                 if len(buffer) >= _BUFFER:
-                    await self._write(buffer, plan)
+                    previous, writing = writing, None
+                    await self._written(previous)
+                    writing, buffer = self._start_writing(buffer), bytearray()
         finally:
             # Also after an error or a cancellation: the next request continues after these bytes.
-            await self._write(buffer, plan)
+            await self._written(writing)
+            if buffer:
+                await self._written(self._start_writing(buffer))
 
-    async def _write(self, buffer: bytearray, plan: BodyPlan) -> None:
-        if not buffer:
-            return
-        if plan.end is not None and self._part.size + len(buffer) > plan.end:
-            await _in_thread(self._part.clear)
-            raise self._error("the body is longer than its length", None)
-        await _in_thread(partial(self._part.write, buffer))
-        self._report(len(buffer))
-        buffer.clear()
+    def _start_writing(self, buffer: bytearray) -> asyncio.Future[int]:
+        return asyncio.get_running_loop().run_in_executor(None, self._part.write, buffer)
+
+    async def _written(self, writing: asyncio.Future[int] | None) -> None:
+        if writing is not None:
+            self._report(await _settled(writing))
 
     async def _restart(self) -> None:
         await _in_thread(partial(self._part.close, discard=True))
@@ -326,11 +338,15 @@ class _Download:
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
-    """Call a blocking function in a thread. If the task is cancelled, wait until the call has ended.
+    """Call a blocking function in a thread."""
+    return await _settled(asyncio.get_running_loop().run_in_executor(None, function))
+
+
+async def _settled(future: asyncio.Future[T]) -> T:
+    """Return the result of a thread. If the task is cancelled, wait until the thread has ended.
 
     Otherwise a file could be closed while the thread still writes to it.
     """
-    future = asyncio.get_running_loop().run_in_executor(None, function)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -59,6 +60,7 @@ class PartFile:
         self._target = target
         self._descriptor = -1
         self._path = target
+        self._has_failed = False
         self.is_resumable = False
         self.size = 0
 
@@ -102,14 +104,20 @@ class PartFile:
             os.close(descriptor)
         return False
 
-    def write(self, data: bytes | bytearray) -> None:
-        """Append to the part."""
+    def write(self, data: bytes | bytearray) -> int:
+        """Append to the part, and return the number of bytes."""
+        if self._has_failed:
+            # What follows would be written after a gap.
+            raise OSError(errno.EIO, "an earlier write failed")
+        self._has_failed = True
         with memoryview(data) as view:
             written = 0
             while written < len(view):
                 count = os.write(self._descriptor, view[written:])
                 written += count
                 self.size += count
+        self._has_failed = False
+        return written
 
     def clear(self) -> None:
         """Remove what the part holds."""

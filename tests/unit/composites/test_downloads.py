@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import pickle
 import random
@@ -16,7 +17,7 @@ import aiohttp
 import pytest
 
 from aiocircle._core.retry import RetryPolicy
-from aiocircle.composites import _downloads
+from aiocircle.composites import _downloads, _parts
 from aiocircle.composites._downloads import download_artifacts, list_targets
 from aiocircle.composites._parts import PartFile, part_key
 from aiocircle.errors import CircleCIError, DownloadError, DownloadErrors, InvalidArgument
@@ -372,8 +373,6 @@ async def test_part_is_named_after_the_lock(tmp_path: Path, monkeypatch: pytest.
     """Between open and lock another process finished the file: what was opened is not the part any more."""
     import fcntl
 
-    from aiocircle.composites import _parts
-
     finished = tmp_path / "finished"
     part = PartFile(tmp_path / "out.bin")
     first = True
@@ -481,6 +480,42 @@ async def test_random_faults_never_spoil_a_file(server: FileServer, open_: Any, 
         for part in parts(tmp_path):
             part.unlink()
     assert equal >= 50
+
+
+async def test_failed_write_leaves_no_gap(
+    server: FileServer, open_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full for a moment: the part stays a beginning of the file, and is continued later."""
+    body = content(6 * MIB)
+    server.files["/f/0/out.bin"] = File(body=body)
+    calls = 0
+
+    def write(descriptor: int, data: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(descriptor, data[:300_000])
+
+    original = os.write
+    monkeypatch.setattr(_parts, "os", _OsWith(write))
+    error = await failure(open_, server, tmp_path)
+    assert "No space left on device" in str(error)
+    assert error.part is not None
+    assert body.startswith(Path(error.part).read_bytes())
+    (done,) = await fetch(open_, server, tmp_path)
+    assert done.resumed
+    assert done.path.read_bytes() == body
+
+
+class _OsWith:
+    """The module os with another write()."""
+
+    def __init__(self, write: Any) -> None:
+        self.write = write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
 
 
 # --- killed processes -----------------------------------------------------------------------------------------
