@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
@@ -60,7 +59,7 @@ class PartFile:
         self._target = target
         self._descriptor = -1
         self._path = target
-        self._has_failed = False
+        self._failure: OSError | None = None
         self.is_resumable = False
         self.size = 0
 
@@ -106,17 +105,18 @@ class PartFile:
 
     def write(self, data: bytes | bytearray) -> int:
         """Append to the part, and return the number of bytes."""
-        if self._has_failed:
-            # What follows would be written after a gap.
-            raise OSError(errno.EIO, "an earlier write failed")
-        self._has_failed = True
-        with memoryview(data) as view:
-            written = 0
-            while written < len(view):
-                count = os.write(self._descriptor, view[written:])
-                written += count
-                self.size += count
-        self._has_failed = False
+        if self._failure is not None:
+            raise self._failure  # What follows would be written after a gap.
+        written = 0
+        try:
+            with memoryview(data) as view:
+                while written < len(view):
+                    count = os.write(self._descriptor, view[written:])
+                    written += count
+                    self.size += count
+        except OSError as error:
+            self._failure = error
+            raise
         return written
 
     def clear(self) -> None:
