@@ -91,5 +91,5 @@ def test_follow_and_unfollow_are_read() -> None:
 
 
 def test_output_url_stays_out_of_the_repr() -> None:
-    """It is signed: whoever has it needs no token."""
+    """It is signed: it works without a token."""
     assert "X-Amz" not in repr(BuildAction(output_url="https://s3/x?X-Amz-Signature=1"))
