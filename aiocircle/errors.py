@@ -12,6 +12,8 @@
     │   └── ServerError 5xx
     ├── DecodeError             an answer that is not what was declared
     ├── PaginationError         a list that does not advance
+    ├── DownloadError           a file could not be downloaded or written
+    ├── DownloadErrors          several DownloadErrors (also an ExceptionGroup)
     └── EventError              a webhook's event that cannot be accepted
         ├── SignatureError      the signature is missing or wrong
         └── MalformedEvent      the body is not an event
@@ -22,6 +24,7 @@ All of them can be pickled, and none of them holds the token, the user part of a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any, Literal
 
 from aiocircle._redact import single_line
@@ -34,6 +37,8 @@ __all__ = [
     "Conflict",
     "ConnectionFailed",
     "DecodeError",
+    "DownloadError",
+    "DownloadErrors",
     "EventError",
     "Forbidden",
     "Gone",
@@ -292,3 +297,52 @@ class MalformedEvent(EventError):
         if len(self.problems) > 5:
             shown += f"; and {len(self.problems) - 5} more"
         super().__init__(f"the body is not an event of CircleCI: {shown}")
+
+
+class DownloadError(CircleCIError):
+    """A file could not be downloaded, or a name cannot be written below the folder.
+
+    name: the artifact's path, or what else was downloaded. path: the file that was to be written; None if the name
+    was refused. part: the file that keeps what was received and from which the next download continues; None if
+    nothing can be resumed. status: the HTTP status of the response that ended the download; None without one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str = "",
+        path: PathLike[str] | None = None,
+        part: PathLike[str] | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.name = name
+        self.path = path
+        self.part = part
+        self.status = status
+
+
+class DownloadErrors(CircleCIError, ExceptionGroup[DownloadError]):
+    """Several files could not be downloaded. It is raised after all other files are finished.
+
+    exceptions: one DownloadError for each failed file. done: the finished files; `split` and `except*` keep them.
+    outcome is "done" if `done` is not empty.
+    """
+
+    done: tuple[Any, ...] = ()
+
+    def __new__(cls, message: str, exceptions: Sequence[DownloadError], *, done: Sequence[Any] = ()) -> DownloadErrors:
+        """Create a group of at least one error."""
+        group = super().__new__(cls, message, exceptions)
+        group.done = tuple(done)
+        group.outcome = "done" if group.done else "not_done"
+        return group
+
+    def __init__(self, message: str, exceptions: Sequence[DownloadError], *, done: Sequence[Any] = ()) -> None:
+        # Everything was set by __new__, which pickle and `derive` also call.
+        super().__init__(message, exceptions)
+
+    def derive(self, excs: Sequence[Any], /) -> DownloadErrors:  # type: ignore[override] # of the same class, always
+        """Return a group of some of the errors, with the same finished files."""
+        return DownloadErrors(self.message, excs, done=self.done)

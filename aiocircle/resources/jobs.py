@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
 import attrs
 
@@ -14,6 +16,8 @@ from aiocircle.resources._statuses import JobStatus, job_is_finished
 
 __all__ = [
     "Artifact",
+    "DownloadProgress",
+    "DownloadedArtifact",
     "Job",
     "JobContext",
     "JobExecutor",
@@ -26,7 +30,13 @@ __all__ = [
     "JobTestResult",
     "JobWorkflow",
     "Jobs",
+    "OutputLine",
     "ParallelRun",
+    "Step",
+    "StepAction",
+    "StepOutput",
+    "StepStatus",
+    "step_failed",
 ]
 
 
@@ -207,3 +217,116 @@ class Jobs(Group):
         https://circleci.com/docs/api/v2/#operation/cancelJobByJobID
         """
         return await self._call(_Endpoints.cancel_by_id, job_id)
+
+
+class StepStatus(StrEnum):
+    """The statuses of a step's action that are known today."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    RUNNING = "running"
+    TIMEDOUT = "timedout"
+    CANCELED = "canceled"
+    INFRASTRUCTURE_FAIL = "infrastructure_fail"
+    QUEUED = "queued"
+    NOT_RUN = "not_run"
+
+
+_FAILED_STEPS = frozenset({StepStatus.FAILED, StepStatus.TIMEDOUT, StepStatus.INFRASTRUCTURE_FAIL})
+_KNOWN_STEPS = frozenset(StepStatus)
+
+
+def step_failed(status: str, *flags: bool | None) -> bool:
+    """Return True if an action with this status failed.
+
+    flags: the API's own booleans (`failed`, `timedout`, `infrastructure_fail`). They decide about a status that is not
+    known here. An action that timed out has no exit code, and a `failed` of null.
+    """
+    return status in _FAILED_STEPS or (status not in _KNOWN_STEPS and any(flags))
+
+
+@attrs.frozen(kw_only=True)
+class StepAction:
+    """A step on one parallel node.
+
+    index: the node, counted from 0. number: the step's number, by which its output is found. status is one of
+    StepStatus, or a newer one. failed: True if the status is a failure, also after a timeout, which has no exit_code.
+    run_time_millis: milliseconds. truncated: True if the API keeps only the beginning of the output.
+    """
+
+    index: int
+    number: int | None = None
+    status: str
+    exit_code: int | None = None
+    failed: bool = False
+    started_at: Timestamp | None = None
+    stopped_at: Timestamp | None = None
+    run_time_millis: int | None = None
+    has_output: bool = False
+    truncated: bool = False
+    command: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Step:
+    """A step of a job, with an action for each parallel node that ran it."""
+
+    name: str
+    actions: tuple[StepAction, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """True if the step failed on one of its nodes."""
+        return any(action.failed for action in self.actions)
+
+
+@attrs.frozen(kw_only=True)
+class OutputLine:
+    """A line of a step's output, as a terminal shows it in the end.
+
+    stream: "out" or "err". step: the step's name. index: the parallel node, counted from 0. at: the time of the piece
+    of output that ended the line; None if the API has none.
+    """
+
+    text: str
+    stream: str
+    step: str
+    index: int
+    at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class StepOutput:
+    """The last lines of a step's output on one parallel node, without control sequences.
+
+    truncated: True if the API keeps only the beginning of the output, so that these are not its real last lines.
+    """
+
+    step: str
+    index: int
+    status: str
+    exit_code: int | None = None
+    text: str = ""
+    truncated: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class DownloadedArtifact:
+    """An artifact on disk. size: bytes. resumed: True if the file continues one that an earlier download began."""
+
+    artifact: Artifact
+    path: Path
+    size: int
+    resumed: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class DownloadProgress:
+    """The state of a download of several files.
+
+    files_done: finished, refused and failed files. bytes_received: bytes that this call has written.
+    """
+
+    files_done: int
+    files_total: int
+    bytes_received: int

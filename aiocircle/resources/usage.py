@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from enum import StrEnum
 
 import attrs
@@ -12,7 +12,7 @@ from aiocircle._core.endpoint import Endpoint, Table
 from aiocircle._core.fields import Timestamp
 from aiocircle._core.group import Group, Id, as_list, omit_none
 
-__all__ = ["Usage", "UsageExport", "UsageExportState"]
+__all__ = ["Usage", "UsageExport", "UsageExportState", "UsageRow"]
 
 
 class UsageExportState(StrEnum):
@@ -86,3 +86,64 @@ class Usage(Group):
         https://circleci.com/docs/api/v2/#operation/getUsageExport
         """
         return await self._call(_Endpoints.get_export, org_id, usage_export_job_id)
+
+
+@attrs.frozen(kw_only=True)
+class UsageRow:
+    """A row of an export: one run of a job.
+
+    Times are UTC. job_run_seconds: seconds. *_pct: percent, 0 to 100, None for runs shorter than 15 seconds. *_credits:
+    credits. user_credits are those of users (seats), divided among runs: what a run itself used is total_credits
+    less user_credits. parallelism: the number of nodes; a run is one row, also on several nodes. extra: columns that
+    are not known here, by their header.
+    """
+
+    organization_id: str
+    organization_name: str
+    organization_created_date: Timestamp | None = None
+    project_id: str | None = None
+    project_name: str | None = None
+    project_created_date: Timestamp | None = None
+    last_build_finished_at: Timestamp | None = None
+    vcs_name: str | None = None
+    vcs_url: str | None = None
+    vcs_branch: str | None = None
+    pipeline_id: str | None = None
+    pipeline_created_at: Timestamp | None = None
+    pipeline_number: int | None = None
+    is_unregistered_user: bool | None = None
+    pipeline_trigger_source: str | None = None
+    pipeline_trigger_user_id: str | None = None
+    workflow_id: str | None = None
+    workflow_name: str | None = None
+    workflow_first_job_queued_at: Timestamp | None = None
+    workflow_first_job_started_at: Timestamp | None = None
+    workflow_stopped_at: Timestamp | None = None
+    is_workflow_successful: bool | None = None
+    job_name: str | None = None
+    job_run_number: int | None = None
+    job_id: str
+    job_run_date: date | None = None
+    job_run_queued_at: Timestamp | None = None
+    job_run_started_at: Timestamp | None = None
+    job_run_stopped_at: Timestamp | None = None
+    job_build_status: str | None = None
+    resource_class: str | None = None
+    operating_system: str | None = None
+    executor: str | None = None
+    parallelism: int | None = None
+    job_run_seconds: float | None = None
+    median_cpu_utilization_pct: float | None = None
+    max_cpu_utilization_pct: float | None = None
+    median_ram_utilization_pct: float | None = None
+    max_ram_utilization_pct: float | None = None
+    compute_credits: float | None = None
+    dlc_credits: float | None = None
+    user_credits: float | None = None
+    storage_credits: float | None = None
+    network_credits: float | None = None
+    lease_credits: float | None = None
+    lease_overage_credits: float | None = None
+    ipranges_credits: float | None = None
+    total_credits: float | None = None
+    extra: Mapping[str, str | None] = attrs.field(factory=dict[str, str | None], hash=False)

@@ -33,7 +33,7 @@ TREES = {name: ast.parse(path.read_bytes()) for name, path in FILES.items()}
 # --- who imports whom -----------------------------------------------------------------------------------------
 
 # They are run by the import of anything below them, so they must not import anything themselves.
-EMPTY = {"aiocircle", "aiocircle._core", "aiocircle.composites", "aiocircle.resources"}
+EMPTY = {"aiocircle", "aiocircle._core", "aiocircle.composites", "aiocircle.resources", "aiocircle.v1"}
 
 
 def is_type_checking(test: ast.expr) -> bool:
@@ -281,7 +281,7 @@ def is_public(module: str) -> bool:
 def test_public_modules_say_what_is_public() -> None:
     """All that is defined there without an underscore, and nothing else of theirs."""
     silent = {name for name in FILES if is_public(name) and not hasattr(importlib.import_module(name), "__all__")}
-    assert silent == {"aiocircle.composites", "aiocircle.resources"}
+    assert silent == {"aiocircle.composites", "aiocircle.resources", "aiocircle.v1"}
     for name in [name for name in FILES if is_public(name) and name not in EMPTY]:
         module = importlib.import_module(name)
         definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

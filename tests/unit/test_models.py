@@ -9,11 +9,12 @@ import pkgutil
 import attrs
 import pytest
 
-from aiocircle import resources
+from aiocircle import resources, v1
 
 MODELS = [
     model
-    for module in pkgutil.iter_modules(resources.__path__, "aiocircle.resources.")
+    for package in (resources, v1)
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     for _, model in inspect.getmembers(importlib.import_module(module.name), attrs.has)
     if model.__module__ == module.name and not model.__name__.startswith("_")
 ]

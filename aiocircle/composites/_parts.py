@@ -1,0 +1,160 @@
+"""A file that is not complete yet, on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from aiocircle.composites._filenames import PART_PREFIX, PART_SUFFIX
+
+if TYPE_CHECKING:
+    import fcntl
+else:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        fcntl = None
+
+__all__ = ["PartFile", "part_key"]
+
+# O_NOFOLLOW: a link with the part's name is not followed. O_NONBLOCK: a FIFO with it does not block.
+_FLAGS: Final = (
+    os.O_RDWR
+    | os.O_CREAT
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+# Each turn means that another process finished the same file in between.
+_MAX_OPENS: Final = 8
+
+
+def part_key(url: str, etag: str | None) -> str | None:
+    """Return the key of the part that holds the file with this strong ETag and URL; None without an ETag.
+
+    The query of a signed URL changes with each signature, so only the path counts.
+    """
+    if etag is None:
+        return None
+    return hashlib.sha256(f"{urlsplit(url).path}\n{etag}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+class PartFile:
+    """The part of one file. Its methods block: call them in a thread, one after the other.
+
+    With a key, the part is found again by other processes, and is locked while it is open. Without one, without locks,
+    or if another process has the lock, its name is random, and it is removed if it was not finished.
+
+    Nothing is flushed to the disk (`fsync`): a killed process loses nothing that was written, but a loss of power may
+    lose files that were finished within the last seconds.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._descriptor = -1
+        self._path = target
+        self._failure: OSError | None = None
+        self.is_resumable = False
+        self.size = 0
+
+    @property
+    def path(self) -> Path:
+        """The path of the part."""
+        return self._path
+
+    def open(self, key: str | None) -> None:
+        """Open the part with this key, or one with a random name. `size` is what it already holds."""
+        if key is None or not self._open_locked(self._target.with_name(f"{PART_PREFIX}{key}{PART_SUFFIX}")):
+            self._path = self._target.with_name(f"{PART_PREFIX}{secrets.token_hex(16)}{PART_SUFFIX}")
+            self._descriptor = os.open(self._path, _FLAGS | os.O_EXCL, 0o666)
+            self.is_resumable = False
+            self.size = 0
+
+    def _open_locked(self, path: Path) -> bool:
+        if fcntl is None:
+            return False
+        for _ in range(_MAX_OPENS):
+            try:
+                descriptor = os.open(path, _FLAGS, 0o666)
+            except OSError:
+                return False  # A link or a folder has the name. A random name shows if the folder is not writable.
+            opened = os.fstat(descriptor)
+            try:
+                if not stat.S_ISREG(opened.st_mode) or opened.st_nlink > 1:
+                    raise BlockingIOError("a part must be a file with one name")
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(descriptor)
+                return False
+            # Another process may have finished the file, and renamed it, before the lock was free.
+            if _is_named(path, opened):
+                self._path = path
+                self._descriptor = descriptor
+                self.is_resumable = True
+                self.size = os.fstat(descriptor).st_size
+                os.lseek(descriptor, 0, os.SEEK_END)
+                return True
+            os.close(descriptor)
+        return False
+
+    def write(self, data: bytes | bytearray) -> int:
+        """Append to the part, and return the number of bytes."""
+        if self._failure is not None:
+            raise self._failure  # What follows would be written after a gap.
+        written = 0
+        try:
+            with memoryview(data) as view:
+                while written < len(view):
+                    count = os.write(self._descriptor, view[written:])
+                    written += count
+                    self.size += count
+        except OSError as error:
+            self._failure = error
+            raise
+        return written
+
+    def clear(self) -> None:
+        """Remove what the part holds."""
+        os.ftruncate(self._descriptor, 0)
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        self.size = 0
+
+    def finish(self) -> None:
+        """Give the file its name, in place of a file that has it already."""
+        if os.name == "nt":
+            self._close()  # Windows does not rename open files.
+        try:
+            os.replace(self._path, self._target)
+        except OSError:
+            if self._descriptor < 0:
+                self._path.unlink(missing_ok=True)
+            raise
+        self._close()
+
+    def close(self, *, discard: bool = False) -> None:
+        """Close the part if it is open. It stays on disk only if it can be resumed."""
+        if self._descriptor < 0:
+            return
+        if discard or not self.size or not self.is_resumable:
+            if os.name == "nt":
+                self._close()
+            self._path.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _is_named(path: Path, opened: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), opened)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,129 @@
+"""Download artifacts from a local server: wall time, memory and the loop's longest stretch, against aiohttp alone.
+
+python -m benchmarks.downloads --files 1 --megabytes 2048
+python -m benchmarks.downloads --files 3000 --megabytes 0.02
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from aiocircle._core.retry import RetryPolicy
+from aiocircle.composites._downloads import download_artifacts, list_targets
+from aiocircle.resources.jobs import Artifact
+
+_PIECE = bytes(256 * 1024)
+_CONCURRENCY = 8
+
+
+def _serve(size: int, port: Connection) -> None:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"ETag": '"v1"', "Content-Length": str(size)})
+        await response.prepare(request)
+        for at in range(0, size, len(_PIECE)):
+            await response.write(_PIECE[: size - at])
+        return response
+
+    async def main() -> None:
+        runner = web.ServerRunner(web.Server(handle, access_log=None))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port.send(runner.addresses[0][1])
+        await asyncio.Event().wait()
+
+    asyncio.run(main())
+
+
+class _Streamed:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.iter_chunks = response.content.iter_any
+
+
+async def _ours(session: aiohttp.ClientSession, urls: list[str], into: Path) -> None:
+    @asynccontextmanager
+    async def open_(url: str, headers: Mapping[str, str]) -> AsyncIterator[_Streamed]:
+        async with session.get(url, headers=headers) as response:
+            yield _Streamed(response)
+
+    artifacts = [Artifact(path=f"{number}.bin", node_index=0, url=url) for number, url in enumerate(urls)]
+    await download_artifacts(open_, list_targets(artifacts), into, policy=RetryPolicy(), concurrency=_CONCURRENCY)
+
+
+async def _bare(session: aiohttp.ClientSession, urls: list[str], into: Path) -> None:
+    remaining = iter(enumerate(urls))
+
+    async def work() -> None:
+        for number, url in remaining:
+            async with session.get(url) as response:
+                with (into / f"{number}.bin").open("wb") as file:
+                    async for chunk in response.content.iter_any():
+                        file.write(chunk)
+
+    await asyncio.gather(*(work() for _ in range(_CONCURRENCY)))
+
+
+async def _measure(subject: str, base: str, files: int, into: Path) -> None:
+    longest, last = 0.0, time.perf_counter()
+
+    async def watch() -> None:
+        nonlocal longest, last
+        while True:
+            await asyncio.sleep(0.005)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last - 0.005), now
+
+    watcher = asyncio.create_task(watch())
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+        started = time.perf_counter()
+        await {"ours": _ours, "bare": _bare}[subject](session, [f"{base}/{number}" for number in range(files)], into)
+        took = time.perf_counter() - started
+    watcher.cancel()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{subject:5} {took:7.2f} s  peak {peak:5.1f} MiB  longest stretch of the loop {longest * 1000:.0f} ms",
+        flush=True,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.downloads", description=__doc__)
+    parser.add_argument("--files", type=int, default=1)
+    parser.add_argument("--megabytes", type=float, default=256.0, help="of each file")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--subject", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.subject:
+        subject, base, into = arguments.subject
+        asyncio.run(_measure(subject, base, arguments.files, Path(into)))
+        return 0
+    receive, send = multiprocessing.Pipe(duplex=False)
+    size = int(arguments.megabytes * 1_000_000)
+    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(size, send), daemon=True)
+    server.start()
+    base = f"http://127.0.0.1:{receive.recv()}"
+    for subject in ("bare", "ours") * arguments.turns:
+        with tempfile.TemporaryDirectory() as into:
+            command = [sys.executable, "-m", "benchmarks.downloads", "--files", str(arguments.files)]
+            subprocess.run([*command, "--subject", subject, base, into], check=True)
+    server.terminate()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
