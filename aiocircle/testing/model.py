@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import attrs
 
-from .identity import Identities, Kind, digest
+from .ids import IdFactory, Kind, digest
 
 __all__ = [
     "FINISHED",
@@ -109,7 +109,7 @@ class Project:
     settings: dict[str, object]
     variables: dict[str, ProjectVariable] = attrs.field(factory=dict[str, "ProjectVariable"])
     checkout_keys: list[CheckoutKey] = attrs.field(factory=list["CheckoutKey"])
-    write_history: Callable[[Project], None] | None = None
+    generate_history: Callable[[Project], None] | None = None
     _history: History | None = None
 
     @property
@@ -117,8 +117,8 @@ class Project:
         """All that it has built, written when it is first asked for."""
         if self._history is None:
             self._history = History()
-            if self.write_history is not None:
-                self.write_history(self)
+            if self.generate_history is not None:
+                self.generate_history(self)
         return self._history
 
     @property
@@ -207,7 +207,7 @@ class Job:
     """One job of a workflow run."""
 
     workflow: Workflow
-    leaf: int
+    index: int
     plan: JobPlan
     status: str = "blocked"
     number: int | None = None
@@ -239,12 +239,12 @@ class Workflow:
     created: float
     salt: int
     started_by: User
-    pace: float = 1.0  # how much longer than planned its jobs take
-    scale: float | None = None  # for a run that is lived through: what to multiply the planned seconds by
-    culprit: int = -1  # the job that will fail
-    culprit_status: str = "failed"
-    flaky: int | None = None  # the flaky test that made the culprit fail
-    patience: float | None = None  # seconds until somebody approves what waits for approval
+    duration_factor: float = 1.0  # how much longer than planned its jobs take
+    time_scale: float | None = None  # for a run that is lived through: what to multiply the planned seconds by
+    failing_job: int = -1  # the job that will fail
+    failure_status: str = "failed"
+    flaky: int | None = None  # the flaky test that made the failing_job fail
+    approval_delay: float | None = None  # seconds until somebody approves what waits for approval
     first_job_number: int = 0
     jobs: list[Job] = attrs.field(factory=list[Job])
     status: str = "running"
@@ -255,7 +255,7 @@ class Workflow:
     auto_rerun_number: int | None = None
     max_auto_reruns: int | None = None
     elapsed: float = 0.0  # seconds after its creation that it has been brought to
-    lived_since: float | None = None  # loop time at which it was created, for a run that time passes for
+    live_since: float | None = None  # loop time at which it was created, for a run that time passes for
 
     @property
     def name(self) -> str:
@@ -277,21 +277,21 @@ class Workflow:
         """What all its jobs have cost."""
         return sum(job.credits for job in self.jobs if job.workflow is self)
 
-    def begin(self) -> None:
+    def create_jobs(self) -> None:
         """Lay out its jobs and take their numbers."""
         history = self.pipeline.project.history
         self.first_job_number = history.next_job_number
         history.next_job_number += len(self.plan.jobs)
         history.job_blocks.append((self.first_job_number, self))
-        self.jobs = [Job(self, leaf, plan) for leaf, plan in enumerate(self.plan.jobs)]
+        self.jobs = [Job(self, index, plan) for index, plan in enumerate(self.plan.jobs)]
 
-    def play(self, elapsed: float) -> None:
+    def advance(self, elapsed: float) -> None:
         """Bring the jobs and the status to `elapsed` seconds after the creation."""
         created = self.created
         self.elapsed = elapsed
         successes: list[float | None] = []
         running = waiting = broken = False
-        for leaf, job in enumerate(self.jobs):
+        for index, job in enumerate(self.jobs):
             status = job.status
             if status in FINISHED:
                 broken = broken or status != "success"
@@ -307,19 +307,19 @@ class Workflow:
                 ready = max(ready, success)
             else:
                 if job.plan.type == "approval":
-                    if self.patience is None or ready + self.patience > elapsed:
+                    if self.approval_delay is None or ready + self.approval_delay > elapsed:
                         job.status = "on_hold"
                         waiting = True
                         successes.append(None)
                     else:
                         job.status = "success"
                         job.approved_by = self.started_by
-                        job.stopped = created + ready + self.patience
-                        successes.append(ready + self.patience)
+                        job.stopped = created + ready + self.approval_delay
+                        successes.append(ready + self.approval_delay)
                     continue
-                start, length = self._span(job, leaf)
+                start, length = self._span(job, index)
                 start += ready
-                job.number = self.first_job_number + leaf
+                job.number = self.first_job_number + index
                 if start > elapsed:
                     job.status = "queued"
                     running = True
@@ -332,8 +332,8 @@ class Workflow:
                     successes.append(None)
                     continue
                 job.stopped = created + start + length
-                if leaf == self.culprit:
-                    job.status = self.culprit_status
+                if index == self.failing_job:
+                    job.status = self.failure_status
                     broken = True
                     successes.append(None)
                 else:
@@ -341,13 +341,13 @@ class Workflow:
                     successes.append(start + length)
         self._conclude(running=running, waiting=waiting, broken=broken)
 
-    def _span(self, job: Job, leaf: int) -> tuple[float, float]:
+    def _span(self, job: Job, index: int) -> tuple[float, float]:
         """How long a job waits for a machine, and how long it runs."""
-        length = job.plan.seconds * (0.6 if leaf == self.culprit else 1.0)  # failures come early
-        if self.scale is not None:
-            return 0.0, length * self.scale
-        scatter = _SCATTER[self.salt + leaf * 131 & 1023]
-        return 1 + (self.salt >> 3 & 3), max(1, round(length * self.pace * scatter))
+        length = job.plan.seconds * (0.6 if index == self.failing_job else 1.0)  # failures come early
+        if self.time_scale is not None:
+            return 0.0, length * self.time_scale
+        scatter = _SCATTER[self.salt + index * 131 & 1023]
+        return 1 + (self.salt >> 3 & 3), max(1, round(length * self.duration_factor * scatter))
 
     def _conclude(self, *, running: bool, waiting: bool, broken: bool) -> None:
         if running:
@@ -371,7 +371,7 @@ class Workflow:
         self.canceled_by = by
         self.stopped = now
 
-    def refuse(self, status: str) -> None:
+    def end_without_running(self, status: str) -> None:
         """End it at once, before any job could start: `error`, `unauthorized` or `not_run`."""
         self.status = status
         self.stopped = self.created + 1
@@ -379,7 +379,7 @@ class Workflow:
             job.status = "unauthorized" if status == "unauthorized" else "not_run"
 
 
-def job_id(identities: Identities, job: Job) -> str:
+def job_id(ids: IdFactory, job: Job) -> str:
     """A job's UUID; one that a rerun took over keeps the one of its first run."""
     workflow = job.workflow
-    return identities.uuid(Kind.JOB, workflow.pipeline.project.key, workflow.pipeline.number, workflow.sub, job.leaf)
+    return ids.uuid(Kind.JOB, workflow.pipeline.project.key, workflow.pipeline.number, workflow.sub, job.index)

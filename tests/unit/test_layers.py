@@ -120,7 +120,7 @@ def test_the_walk_sees_the_imports_that_are_there() -> None:
     assert "aiocircle.client" in IMPORTS["aiocircle.cli.insights"]  # from aiocircle import CircleCI
     assert "aiocircle.resources.users" in IMPORTS["aiocircle.client"]  # inside a property
     assert "aiocircle.testing.server" in IMPORTS["aiocircle.testing"]  # relative, inside __getattr__
-    assert "aiocircle.testing.wire" in IMPORTS["aiocircle.testing.routes.users"]  # from .. import wire
+    assert "aiocircle.testing.serializers" in IMPORTS["aiocircle.testing.routes.users"]  # from .. import serializers
     assert "aiocircle.resources.common" in IMPORTS["aiocircle.resources.users"]
 
 

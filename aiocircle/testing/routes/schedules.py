@@ -6,12 +6,14 @@ from typing import Any, cast
 
 import attrs
 
-from .. import wire
-from ..call import Answer, Call, Routes, iso_ms
-from ..history import DAY
-from ..identity import Kind
+from .. import serializers
+from ..ids import Kind
 from ..model import Project, User
-from ..world import World, now
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
+from ..state import State
+from ..times import DAY, iso_ms
 
 __all__ = ["routes"]
 
@@ -36,26 +38,26 @@ class _Schedule:
 
 
 class _Schedules:
-    def __init__(self, world: World) -> None:
+    def __init__(self, state: State) -> None:
         self.system = User(
-            id=world.identities.uuid(Kind.SYSTEM, 0),
+            id=state.ids.uuid(Kind.SYSTEM, 0),
             login="system-actor",
             name="Scheduled Pipelines",
             avatar_url=None,
         )
         self.by_id: dict[str, _Schedule] = {}
-        for project in world.projects.values():
-            if project.organization.standalone or project.write_history is None:
+        for project in state.projects.values():
+            if project.organization.standalone or project.generate_history is None:
                 continue
-            created = world.anchor - 150 * DAY
+            created = state.midnight - 150 * DAY
             made = _Schedule(
-                id=world.identities.uuid(Kind.SCHEDULE, project.key),
+                id=state.ids.uuid(Kind.SCHEDULE, project.key),
                 project=project,
                 name="nightly",
                 description=None if project.key % 2 else "Everything that is too slow for each push",
                 timetable={"per-hour": 1, "hours-of-day": [2], "days-of-week": [*_DAYS]},
                 parameters={"branch": project.default_branch, "deep": True},
-                actor=self.system if project.key % 2 else world.me,
+                actor=self.system if project.key % 2 else state.token_owner,
                 created=created,
                 updated=created,
             )
@@ -72,101 +74,105 @@ def _show(schedule: _Schedule) -> dict[str, Any]:
         "created-at": iso_ms(schedule.created),
         "project-slug": schedule.project.slug,
         "parameters": schedule.parameters,
-        "actor": wire.user(schedule.actor),
+        "actor": serializers.user(schedule.actor),
         "description": schedule.description,
     }
 
 
 @routes.add("GET", "/project/{project}/schedule", "schedules.list")
-def list_all(call: Call) -> Answer:
+def list_all(request: RequestContext) -> Response:
     """A project's schedules."""
-    project = call.project()
-    schedules = [each for each in call.world.part(_Schedules).by_id.values() if each.project is project]
-    return call.page(schedules, _show)
+    project = request.project()
+    schedules = [each for each in request.state.group_state(_Schedules).by_id.values() if each.project is project]
+    return request.respond_page(schedules, _show)
 
 
 @routes.add("POST", "/project/{project}/schedule", "schedules.create")
-def create(call: Call) -> Answer:
+def create(request: RequestContext) -> Response:
     """Make a schedule, on a classic project."""
-    project = call.project()
+    project = request.project()
     if project.organization.standalone:
-        call.refuse(400, "Schedules are not available to this project.")
-    part = call.world.part(_Schedules)
-    fields = call.fields(*_FIELDS)
+        request.fail(400, "Schedules are not available to this project.")
+    part = request.state.group_state(_Schedules)
+    fields = request.body_fields(*_FIELDS)
     made = _Schedule(
-        id=call.world.new_id(Kind.SCHEDULE),
+        id=request.state.new_id(Kind.SCHEDULE),
         project=project,
         name="",
         description=None,
         timetable={},
         parameters={},
-        actor=call.world.me,
-        created=now(),
-        updated=now(),
+        actor=request.state.token_owner,
+        created=request.state.now(),
+        updated=request.state.now(),
     )
-    _change(call, made, fields)
+    _change(request, made, fields)
     part.by_id[made.id] = made
-    call.changed(made.id)
-    return call.json(_show(made), 201)
+    request.record_change(made.id)
+    return request.respond(_show(made), 201)
 
 
 @routes.add("GET", "/schedule/{schedule-id}", "schedules.get")
-def get(call: Call) -> Answer:
+def get(request: RequestContext) -> Response:
     """A schedule."""
-    return call.json(_show(_schedule(call)))
+    return request.respond(_show(_schedule(request)))
 
 
 @routes.add("PATCH", "/schedule/{schedule-id}", "schedules.update")
-def update(call: Call) -> Answer:
+def update(request: RequestContext) -> Response:
     """Change a schedule; of its timetable what is sent."""
-    schedule = _schedule(call)
-    fields = call.fields()
-    _change(call, schedule, fields)
+    schedule = _schedule(request)
+    fields = request.body_fields()
+    _change(request, schedule, fields)
     if fields:
-        schedule.updated = now()
-        call.changed(schedule.id)
-    return call.json(_show(schedule))
+        schedule.updated = request.state.now()
+        request.record_change(schedule.id)
+    return request.respond(_show(schedule))
 
 
 @routes.add("DELETE", "/schedule/{schedule-id}", "schedules.delete")
-def delete(call: Call) -> Answer:
+def delete(request: RequestContext) -> Response:
     """Delete a schedule."""
-    schedule = _schedule(call)
-    del call.world.part(_Schedules).by_id[schedule.id]
-    call.changed(schedule.id)
-    return call.message("Schedule deleted.")
+    schedule = _schedule(request)
+    del request.state.group_state(_Schedules).by_id[schedule.id]
+    request.record_change(schedule.id)
+    return request.respond_message("Schedule deleted.")
 
 
-def _schedule(call: Call) -> _Schedule:
-    return call.found(call.world.part(_Schedules).by_id.get(call.uuid("schedule-id")), "Schedule not found")
+def _schedule(request: RequestContext) -> _Schedule:
+    return request.require(
+        request.state.group_state(_Schedules).by_id.get(request.path_uuid("schedule-id")), "Schedule not found"
+    )
 
 
-def _change(call: Call, schedule: _Schedule, fields: dict[str, Any]) -> None:
+def _change(request: RequestContext, schedule: _Schedule, fields: dict[str, Any]) -> None:
     """Check all fields, then take them over."""
     name: object = fields.get("name", schedule.name)
     description: object = fields.get("description", schedule.description)
     parameters: object = fields.get("parameters", schedule.parameters)
     actor: object = fields.get("attribution-actor")
     if not isinstance(name, str) or not name:
-        call.refuse(400, "name: must be a non-empty string.")
+        request.fail(400, "name: must be a non-empty string.")
     if description is not None and not isinstance(description, str):
-        call.refuse(400, "description: must be a string or null.")
+        request.fail(400, "description: must be a string or null.")
     if not isinstance(parameters, dict):
-        call.refuse(400, "parameters: must be an object.")
+        request.fail(400, "parameters: must be an object.")
     if actor not in (None, "current", "system"):
-        call.refuse(400, "attribution-actor: must be one of current, system.")
-    timetable = {**schedule.timetable, **_timetable(call, fields.get("timetable", {}))}
+        request.fail(400, "attribution-actor: must be one of current, system.")
+    timetable = {**schedule.timetable, **_timetable(request, fields.get("timetable", {}))}
     if not {"per-hour", "hours-of-day"} <= timetable.keys() or not {"days-of-week", "days-of-month"} & timetable.keys():
-        call.refuse(400, "timetable: needs per-hour, hours-of-day and days-of-week or days-of-month.")
+        request.fail(400, "timetable: needs per-hour, hours-of-day and days-of-week or days-of-month.")
     schedule.name, schedule.description, schedule.timetable = name, description, timetable
     schedule.parameters = cast("dict[str, Any]", parameters)
     if actor is not None:
-        schedule.actor = call.world.me if actor == "current" else call.world.part(_Schedules).system
+        schedule.actor = (
+            request.state.token_owner if actor == "current" else request.state.group_state(_Schedules).system
+        )
 
 
-def _timetable(call: Call, sent: object) -> dict[str, Any]:
+def _timetable(request: RequestContext, sent: object) -> dict[str, Any]:
     if not isinstance(sent, dict):
-        call.refuse(400, "timetable: must be an object.")
+        request.fail(400, "timetable: must be an object.")
     timetable = cast("dict[str, object]", sent)
     allowed: dict[str, tuple[object, ...]] = {
         "hours-of-day": (*range(24),),
@@ -177,9 +183,9 @@ def _timetable(call: Call, sent: object) -> dict[str, Any]:
     for name, value in timetable.items():
         if name == "per-hour":
             if type(value) is not int or not 1 <= value <= 60:
-                call.refuse(400, "timetable.per-hour: must be from 1 to 60.")
+                request.fail(400, "timetable.per-hour: must be from 1 to 60.")
         elif name not in allowed:
-            call.refuse(400, f"timetable: Unexpected field '{name}'")
+            request.fail(400, f"timetable: Unexpected field '{name}'")
         elif not isinstance(value, list) or any(each not in allowed[name] for each in cast("list[object]", value)):
-            call.refuse(400, f"timetable.{name}: has a value that is not allowed.")
+            request.fail(400, f"timetable.{name}: has a value that is not allowed.")
     return timetable

@@ -8,13 +8,15 @@ from typing import Any, cast
 
 import attrs
 
-from .. import wire
-from ..call import Answer, Call, Routes, iso, parse_time
-from ..history import DAY
-from ..identity import Kind, is_uuid
+from .. import serializers
+from ..ids import Kind, is_uuid
 from ..metrics import JobRun, job_runs
 from ..model import Organization
-from ..world import World, now
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
+from ..state import State
+from ..times import DAY, iso, parse_time
 
 __all__ = ["routes", "usage_file"]
 
@@ -64,15 +66,15 @@ class _Export:
 
 
 class _Exports:
-    def __init__(self, world: World) -> None:
+    def __init__(self, state: State) -> None:
         self.by_id: dict[str, _Export] = {}
 
 
-def _runs(world: World, export: _Export) -> list[JobRun]:
+def _runs(state: State, export: _Export) -> list[JobRun]:
     """The job runs that an export is about."""
     runs = [
         run
-        for project in world.projects_of(export.organization)
+        for project in state.projects_of(export.organization)
         for name in sorted(project.history.runs)
         for run in job_runs(project.history.runs[name])
         if export.start <= run.created < export.end
@@ -80,38 +82,38 @@ def _runs(world: World, export: _Export) -> list[JobRun]:
     return sorted(runs, key=lambda run: run.created)
 
 
-def _file_count(world: World, export: _Export) -> int:
-    return -(-len(_runs(world, export)) // _ROWS_PER_FILE)
+def _file_count(state: State, export: _Export) -> int:
+    return -(-len(_runs(state, export)) // _ROWS_PER_FILE)
 
 
 @routes.add("POST", "/organizations/{org_id}/usage_export_job", "usage.create_export")
-def create_export(call: Call) -> Answer:
+def create_export(request: RequestContext) -> Response:
     """Ask for an export of at most 31 days."""
-    organization = call.owner("org_id")
-    fields = call.fields("start", "end")
-    call.only(fields, ("start", "end", "shared_org_ids"))
-    start, end = _time(call, fields, "start"), _time(call, fields, "end")
+    organization = request.organization_by_id("org_id")
+    fields = request.body_fields("start", "end")
+    request.reject_unknown_fields(fields, ("start", "end", "shared_org_ids"))
+    start, end = _time(request, fields, "start"), _time(request, fields, "end")
     if end <= start:
-        call.refuse(400, "end: must be after start.")
+        request.fail(400, "end: must be after start.")
     if end - start > 31 * DAY:
-        call.refuse(400, "end: must be at most 31 days after start.")
-    if start < now() - 366 * DAY:
-        call.refuse(400, "start: must be within the last 366 days.")
-    if end > now():
-        call.refuse(400, "end: must not be in the future.")
+        request.fail(400, "end: must be at most 31 days after start.")
+    if start < request.state.now() - 366 * DAY:
+        request.fail(400, "start: must be within the last 366 days.")
+    if end > request.state.now():
+        request.fail(400, "end: must not be in the future.")
     sent: object = fields.get("shared_org_ids", [])
     idents = cast("list[object]", sent) if isinstance(sent, list) else [None]
     if not all(isinstance(ident, str) and is_uuid(ident) for ident in idents):
-        call.refuse(400, "shared_org_ids: must be an array of UUIDs.")
+        request.fail(400, "shared_org_ids: must be an array of UUIDs.")
     export = _Export(
-        id=call.world.new_id(Kind.USAGE_EXPORT),
+        id=request.state.new_id(Kind.USAGE_EXPORT),
         organization=organization,
         shared=tuple(str(ident) for ident in idents),
         start=start,
         end=end,
     )
-    call.world.part(_Exports).by_id[export.id] = export
-    call.changed(export.id)
+    request.state.group_state(_Exports).by_id[export.id] = export
+    request.record_change(export.id)
     shown = {
         "usage_export_job_id": export.id,
         "state": "created",
@@ -119,49 +121,51 @@ def create_export(call: Call) -> Answer:
         "end": iso(end),
         "download_urls": None,
     }
-    return call.json(shown, 201)
+    return request.respond(shown, 201)
 
 
-def _time(call: Call, fields: dict[str, Any], name: str) -> float:
+def _time(request: RequestContext, fields: dict[str, Any], name: str) -> float:
     text: object = fields[name]
     found = parse_time(text) if isinstance(text, str) and "T" in text else None
     if found is None:
-        call.refuse(400, f"{name}: must be an RFC 3339 date and time.")
+        request.fail(400, f"{name}: must be an RFC 3339 date and time.")
     return found
 
 
-@routes.add("GET", "/organizations/{org_id}/usage_export_job/{usage_export_job_id}", "usage.get_export", keep=False)
-def get_export(call: Call) -> Answer:
+@routes.add(
+    "GET", "/organizations/{org_id}/usage_export_job/{usage_export_job_id}", "usage.get_export", cacheable=False
+)
+def get_export(request: RequestContext) -> Response:
     """An export: in the making at the first look, then there or failed; its URLs are signed anew each time."""
-    organization = call.owner("org_id")
-    export = call.world.part(_Exports).by_id.get(call.uuid("usage_export_job_id"))
+    organization = request.organization_by_id("org_id")
+    export = request.state.group_state(_Exports).by_id.get(request.path_uuid("usage_export_job_id"))
     if export is None or export.organization is not organization:
-        call.refuse(404, "Usage export job not found")
+        request.fail(404, "Usage export job not found")
     export.polls += 1
     shown: dict[str, Any] = {"usage_export_job_id": export.id, "state": "processing", "download_urls": None}
     if export.polls > 1:
-        if any(call.world.organization(ident) is None for ident in export.shared):
+        if any(request.state.organization(ident) is None for ident in export.shared):
             shown["state"] = "failed"
             shown["error_reason"] = "An organization is not shared with this one."
         else:
             shown["state"] = "completed"
-            count = _file_count(call.world, export)
+            count = _file_count(request.state, export)
             paths = [f"/usage/{export.id}/usage_report_{index}.csv.gz" for index in range(count)]
-            shown["download_urls"] = [call.storage.sign(path, call.world.clock, 129_599) for path in paths] or None
-    return call.json(shown)
+            shown["download_urls"] = [request.urls.sign(path, request.state.now(), 129_599) for path in paths] or None
+    return request.respond(shown)
 
 
-def usage_file(world: World, export_id: str, index: int) -> bytes | None:
+def usage_file(state: State, export_id: str, index: int) -> bytes | None:
     """One file of an export: a gzipped CSV with one row for each job run."""
-    export = world.part(_Exports).by_id.get(export_id)
+    export = state.group_state(_Exports).by_id.get(export_id)
     if export is None:
         return None
-    rows = _runs(world, export)[index * _ROWS_PER_FILE : (index + 1) * _ROWS_PER_FILE]
-    lines = [",".join(_COLUMNS), *(",".join(map(_cell, _row(world, run))) for run in rows)]
+    rows = _runs(state, export)[index * _ROWS_PER_FILE : (index + 1) * _ROWS_PER_FILE]
+    lines = [",".join(_COLUMNS), *(",".join(map(_cell, _row(state, run))) for run in rows)]
     return gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0)
 
 
-def _row(world: World, run: JobRun) -> tuple[object, ...]:
+def _row(state: State, run: JobRun) -> tuple[object, ...]:
     workflow = run.job.workflow
     pipeline = workflow.pipeline
     project = pipeline.project
@@ -170,7 +174,7 @@ def _row(world: World, run: JobRun) -> tuple[object, ...]:
         project.organization.name,
         project.id,
         project.name,
-        wire.vcs_type(project.organization).upper(),
+        serializers.vcs_type(project.organization).upper(),
         project.repository_url,
         pipeline.branch,
         pipeline.id,
@@ -183,7 +187,7 @@ def _row(world: World, run: JobRun) -> tuple[object, ...]:
         workflow.status == "success",
         run.job.plan.name,
         run.job.number,
-        world.identities.uuid(Kind.JOB, project.key, pipeline.number, workflow.sub, run.job.leaf),
+        state.ids.uuid(Kind.JOB, project.key, pipeline.number, workflow.sub, run.job.index),
         _stamp(run.created)[:10],
         _stamp(run.created),
         _stamp(run.stopped),

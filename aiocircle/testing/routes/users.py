@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from .. import wire
-from ..call import Answer, Call, Routes
+from .. import serializers
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
 
 __all__ = ["routes"]
 
@@ -11,27 +13,29 @@ routes = Routes()
 
 
 @routes.add("GET", "/me", "users.me")
-def me(call: Call) -> Answer:
+def me(request: RequestContext) -> Response:
     """Whose token it is."""
-    return call.json(wire.user(call.world.me))
+    return request.respond(serializers.user(request.state.token_owner))
 
 
 @routes.add("GET", "/me/collaborations", "users.list_collaborations")
-def collaborations(call: Call) -> Answer:
+def collaborations(request: RequestContext) -> Response:
     """The organizations of the token's owner, and their own account, which has no id."""
-    shown = [wire.collaboration(call, organization) for organization in call.world.organizations.values()]
-    login = call.world.me.login
+    shown = [serializers.collaboration(request, organization) for organization in request.state.organizations.values()]
+    login = request.state.token_owner.login
     own = {
         "id": None,
         "vcs_type": "github",
         "name": login,
-        "avatar_url": call.world.me.avatar_url,
+        "avatar_url": request.state.token_owner.avatar_url,
         "slug": f"gh/{login}",
     }
-    return call.json([*shown, call.spell(own, "vcs_type")])
+    return request.respond([*shown, request.spell_keys(own, "vcs_type")])
 
 
 @routes.add("GET", "/user/{id}", "users.get")
-def get(call: Call) -> Answer:
+def get(request: RequestContext) -> Response:
     """A user."""
-    return call.json(wire.user(call.found(call.world.user(call.uuid("id")), "User not found")))
+    return request.respond(
+        serializers.user(request.require(request.state.user(request.path_uuid("id")), "User not found"))
+    )

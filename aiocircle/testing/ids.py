@@ -9,7 +9,7 @@ import uuid
 
 import attrs
 
-__all__ = ["Address", "Identities", "Kind", "base62", "digest", "is_uuid", "slug_form"]
+__all__ = ["Address", "IdFactory", "Kind", "base62", "digest", "is_project_slug", "is_uuid"]
 
 _PAYLOAD_BITS = 122  # what a version 4 UUID leaves free of its 128
 _MASK = (1 << _PAYLOAD_BITS) - 1
@@ -55,7 +55,7 @@ class Address:
     owner: int
     number: int
     sub: int
-    leaf: int
+    index: int
 
 
 def digest(*parts: object) -> bytes:
@@ -72,20 +72,20 @@ def base62(number: int) -> str:
     return digits.rjust(22, "0")
 
 
-class Identities:
+class IdFactory:
     """The UUIDs of one seed: a reversible scramble of an address, refused when it was made by anybody else."""
 
     def __init__(self, seed: int) -> None:
-        key = digest("identities", seed)
+        key = digest("ids", seed)
         self._first = int.from_bytes(key[:15]) | 1
         self._second = int.from_bytes(key[15:30]) | 1
         self._unfirst = pow(self._first, -1, 1 << _PAYLOAD_BITS)
         self._unsecond = pow(self._second, -1, 1 << _PAYLOAD_BITS)
         self._check = int.from_bytes(digest("check", seed)) & ((1 << _CHECK_BITS) - 1)
 
-    def uuid(self, kind: Kind, owner: int, number: int = 0, sub: int = 0, leaf: int = 0) -> str:
-        """The UUID of an address (owner: 32 bits, number: 24, sub and leaf: 10 each)."""
-        plain = ((((kind << 32 | owner) << 24 | number) << 10 | sub) << 10 | leaf) << _CHECK_BITS | self._check
+    def uuid(self, kind: Kind, owner: int, number: int = 0, sub: int = 0, index: int = 0) -> str:
+        """The UUID of an address (owner: 32 bits, number: 24, sub and index: 10 each)."""
+        plain = ((((kind << 32 | owner) << 24 | number) << 10 | sub) << 10 | index) << _CHECK_BITS | self._check
         mixed = plain * self._first & _MASK
         mixed ^= mixed >> _HALF
         mixed = mixed * self._second & _MASK
@@ -110,12 +110,12 @@ class Identities:
         if plain & ((1 << _CHECK_BITS) - 1) != self._check:
             return None
         plain >>= _CHECK_BITS
-        leaf, plain = plain & 0x3FF, plain >> 10
+        index, plain = plain & 0x3FF, plain >> 10
         sub, plain = plain & 0x3FF, plain >> 10
         number, plain = plain & 0xFFFFFF, plain >> 24
         owner, kind = plain & 0xFFFFFFFF, plain >> 32
         try:
-            return Address(Kind(kind), owner, number, sub, leaf)
+            return Address(Kind(kind), owner, number, sub, index)
         except ValueError:
             return None
 
@@ -130,7 +130,7 @@ def is_uuid(text: str) -> bool:
         return False
 
 
-def slug_form(slug: str) -> bool:
+def is_project_slug(slug: str) -> bool:
     """Whether a text has the form of a project's slug; a standalone one's parts are opaque or UUIDs, never names."""
     parts = slug.split("/")
     if len(parts) != 3 or not all(parts):

@@ -1,95 +1,92 @@
-"""Everything that a LocalCircleCI knows: its organizations, its projects and how time passes for what is running."""
+"""The state of a LocalCircleCI: its organizations and projects, and the progress of what is running."""
 
 from __future__ import annotations
 
 import random
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from .history import DAY, Historian, people, project_names
-from .identity import Address, Identities, Kind, base62, digest, slug_form
+from .generator import HistoryGenerator, people, project_names
+from .ids import Address, IdFactory, Kind, base62, digest, is_project_slug
 from .model import Job, Organization, Pipeline, Project, User, Workflow, WorkflowPlan
+from .times import DAY, ServerClock
 
-__all__ = ["Part", "World", "now"]
+__all__ = ["GroupState", "State", "default_settings"]
 
 _PROVIDERS = {"gh": "gh", "github": "gh", "bb": "bb", "bitbucket": "bb", "circleci": "circleci"}
 
 
-def now() -> float:
-    """The wall clock, the one place it is read."""
-    return time.time()
+class GroupState(Protocol):
+    """The state of one group of operations."""
+
+    def __init__(self, state: State) -> None: ...
 
 
-class Part(Protocol):
-    """State that one group of operations keeps for itself."""
-
-    def __init__(self, world: World) -> None: ...
+_P = TypeVar("_P", bound=GroupState)
 
 
-_P = TypeVar("_P", bound=Part)
+class State:
+    """The deterministic organizations of one seed and day, with the changes that callers have made."""
 
-
-class World:
-    """The deterministic organizations of one seed and day, and what callers have made of them since."""
-
-    def __init__(self, projects: int | Sequence[str], seed: int, workflow_seconds: float) -> None:
+    def __init__(
+        self, projects: int | Sequence[str], seed: int, workflow_seconds: float, clock: ServerClock | None = None
+    ) -> None:
         self.seed = seed
-        self.anchor = int(now()) // DAY * DAY
-        self.identities = Identities(seed)
-        self.people = people(self.identities)
-        self.historian = Historian(seed, self.anchor, self.identities, self.people)
+        self.clock = clock or ServerClock()
+        self.midnight = int(self.clock.now()) // DAY * DAY
+        self.ids = IdFactory(seed)
+        self.people = people(self.ids)
+        self.generator = HistoryGenerator(seed, self.midnight, self.ids, self.people)
         self.workflow_seconds = workflow_seconds
         self.organizations: dict[str, Organization] = {}
-        self.projects: dict[int, Project] = {}  # by key, in the order they were made
-        self.version = 0  # grows with every change, so that answers can be kept until then
+        self.projects: dict[int, Project] = {}  # by key, in the order of their creation
+        self.version = 0  # grows with every change, so that responses can be cached until then
         self.changes: list[tuple[str, str]] = []
         self._slugs: dict[str, Project] = {}
-        self._living: list[Workflow] = []
+        self._live: list[Workflow] = []
         self._parts: dict[type, object] = {}
         self._serials: dict[Kind, int] = {}
-        self.clock = 0.0  # loop time of the request being answered
         acme = self._organization("gh", "acme")
         if isinstance(projects, int):
-            beside = [self._organization("circleci", "Acme Labs"), self._organization("bb", "acme")]
+            others = [self._organization("circleci", "Acme Labs"), self._organization("bb", "acme")]
             for index, name in enumerate(project_names(projects)):
-                self.add_project(beside[0] if index % 5 == 2 else beside[1] if index % 7 == 5 else acme, name)
+                self.add_project(others[0] if index % 5 == 2 else others[1] if index % 7 == 5 else acme, name)
         else:
             for slug in [projects] if isinstance(projects, str) else projects:
                 self._add_slug(slug)
-        self.founding = tuple(self.organizations.values())  # those that have a past
+        self.initial_organizations = tuple(self.organizations.values())  # those with a history
 
     @property
-    def me(self) -> User:
-        """Whom the token belongs to."""
+    def token_owner(self) -> User:
+        """The user whose token it is."""
         return self.people[0]
 
     def _organization(self, provider: str, name: str, fragment: str | None = None) -> Organization:
         identity = f"{provider}/{fragment or name}"
         key = _key(self.seed, identity)
-        ident = self.identities.uuid(Kind.ORGANIZATION, key)
+        ident = self.ids.uuid(Kind.ORGANIZATION, key)
         if fragment is None:
             fragment = base62(uuid.UUID(ident).int) if provider == "circleci" else name
         made = Organization(id=ident, key=key, provider=provider, name=name, fragment=fragment)
         return self.organizations.setdefault(made.slug, made)
 
     def add_organization(self, provider: str, name: str) -> Organization:
-        """Make an organization; `provider` is gh, bb or circleci, where names need not differ."""
+        """Create an organization. `provider` is gh, bb or circleci, where several may have the same name."""
         if provider != "circleci":
             return self._organization(provider, name)
         key = _key(self.seed, self.new_id(Kind.ORGANIZATION))
-        ident = self.identities.uuid(Kind.ORGANIZATION, key)
+        ident = self.ids.uuid(Kind.ORGANIZATION, key)
         fragment = base62(uuid.UUID(ident).int)
         made = Organization(id=ident, key=key, provider=provider, name=name, fragment=fragment)
         self.organizations[made.slug] = made
         return made
 
     def add_project(self, organization: Organization, name: str, fragment: str | None = None) -> Project:
-        """Make a project with a configuration and no history yet but the one its name stands for."""
+        """Create a project with a configuration. Its history is generated when it is first read."""
         key = _key(self.seed, f"{organization.slug}/{fragment or name}")
         rng = random.Random(f"project {self.seed} {key}")
-        ident = self.identities.uuid(Kind.PROJECT, key)
+        ident = self.ids.uuid(Kind.PROJECT, key)
         if fragment is None:
             fragment = base62(uuid.UUID(ident).int) if organization.standalone else name
         project = Project(
@@ -102,19 +99,19 @@ class World:
             plans={},
             dynamic=False,
             settings=default_settings(),
-            write_history=self.historian.write,
+            generate_history=self.generator.generate,
         )
-        self.historian.configure(project, rng)
+        self.generator.configure(project, rng)
         self.projects[key] = project
         self._slugs[project.slug] = project
-        if organization.standalone:  # whose slugs may be spelt with UUIDs
+        if organization.standalone:  # slugs may have UUIDs in place of both fragments
             for owner in (organization.fragment, organization.id):
                 for own in (fragment, project.id):
                     self._slugs[f"circleci/{owner}/{own}"] = project
         return project
 
     def _add_slug(self, slug: str) -> Project:
-        if not slug_form(slug):
+        if not is_project_slug(slug):
             raise ValueError(f"not a project slug such as gh/acme/web: {slug!r}")
         host, owner, name = slug.split("/")
         provider = _PROVIDERS[host]
@@ -124,31 +121,31 @@ class World:
         return known or self.add_project(organization, name, name if standalone else None)
 
     def remove_project(self, project: Project) -> None:
-        """Forget a project and all that belongs to it."""
+        """Delete a project and all that belongs to it."""
         del self.projects[project.key]
         self._slugs = {slug: known for slug, known in self._slugs.items() if known is not project}
-        self._living = [run for run in self._living if run.pipeline.project is not project]
+        self._live = [run for run in self._live if run.pipeline.project is not project]
 
     def remove_organization(self, organization: Organization) -> None:
-        """Forget an organization and all its projects."""
+        """Delete an organization and all its projects."""
         for project in self.projects_of(organization):
             self.remove_project(project)
         del self.organizations[organization.slug]
 
-    # Looking things up
+    # Look-ups
 
     def project(self, slug: str) -> Project | None:
-        """The project with this slug, in any of its spellings."""
+        """Return the project with this slug, in any of its spellings, or None."""
         provider, _, rest = slug.partition("/")
         return self._slugs.get(f"{_PROVIDERS.get(provider, provider)}/{rest}")
 
     def project_by_id(self, ident: str) -> Project | None:
-        """The project with this UUID."""
+        """Return the project with this UUID, or None."""
         address = self._address(ident, Kind.PROJECT)
         return None if address is None else self.projects.get(address.owner)
 
     def organization(self, slug_or_id: str) -> Organization | None:
-        """The organization with this slug, in any of its spellings, or with this UUID."""
+        """Return the organization with this slug, in any of its spellings, or with this UUID; or None."""
         provider, _, rest = slug_or_id.partition("/")
         slug = f"{_PROVIDERS.get(provider, provider)}/{rest}"
         if slug in self.organizations:
@@ -157,31 +154,31 @@ class World:
         return next((found for found in self.organizations.values() if found.id == wanted), None)
 
     def projects_of(self, organization: Organization) -> list[Project]:
-        """An organization's projects, in the order they were made."""
+        """Return the projects of an organization, in the order of their creation."""
         return [project for project in self.projects.values() if project.organization is organization]
 
     def user(self, ident: str) -> User | None:
-        """The user with this UUID."""
+        """Return the user with this UUID, or None."""
         return next((user for user in self.people if user.id == ident.lower()), None)
 
     def pipeline(self, ident: str) -> Pipeline | None:
-        """The pipeline with this UUID."""
+        """Return the pipeline with this UUID, or None."""
         return self._pipeline(self._address(ident, Kind.PIPELINE))
 
     def workflow(self, ident: str) -> Workflow | None:
-        """The workflow run with this UUID."""
+        """Return the workflow run with this UUID, or None."""
         return self._workflow(self._address(ident, Kind.WORKFLOW))
 
     def job(self, ident: str, kind: Kind = Kind.JOB) -> Job | None:
-        """The job with this UUID, or the one that this approval request is for."""
+        """Return the job with this UUID, or the job of this approval request; or None."""
         address = self._address(ident, kind)
         workflow = self._workflow(address)
-        if address is None or workflow is None or address.leaf >= len(workflow.jobs):
+        if address is None or workflow is None or address.index >= len(workflow.jobs):
             return None
-        return workflow.jobs[address.leaf]
+        return workflow.jobs[address.index]
 
     def _address(self, ident: str, kind: Kind) -> Address | None:
-        address = self.identities.address(ident)
+        address = self.ids.address(ident)
         return address if address is not None and address.kind is kind else None
 
     def _pipeline(self, address: Address | None) -> Pipeline | None:
@@ -196,23 +193,23 @@ class World:
             return None
         return pipeline.workflows[address.sub]
 
-    def part(self, kind: type[_P]) -> _P:
-        """The state that a group of operations keeps for itself, made when it is first asked for."""
+    def group_state(self, kind: type[_P]) -> _P:
+        """Return the state of a group of operations. It is created at its first use."""
         found = self._parts.get(kind)
         if found is None:
             found = self._parts[kind] = kind(self)
         assert isinstance(found, kind)
         return found
 
-    # Changing things
+    # Changes
 
     def new_id(self, kind: Kind) -> str:
-        """A new UUID for something that a caller makes."""
+        """Return a new UUID for a resource that a caller creates."""
         serial = self._serials[kind] = self._serials.get(kind, 0) + 1
-        return self.identities.uuid(kind, 0, serial)
+        return self.ids.uuid(kind, 0, serial)
 
-    def changed(self, operation: str, subject: str) -> None:
-        """Note one change of state that was really made."""
+    def record_change(self, operation: str, subject: str) -> None:
+        """Record one change of state."""
         self.version += 1
         self.changes.append((operation, subject))
 
@@ -225,21 +222,21 @@ class World:
         parameters: dict[str, object],
         delay: float,
     ) -> Pipeline:
-        """Start a pipeline as the token's owner; its workflows exist `delay` seconds of loop time later."""
+        """Start a pipeline as the token's owner. Its workflows exist `delay` seconds later."""
         history = project.history
         number = len(history.pipelines) + 1
         pipeline = Pipeline(
-            id=self.identities.uuid(Kind.PIPELINE, project.key, number),
+            id=self.ids.uuid(Kind.PIPELINE, project.key, number),
             project=project,
             number=number,
-            created=now(),
+            created=self.now(),
             salt=int.from_bytes(digest("trigger", self.seed, project.key, number)[:4]),
             trigger="Decoupled Ingestion System" if project.organization.standalone else "api",
-            actor=self.me,
+            actor=self.token_owner,
             branch=branch or (None if tag else project.default_branch),
             tag=tag,
             parameters=parameters,
-            visible_at=self.clock + delay,
+            visible_at=self.now() + delay,
         )
         history.pipelines.append(pipeline)
         if project.dynamic:
@@ -258,8 +255,8 @@ class World:
             return ["build-and-test", "deploy"]
         return ["build-and-test"]
 
-    def go_on(self, pipeline: Pipeline) -> None:
-        """Start the workflows that a setup pipeline was waiting to be given."""
+    def continue_setup(self, pipeline: Pipeline) -> None:
+        """Start the workflows of a setup pipeline that has been continued."""
         pipeline.state, pipeline.continued = "created", True
         for name in self._configured(pipeline):
             self.start(pipeline, pipeline.project.plans[name])
@@ -271,42 +268,45 @@ class World:
         delay: float = 0.0,
         reused: Sequence[Job | None] = (),
     ) -> Workflow:
-        """Start one more run of a workflow that ends after the server's `workflow_seconds`."""
-        run = self.historian.run(pipeline, plan, now() + delay, pipeline.salt, self.me)
-        for leaf, job in enumerate(reused):
+        """Start one more run of a workflow, which ends after the server's `workflow_seconds`."""
+        run = self.generator.run(pipeline, plan, self.now() + delay, pipeline.salt, self.token_owner)
+        for index, job in enumerate(reused):
             if job is not None:
-                run.jobs[leaf] = job
-        run.scale = self.workflow_seconds / _longest(plan)
+                run.jobs[index] = job
+        run.time_scale = self.workflow_seconds / _longest(plan)
         if pipeline.branch is not None and "fail" in pipeline.branch:
-            run.culprit = 0
-        run.lived_since = self.clock + delay
-        run.play(0.0)
-        self._living.append(run)
+            run.failing_job = 0
+        run.live_since = self.now() + delay
+        run.advance(0.0)
+        self._live.append(run)
         return run
 
-    def revive(self, run: Workflow) -> None:
-        """Let time pass for a run again, after somebody has approved what it waited for."""
-        if run.lived_since is None:
-            run.lived_since = self.clock - (now() - run.created)
-            run.scale = self.workflow_seconds / _longest(run.plan)
-        run.play(self.clock - run.lived_since)
-        if run not in self._living:
-            self._living.append(run)
+    def resume(self, run: Workflow) -> None:
+        """Continue a run after the approval of the job that it waited for."""
+        if run.live_since is None:
+            run.live_since = run.created
+            run.time_scale = self.workflow_seconds / _longest(run.plan)
+        run.advance(self.now() - run.live_since)
+        if run not in self._live:
+            self._live.append(run)
 
-    def advance(self, clock: float) -> None:
-        """Let time pass until `clock`, in seconds of the event loop."""
-        self.clock = clock
-        if not self._living:
+    def now(self) -> float:
+        """Return the time of the server's clock, in seconds since the epoch."""
+        return self.clock.now()
+
+    def advance(self) -> None:
+        """Bring what is running to the present time."""
+        if not self._live:
             return
         self.version += 1
-        for run in self._living:
-            if not run.finished and run.lived_since is not None:
-                run.play(clock - run.lived_since)
-        self._living = [run for run in self._living if not run.finished and run.status != "on_hold"]
+        for run in self._live:
+            if not run.finished and run.live_since is not None:
+                run.advance(self.now() - run.live_since)
+        self._live = [run for run in self._live if not run.finished and run.status != "on_hold"]
 
 
 def default_settings() -> dict[str, object]:
-    """A new project's advanced settings."""
+    """Return the advanced settings of a new project."""
     return {
         "autocancel_builds": False,
         "build_fork_prs": False,
@@ -326,7 +326,7 @@ def _key(seed: int, identity: str) -> int:
 
 
 def _longest(plan: WorkflowPlan) -> float:
-    """Seconds that a run of it takes at least, about."""
+    """Return the planned seconds of the longest chain of jobs."""
     ends: list[float] = []
     for job in plan.jobs:
         ends.append(max((ends[required] for required in job.requires), default=0.0) + job.seconds)

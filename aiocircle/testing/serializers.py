@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .call import Call, iso, iso_ms
-from .history import commit_subject
-from .identity import Kind, digest
+from .generator import commit_subject
+from .ids import Kind, digest
 from .model import CheckoutKey, Job, Organization, Pipeline, Project, ProjectVariable, User, Workflow, job_id
+from .request import RequestContext
+from .times import iso, iso_ms
 
 __all__ = [
     "approval_id",
@@ -42,9 +43,9 @@ def user(person: User) -> dict[str, Any]:
     return shown
 
 
-def collaboration(call: Call, organization: Organization) -> dict[str, Any]:
+def collaboration(request: RequestContext, organization: Organization) -> dict[str, Any]:
     """An organization that the token's owner works with."""
-    return call.spell(
+    return request.spell_keys(
         {
             "id": organization.id,
             "vcs_type": vcs_type(organization),
@@ -80,16 +81,16 @@ def masked(value: str) -> str:
     return f"xxxx{value[-4:]}"
 
 
-def project_variable(call: Call, variable: ProjectVariable) -> dict[str, Any]:
+def project_variable(request: RequestContext, variable: ProjectVariable) -> dict[str, Any]:
     """An environment variable of a project."""
     created = None if variable.created is None else iso_ms(variable.created)
     shown = {"name": variable.name, "value": masked(variable.value), "created_at": created}
-    return call.spell(shown, "created_at")
+    return request.spell_keys(shown, "created_at")
 
 
-def checkout_key(call: Call, key: CheckoutKey, digest_type: str) -> dict[str, Any]:
+def checkout_key(request: RequestContext, key: CheckoutKey, digest_type: str) -> dict[str, Any]:
     """An ssh key of a project."""
-    return call.spell(
+    return request.spell_keys(
         {
             "public_key": key.public_key,
             "type": key.type,
@@ -207,24 +208,24 @@ def workflow(found: Workflow) -> dict[str, Any]:
     return shown
 
 
-def job_uuid(call: Call, job: Job) -> str:
+def job_uuid(request: RequestContext, job: Job) -> str:
     """A job's UUID."""
-    return job_id(call.world.identities, job)
+    return job_id(request.state.ids, job)
 
 
-def approval_id(call: Call, job: Job) -> str:
+def approval_id(request: RequestContext, job: Job) -> str:
     """The UUID to approve a job with."""
     run = job.workflow
-    return call.world.identities.uuid(Kind.APPROVAL, run.pipeline.project.key, run.pipeline.number, run.sub, job.leaf)
+    return request.state.ids.uuid(Kind.APPROVAL, run.pipeline.project.key, run.pipeline.number, run.sub, job.index)
 
 
-def workflow_job(call: Call, run: Workflow, job: Job) -> dict[str, Any]:
+def workflow_job(request: RequestContext, run: Workflow, job: Job) -> dict[str, Any]:
     """A job in its workflow's list."""
-    dependencies = [job_uuid(call, run.jobs[leaf]) for leaf in job.plan.requires]
+    dependencies = [job_uuid(request, run.jobs[index]) for index in job.plan.requires]
     shown: dict[str, Any] = {
         "dependencies": dependencies,
         "requires": {dependency: ["success"] for dependency in dependencies},
-        "id": job_uuid(call, job),
+        "id": job_uuid(request, job),
         "started_at": None if job.started is None else iso(job.started),
         "name": job.plan.name,
         "project_slug": run.pipeline.project.slug,
@@ -238,7 +239,7 @@ def workflow_job(call: Call, run: Workflow, job: Job) -> dict[str, Any]:
         if job.approved_by is not None:
             shown["approved_by"] = job.approved_by.id
         else:
-            shown["approval_request_id"] = approval_id(call, job)
+            shown["approval_request_id"] = approval_id(request, job)
         return shown
     if job.number is not None:
         shown["job_number"] = job.number
@@ -246,13 +247,13 @@ def workflow_job(call: Call, run: Workflow, job: Job) -> dict[str, Any]:
     return shown
 
 
-def job_details(call: Call, job: Job) -> dict[str, Any]:
+def job_details(request: RequestContext, job: Job) -> dict[str, Any]:
     """A job by itself."""
     run = job.workflow
     owner = run.pipeline.project
     path = f"{vcs_type(owner.organization)}/{owner.organization.fragment}/{owner.fragment}"
     about: dict[str, Any] = {"slug": owner.slug, "name": owner.name, "external_url": owner.repository_url}
-    if call.spelling == "spec":
+    if request.spelling == "spec":
         about["id"] = owner.id
     queued = run.created if job.started is None else job.started - 1
     return {
@@ -280,6 +281,6 @@ def job_details(call: Call, job: Job) -> dict[str, Any]:
 def _messages(job: Job) -> list[dict[str, Any]]:
     if job.status == "infrastructure_fail":
         return [{"type": "error", "message": "The machine went away.", "reason": "infrastructure"}]
-    if digest("message", job.workflow.salt, job.leaf)[0] % 40 == 0:
+    if digest("message", job.workflow.salt, job.index)[0] % 40 == 0:
         return [{"type": "warning", "message": "This image is deprecated."}]
     return []

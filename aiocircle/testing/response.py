@@ -1,0 +1,41 @@
+"""Responses: a status, headers and the bytes of a body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+import msgspec
+
+__all__ = ["NOT_FOUND", "RATE_LIMITED", "TOO_LARGE", "UNAUTHORIZED", "APIErrorResponse", "Response"]
+
+
+@attrs.frozen
+class Response:
+    """A response with a body in memory."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json;charset=utf-8"
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+
+
+class APIErrorResponse(Exception):
+    """An error of the API; `key` is the name that the route's family has for its message."""
+
+    def __init__(self, status: int, message: str, key: str = "message") -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.key = key
+
+    @property
+    def response(self) -> Response:
+        """The response to send."""
+        return Response(self.status, msgspec.json.encode({self.key: self.message}))
+
+
+NOT_FOUND = Response(404, b"<html><head><title>Not Found</title></head><body>Not Found</body></html>", "text/html")
+UNAUTHORIZED = Response(401, b'{"message":"You must log in first."}')
+RATE_LIMITED = Response(429, b'{"message":"Rate Limit Exceeded"}')
+TOO_LARGE = Response(413, b'{"error":"http: request payload too large"}')
