@@ -1,4 +1,4 @@
-"""The past of a made-up organization: who works there, what they build, and ninety days of how it went."""
+"""The history of a generated organization: its users, its workflows and ninety days of runs."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ _SUCCESS_RATES = {"build-and-test": 0.83, "deploy": 0.95, "nightly": 0.72, "week
 
 
 def people(ids: IdFactory) -> tuple[User, ...]:
-    """The people of the organization; the first one owns the token."""
+    """Return the users of the organization. The first one is the owner of the token."""
     return tuple(
         User(
             id=ids.uuid(Kind.USER, 0, number),
@@ -138,7 +138,7 @@ def people(ids: IdFactory) -> tuple[User, ...]:
 
 
 def project_names(count: int) -> list[str]:
-    """That many names of projects, all different."""
+    """Return that many names of projects, all different."""
     rounds = -(-count // len(_NAMES))
     return [f"{name}-{turn + 1}" if turn else name for turn in range(rounds) for name in _NAMES][:count]
 
@@ -153,7 +153,7 @@ class HistoryGenerator:
     people: Sequence[User]
 
     def configure(self, project: Project, rng: random.Random) -> None:
-        """Give a project its workflows and settings, without a past."""
+        """Set the workflows and settings of a project, without a history."""
         plans = [_BUILD, _DEPLOY, _NIGHTLY, _WEEKLY]
         project.dynamic = "monorepo" in project.name
         if project.dynamic:
@@ -178,7 +178,7 @@ class HistoryGenerator:
             )
 
     def generate(self, project: Project) -> None:
-        """Write ninety days of a project's history, the newest pipelines minutes before midnight."""
+        """Generate ninety days of a project's history. The newest pipelines come minutes before midnight."""
         rng = random.Random(f"history {self.seed} {project.key}")
         history = project.history
         tests = _BUILD.jobs[1].tests + _BUILD.jobs[2].tests
@@ -273,7 +273,7 @@ class HistoryGenerator:
                 insights.append(again)
 
     def _end_badly(self, workflow: Workflow, rng: random.Random) -> None:
-        """Make a run go wrong in one of the ways runs do."""
+        """End a run with a failure, a cancellation or an error."""
         roll = rng.random()
         jobs = [index for index, job in enumerate(workflow.jobs) if job.plan.type == "build"]
         if roll < 0.86:
@@ -325,7 +325,7 @@ class HistoryGenerator:
         self._add_finished(pipeline, plan, rng)
 
     def _add_recent(self, project: Project, rng: random.Random, branch: str) -> None:
-        """The last minutes before midnight: what waits, runs, fails just now, was canceled or never started."""
+        """Return the last minutes before midnight: what waits, runs, fails just now, was canceled or never started."""
         default = project.default_branch
         waiting = self._pipeline(project, rng, self.midnight - 3300, "webhook", branch=default)
         for plan in (_BUILD, _DEPLOY):
@@ -364,5 +364,5 @@ class HistoryGenerator:
 
 
 def commit_subject(pipeline: Pipeline) -> str:
-    """The first line of the commit that a pipeline builds."""
+    """Return the first line of the commit that a pipeline builds."""
     return _SUBJECTS[pipeline.salt % len(_SUBJECTS)]

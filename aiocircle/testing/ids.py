@@ -1,4 +1,4 @@
-"""Ids that say where their thing lives: no table of ids is kept, and nothing is made before it is asked for."""
+"""Ids that contain the address of their resource, so that there is no table of ids and history is generated lazily."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 
 __all__ = ["Address", "IdFactory", "Kind", "base62", "digest", "is_project_slug", "is_uuid"]
 
-_PAYLOAD_BITS = 122  # what a version 4 UUID leaves free of its 128
+_PAYLOAD_BITS = 122  # the free bits of a version 4 UUID
 _MASK = (1 << _PAYLOAD_BITS) - 1
 _HALF = _PAYLOAD_BITS // 2
 _CHECK_BITS = 41
@@ -20,7 +20,7 @@ _FRAGMENT = re.compile(r"[0-9A-Za-z]{21,22}")
 
 
 class Kind(enum.IntEnum):
-    """What an id stands for."""
+    """The type of resource of an id."""
 
     USER = 1
     ORGANIZATION = 2
@@ -49,7 +49,7 @@ class Kind(enum.IntEnum):
 
 @attrs.frozen
 class Address:
-    """Where a thing lives: its kind, its owner's key and up to three numbers inside that owner."""
+    """The address of a resource: its kind, its owner's key and up to three numbers inside that owner."""
 
     kind: Kind
     owner: int
@@ -59,12 +59,12 @@ class Address:
 
 
 def digest(*parts: object) -> bytes:
-    """32 bytes that depend on all the parts and on nothing else."""
+    """Return 32 bytes that depend only on the parts."""
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=32).digest()
 
 
 def base62(number: int) -> str:
-    """A number as CircleCI writes the parts of a standalone project's slug: 22 digits of base 62."""
+    """Return a number as in the slugs of standalone projects: 22 digits of base 62."""
     digits = ""
     while number:
         number, rest = divmod(number, 62)
@@ -73,7 +73,7 @@ def base62(number: int) -> str:
 
 
 class IdFactory:
-    """The UUIDs of one seed: a reversible scramble of an address, refused when it was made by anybody else."""
+    """The UUIDs of one seed: a reversible scramble of an address, with a check value."""
 
     def __init__(self, seed: int) -> None:
         key = digest("ids", seed)
@@ -84,7 +84,7 @@ class IdFactory:
         self._check = int.from_bytes(digest("check", seed)) & ((1 << _CHECK_BITS) - 1)
 
     def uuid(self, kind: Kind, owner: int, number: int = 0, sub: int = 0, index: int = 0) -> str:
-        """The UUID of an address (owner: 32 bits, number: 24, sub and index: 10 each)."""
+        """Return the UUID of an address (owner: 32 bits, number: 24, sub and index: 10 each)."""
         plain = ((((kind << 32 | owner) << 24 | number) << 10 | sub) << 10 | index) << _CHECK_BITS | self._check
         mixed = plain * self._first & _MASK
         mixed ^= mixed >> _HALF
@@ -97,7 +97,7 @@ class IdFactory:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def address(self, uuid: str) -> Address | None:
-        """What `uuid` stands for; None when this seed never made it."""
+        """Return the address of `uuid`, or None if it is not of this seed."""
         try:
             bits = int(uuid.replace("-", ""), 16)
         except ValueError:
@@ -121,7 +121,7 @@ class IdFactory:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether a text is a UUID in its usual form."""
+    """Return True if a text is a UUID in its usual form."""
     if len(text) != 36:
         return False
     try:
@@ -131,7 +131,7 @@ def is_uuid(text: str) -> bool:
 
 
 def is_project_slug(slug: str) -> bool:
-    """Whether a text has the form of a project's slug; a standalone one's parts are opaque or UUIDs, never names."""
+    """Return True if a text has the form of a project slug. In a standalone one, both parts are opaque or UUIDs."""
     parts = slug.split("/")
     if len(parts) != 3 or not all(parts):
         return False

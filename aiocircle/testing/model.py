@@ -1,4 +1,4 @@
-"""The things of a CircleCI organization: people, projects, pipelines, workflows and jobs, and how time passes for them.
+"""The resources of an organization: users, projects, pipelines, workflows and jobs, and their progress in time.
 
 Times are seconds since the epoch, durations are seconds.
 """
@@ -41,18 +41,18 @@ _SCATTER = [random.Random(1024).lognormvariate(0.0, 0.22) for _ in range(1024)]
 
 @attrs.frozen(kw_only=True)
 class User:
-    """Somebody with an account."""
+    """A user."""
 
     id: str
     login: str
     name: str
     avatar_url: str | None
-    email_only: bool = False  # signed up by e-mail: the API then leaves the avatar out
+    email_only: bool = False  # signed up by e-mail: the API then omits the avatar
 
 
 @attrs.define(eq=False, kw_only=True)
 class Organization:
-    """An account on a code host, or a standalone one that lives at CircleCI alone."""
+    """An account on a code host, or a standalone account of CircleCI."""
 
     id: str
     key: int
@@ -62,12 +62,12 @@ class Organization:
 
     @property
     def slug(self) -> str:
-        """The slug the API answers with."""
+        """The slug as in responses."""
         return f"{self.provider}/{self.fragment}"
 
     @property
     def standalone(self) -> bool:
-        """Whether its projects come through the GitHub App rather than OAuth."""
+        """True if its projects come through the GitHub App, not OAuth."""
         return self.provider == "circleci"
 
 
@@ -88,7 +88,7 @@ class JobPlan:
 
 @attrs.frozen
 class WorkflowPlan:
-    """A workflow of a project's configuration; a job comes after all that it requires."""
+    """A workflow of a project's configuration; a job follows all jobs that it requires."""
 
     name: str
     jobs: tuple[JobPlan, ...]
@@ -114,7 +114,7 @@ class Project:
 
     @property
     def history(self) -> History:
-        """All that it has built, written when it is first asked for."""
+        """Its pipelines and runs, generated when they are first read."""
         if self._history is None:
             self._history = History()
             if self.generate_history is not None:
@@ -123,28 +123,28 @@ class Project:
 
     @property
     def slug(self) -> str:
-        """The slug the API answers with."""
+        """The slug as in responses."""
         return f"{self.organization.slug}/{self.fragment}"
 
     @property
     def repository_url(self) -> str:
-        """Where its code lives."""
+        """The URL of its repository."""
         host = "bitbucket.org" if self.organization.provider == "bb" else "github.com"
         return f"https://{host}/{self.organization.name}/{self.name}"
 
 
 @attrs.define(eq=False)
 class History:
-    """What a project has built."""
+    """The pipelines and runs of a project."""
 
     pipelines: list[Pipeline] = attrs.field(factory=list["Pipeline"])  # oldest first; number n at index n - 1
-    runs: dict[str, list[Workflow]] = attrs.field(factory=dict[str, list["Workflow"]])  # what Insights knows
+    runs: dict[str, list[Workflow]] = attrs.field(factory=dict[str, list["Workflow"]])  # the runs that Insights counts
     flaky_tests: tuple[int, ...] = ()
     next_job_number: int = 1
     job_blocks: list[tuple[int, Workflow]] = attrs.field(factory=list[tuple[int, "Workflow"]])
 
     def job(self, number: int) -> Job | None:
-        """The job with this number, if it has got one."""
+        """Return the job with this number, or None."""
         index = bisect.bisect_right(self.job_blocks, number, key=lambda block: block[0]) - 1
         if index < 0:
             return None
@@ -161,7 +161,7 @@ class ProjectVariable:
 
     name: str
     value: str
-    created: float | None  # old ones have none
+    created: float | None  # None for old ones
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -185,7 +185,7 @@ class Pipeline:
     number: int
     created: float
     salt: int
-    trigger: str  # webhook, api, explicit, scheduled_pipeline or what the wire has beside them
+    trigger: str  # webhook, api, explicit, scheduled_pipeline or another value of the wire
     actor: User
     branch: str | None = None
     tag: str | None = None
@@ -198,7 +198,7 @@ class Pipeline:
 
     @property
     def revision(self) -> str:
-        """The commit it builds."""
+        """The commit that it builds."""
         return digest("revision", self.project.key, self.salt).hex()[:40]
 
 
@@ -223,7 +223,7 @@ class Job:
 
     @property
     def credits(self) -> int:
-        """What it has cost."""
+        """Its credits."""
         rate = _CREDITS_PER_MINUTE[self.plan.resource_class] * self.plan.parallelism
         return math.ceil((self.duration or 0.0) / 60 * rate)
 
@@ -244,7 +244,7 @@ class Workflow:
     failing_job: int = -1  # the job that will fail
     failure_status: str = "failed"
     flaky: int | None = None  # the flaky test that made the failing_job fail
-    approval_delay: float | None = None  # seconds until somebody approves what waits for approval
+    approval_delay: float | None = None  # seconds until an approval job is approved; None: never
     first_job_number: int = 0
     jobs: list[Job] = attrs.field(factory=list[Job])
     status: str = "running"
@@ -264,7 +264,7 @@ class Workflow:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing will change any more, unless somebody reruns it."""
+        """True if its status is final."""
         return self.status in FINISHED
 
     @property
@@ -274,11 +274,11 @@ class Workflow:
 
     @property
     def credits(self) -> int:
-        """What all its jobs have cost."""
+        """The credits of all its jobs."""
         return sum(job.credits for job in self.jobs if job.workflow is self)
 
     def create_jobs(self) -> None:
-        """Lay out its jobs and take their numbers."""
+        """Create its jobs and reserve their numbers."""
         history = self.pipeline.project.history
         self.first_job_number = history.next_job_number
         history.next_job_number += len(self.plan.jobs)
@@ -342,7 +342,7 @@ class Workflow:
         self._conclude(running=running, waiting=waiting, broken=broken)
 
     def _span(self, job: Job, index: int) -> tuple[float, float]:
-        """How long a job waits for a machine, and how long it runs."""
+        """Return the seconds that a job is queued, and those that it runs."""
         length = job.plan.seconds * (0.6 if index == self.failing_job else 1.0)  # failures come early
         if self.time_scale is not None:
             return 0.0, length * self.time_scale
@@ -372,7 +372,7 @@ class Workflow:
         self.stopped = now
 
     def end_without_running(self, status: str) -> None:
-        """End it at once, before any job could start: `error`, `unauthorized` or `not_run`."""
+        """End the run before any job starts: `error`, `unauthorized` or `not_run`."""
         self.status = status
         self.stopped = self.created + 1
         for job in self.jobs:
@@ -380,6 +380,6 @@ class Workflow:
 
 
 def job_id(ids: IdFactory, job: Job) -> str:
-    """A job's UUID; one that a rerun took over keeps the one of its first run."""
+    """Return the UUID of a job. A job that a rerun reuses keeps the UUID of its first run."""
     workflow = job.workflow
     return ids.uuid(Kind.JOB, workflow.pipeline.project.key, workflow.pipeline.number, workflow.sub, job.index)

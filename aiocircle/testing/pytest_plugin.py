@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -71,7 +71,7 @@ def _loop_scope(request: pytest.FixtureRequest) -> _LoopScope | None:
 
 
 @contextmanager
-def _serve_in_thread() -> Iterator[LocalCircleCI]:
+def _serve_in_thread() -> Generator[LocalCircleCI, None, None]:
     import asyncio  # only here: pytest loads this plugin for every project
 
     from .server import LocalCircleCI

@@ -128,7 +128,7 @@ class RequestContext:
         return fields
 
     def reject_unknown_fields(self, fields: Iterable[str], allowed: Iterable[str]) -> None:
-        """End the request with a 400 if it has a field that the operation does not know."""
+        """End the request with a 400 if it has an unknown field."""
         for name in fields:
             if name not in allowed:
                 self.fail(400, f"Unexpected field '{name}'")

@@ -1,4 +1,4 @@
-"""How the things of the organization look on the wire: one function per thing, so that a spelling has one home."""
+"""Resources as on the wire: one function per resource, so that each spelling stands in one place."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _VCS_TYPES = {"gh": "github", "bb": "bitbucket", "circleci": "circleci"}
 
 
 def vcs_type(organization: Organization) -> str:
-    """What an organization's answers call its code host."""
+    """Return the name of an organization's code host as in responses."""
     return _VCS_TYPES[organization.provider]
 
 
 def user(person: User) -> dict[str, Any]:
-    """A user."""
+    """Return a user."""
     shown: dict[str, Any] = {"id": person.id, "login": person.login, "name": person.name}
     if not person.email_only:
         shown["avatar_url"] = person.avatar_url
@@ -44,7 +44,7 @@ def user(person: User) -> dict[str, Any]:
 
 
 def collaboration(request: RequestContext, organization: Organization) -> dict[str, Any]:
-    """An organization that the token's owner works with."""
+    """Return an organization that the token's owner works with."""
     return request.spell_keys(
         {
             "id": organization.id,
@@ -58,7 +58,7 @@ def collaboration(request: RequestContext, organization: Organization) -> dict[s
 
 
 def project(found: Project) -> dict[str, Any]:
-    """A project."""
+    """Return a project."""
     owner = found.organization
     url = f"//circleci.com/{owner.id}/{found.id}" if owner.standalone else found.repository_url
     return {
@@ -77,19 +77,19 @@ def project(found: Project) -> dict[str, Any]:
 
 
 def masked(value: str) -> str:
-    """What a project variable's value is shown as."""
+    """Return the masked value of a project variable."""
     return f"xxxx{value[-4:]}"
 
 
 def project_variable(request: RequestContext, variable: ProjectVariable) -> dict[str, Any]:
-    """An environment variable of a project."""
+    """Return an environment variable of a project."""
     created = None if variable.created is None else iso_ms(variable.created)
     shown = {"name": variable.name, "value": masked(variable.value), "created_at": created}
     return request.spell_keys(shown, "created_at")
 
 
 def checkout_key(request: RequestContext, key: CheckoutKey, digest_type: str) -> dict[str, Any]:
-    """An ssh key of a project."""
+    """Return an ssh key of a project."""
     return request.spell_keys(
         {
             "public_key": key.public_key,
@@ -104,7 +104,7 @@ def checkout_key(request: RequestContext, key: CheckoutKey, digest_type: str) ->
 
 
 def pipeline(found: Pipeline) -> dict[str, Any]:
-    """A pipeline: GitHub App ones have trigger parameters and no `vcs`."""
+    """Return a pipeline. Those of the GitHub App have trigger parameters and no `vcs`."""
     standalone = found.project.organization.standalone
     created = found.created if found.created % 1 else found.created + found.salt % 1000 / 1000
     actor = {"login": found.actor.login, "avatar_url": found.actor.avatar_url}
@@ -183,7 +183,7 @@ def _trigger_parameters(found: Pipeline, created: float) -> dict[str, Any]:
 
 
 def workflow(found: Workflow) -> dict[str, Any]:
-    """A workflow run."""
+    """Return a workflow run."""
     shown: dict[str, Any] = {
         "pipeline_id": found.pipeline.id,
         "id": found.id,
@@ -209,18 +209,18 @@ def workflow(found: Workflow) -> dict[str, Any]:
 
 
 def job_uuid(request: RequestContext, job: Job) -> str:
-    """A job's UUID."""
+    """Return a job's UUID."""
     return job_id(request.state.ids, job)
 
 
 def approval_id(request: RequestContext, job: Job) -> str:
-    """The UUID to approve a job with."""
+    """Return the UUID to approve a job with."""
     run = job.workflow
     return request.state.ids.uuid(Kind.APPROVAL, run.pipeline.project.key, run.pipeline.number, run.sub, job.index)
 
 
 def workflow_job(request: RequestContext, run: Workflow, job: Job) -> dict[str, Any]:
-    """A job in its workflow's list."""
+    """Return a job in its workflow's list."""
     dependencies = [job_uuid(request, run.jobs[index]) for index in job.plan.requires]
     shown: dict[str, Any] = {
         "dependencies": dependencies,
@@ -248,7 +248,7 @@ def workflow_job(request: RequestContext, run: Workflow, job: Job) -> dict[str, 
 
 
 def job_details(request: RequestContext, job: Job) -> dict[str, Any]:
-    """A job by itself."""
+    """Return a job by itself."""
     run = job.workflow
     owner = run.pipeline.project
     path = f"{vcs_type(owner.organization)}/{owner.organization.fragment}/{owner.fragment}"

@@ -22,13 +22,13 @@ class ServerClock:
         self._loop_start = 0.0
 
     def start(self) -> None:
-        """Follow the running loop from now on."""
+        """Start to follow the running loop."""
         self._epoch = self.now()
         self._loop = asyncio.get_running_loop()
         self._loop_start = self._loop.time()
 
     def stop(self) -> None:
-        """Stand still at the present time."""
+        """Stop at the present time."""
         self._epoch = self.now()
         self._loop = None
 

@@ -79,7 +79,7 @@ def _contexts(request: RequestContext) -> _Contexts:
 
 
 def _context(request: RequestContext) -> _Context:
-    """The context of the path: unknown ids are forbidden ones, a name is not found."""
+    """Return the context of the path: unknown ids are forbidden ones, a name is not found."""
     ident = request.path_value("context_id")
     if not is_uuid(ident):
         request.fail(404, "Context not found")
@@ -121,7 +121,7 @@ def _show_restriction(request: RequestContext, restriction: _Restriction) -> dic
 
 @routes.add("GET", "/context", "contexts.list")
 def list_all(request: RequestContext) -> Response:
-    """An organization's contexts."""
+    """Return an organization's contexts."""
     if request.query_choice("owner-type", ("account", "organization")) == "account":
         request.fail(400, "owner-type: account is for CircleCI Server only.")
     owner = request.query_value("owner-id") or request.query_value("owner-slug")
@@ -134,7 +134,7 @@ def list_all(request: RequestContext) -> Response:
 
 @routes.add("POST", "/context", "contexts.create")
 def create(request: RequestContext) -> Response:
-    """Make a context."""
+    """Create a context."""
     fields = request.body_fields("name", "owner")
     request.reject_unknown_fields(fields, ("name", "owner"))
     name: object = fields["name"]
@@ -162,7 +162,7 @@ def create(request: RequestContext) -> Response:
 
 @routes.add("GET", "/context/{context_id}", "contexts.get")
 def get(request: RequestContext) -> Response:
-    """A context with its variables and restrictions, which the document does not know of."""
+    """Return a context. Its variables and restrictions are not in the official document."""
     context = _context(request)
     shown = _show(context)
     if request.spelling == "wire":
@@ -185,7 +185,7 @@ def delete(request: RequestContext) -> Response:
 
 @routes.add("GET", "/context/{context_id}/environment-variable", "contexts.list_env_vars", cacheable=False)
 def list_env_vars(request: RequestContext) -> Response:
-    """The first of a context's variables: there is a token for more, a new one each time, but it leads nowhere."""
+    """Return the first of a context's variables: there is a token for more, a new one each time, but it leads nowhere."""
     context = _context(request)
     contexts = _contexts(request)
     contexts.lists += 1
@@ -200,7 +200,7 @@ def list_env_vars(request: RequestContext) -> Response:
 
 @routes.add("PUT", "/context/{context_id}/environment-variable/{env_var_name}", "contexts.set_env_var")
 def set_env_var(request: RequestContext) -> Response:
-    """Set a variable; a hundred of them can be made."""
+    """Set a variable. A context has at most a hundred."""
     context = _context(request)
     fields = request.body_fields("value")
     request.reject_unknown_fields(fields, ("value",))
@@ -233,7 +233,7 @@ def delete_env_var(request: RequestContext) -> Response:
 
 @routes.add("GET", "/context/{context_id}/restrictions", "contexts.list_restrictions")
 def list_restrictions(request: RequestContext) -> Response:
-    """What restricts a context's use."""
+    """List the restrictions of a context."""
     if not is_uuid(request.path_value("context_id")):
         request.fail(400, "context_id is invalid.")
     context = _context(request)
@@ -268,7 +268,7 @@ def create_restriction(request: RequestContext) -> Response:
 
 @routes.add("DELETE", "/context/{context_id}/restrictions/{restriction_id}", "contexts.delete_restriction")
 def delete_restriction(request: RequestContext) -> Response:
-    """Lift a restriction."""
+    """Delete a restriction."""
     context = _context(request)
     ident = request.path_value("restriction_id").lower()
     if not is_uuid(ident):

@@ -40,7 +40,7 @@ def _component_id(request: RequestContext, project: Project) -> str:
 
 
 def _releases(project: Project) -> list[tuple[Job, float]]:
-    """The jobs that brought a version out and when, oldest first."""
+    """Return the jobs that brought a version out and when, oldest first."""
     return [
         (job, job.stopped)
         for run in project.history.runs.get("deploy", [])
@@ -70,7 +70,7 @@ def _organization(request: RequestContext) -> Organization:
 
 
 def _size(request: RequestContext) -> int:
-    """The page size, which these lists must be given."""
+    """Return the page size, which these lists must be given."""
     size = parse_natural(request.query_value("page-size") or "")
     if not size:
         request.fail(400, "page-size: must be a positive integer.")
@@ -79,7 +79,7 @@ def _size(request: RequestContext) -> int:
 
 @routes.add("GET", "/deploy/environments", "deploys.list_environments")
 def list_environments(request: RequestContext) -> Response:
-    """An organization's environments."""
+    """Return an organization's environments."""
     organization = _organization(request)
     indexes = range(len(_ENVIRONMENTS))
     return request.respond_page(
@@ -89,7 +89,7 @@ def list_environments(request: RequestContext) -> Response:
 
 @routes.add("GET", "/deploy/environments/{environment_id}", "deploys.get_environment")
 def get_environment(request: RequestContext) -> Response:
-    """An environment."""
+    """Return an environment."""
     ident = request.path_uuid("environment_id")
     places = (
         (organization, index)
@@ -102,7 +102,7 @@ def get_environment(request: RequestContext) -> Response:
 
 @routes.add("GET", "/deploy/components", "deploys.list_components")
 def list_components(request: RequestContext) -> Response:
-    """An organization's components, or one project's."""
+    """Return an organization's components, or one project's."""
     projects = request.state.projects_of(_organization(request))
     size = _size(request)
     wanted = request.query_value("project-id")
@@ -121,13 +121,13 @@ def _project(request: RequestContext) -> Project:
 
 @routes.add("GET", "/deploy/components/{component_id}", "deploys.get_component")
 def get_component(request: RequestContext) -> Response:
-    """A component."""
+    """Return a component."""
     return request.respond(_component(request, _project(request)))
 
 
 @routes.add("GET", "/deploy/components/{component_id}/versions", "deploys.list_component_versions")
 def list_component_versions(request: RequestContext) -> Response:
-    """A component's versions, newest first; the newest one of each environment is live."""
+    """List the versions of a component, newest first. The newest one of each environment is live."""
     project = _project(request)
     wanted = request.query_value("environment-id")
     releases = _releases(project)
@@ -164,7 +164,7 @@ def _version(index: int) -> str:
 
 @routes.add("POST", "/projects/{project_id}/rollback", "deploys.rollback")
 def rollback(request: RequestContext) -> Response:
-    """Go back to an older version by a pipeline."""
+    """Start a pipeline that rolls back to an older version."""
     project = request.require(request.state.project_by_id(request.path_uuid("project_id")), "Project not found")
     required = ("component_name", "current_version", "environment_name", "target_version")
     fields = request.body_fields(*required)

@@ -1,4 +1,4 @@
-"""Groups of people, which standalone organizations alone have."""
+"""Groups of users. Only standalone organizations have them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _of(request: RequestContext, organization: Organization) -> list[_Group]:
 
 @routes.add("GET", "/organizations/{org_id}/groups", "groups.list")
 def list_all(request: RequestContext) -> Response:
-    """An organization's groups, all of them: the declared paging does not take place."""
+    """Return an organization's groups, all of them: the declared paging does not take place."""
     groups = _of(request, request.organization_by_id("org_id"))
     shown = [_show(group) for group in groups]
     return request.respond({"items": shown, "next_page_token": None, "total_count": len(groups)})
@@ -56,7 +56,7 @@ def list_all(request: RequestContext) -> Response:
 
 @routes.add("POST", "/organizations/{org_id}/groups", "groups.create")
 def create(request: RequestContext) -> Response:
-    """Make a group."""
+    """Create a group."""
     organization = request.organization_by_id("org_id")
     if not organization.standalone:
         request.fail(403, _DENIED)
@@ -76,7 +76,7 @@ def create(request: RequestContext) -> Response:
 
 @routes.add("GET", "/organizations/{org_id}/groups/{group_id}", "groups.get")
 def get(request: RequestContext) -> Response:
-    """A group."""
+    """Return a group."""
     group = _group(request)
     return request.respond(_show(request.require(group, "Group not found")))
 

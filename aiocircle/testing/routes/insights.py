@@ -1,4 +1,4 @@
-"""Insights: what the runs of the last ninety days say, up to midnight."""
+"""Insights: the metrics of the last ninety days of runs, up to midnight."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Window:
 
 
 def _runs(request: RequestContext, project: Project, workflow: str) -> list[Workflow]:
-    """A workflow's runs of the branch that is asked for, oldest first."""
+    """Return the runs of a workflow on the requested branch, oldest first."""
     runs = project.history.runs.get(workflow, [])
     if request.query_flag("all-branches"):
         return runs
@@ -70,7 +70,7 @@ def _seen(runs: Sequence[Workflow]) -> list[WorkflowRun]:
 
 @routes.add("GET", "/insights/{project/}/workflows", "insights.list_workflow_metrics")
 def list_workflow_metrics(request: RequestContext) -> Response:
-    """Metrics of each of a project's workflows."""
+    """List the metrics of each of a project's workflows."""
     project = request.project()
     window = _Window(request)
 
@@ -93,7 +93,7 @@ def list_workflow_metrics(request: RequestContext) -> Response:
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}", "insights.list_workflow_runs")
 def list_workflow_runs(request: RequestContext) -> Response:
-    """A workflow's runs, newest first."""
+    """Return a workflow's runs, newest first."""
     runs = _runs(request, request.project(), request.path_value("workflow-name"))
     start, end = _dates(request)
     chosen = [run for run in runs if start <= run.created < end]
@@ -115,7 +115,7 @@ def _run(run: Workflow) -> dict[str, Any]:
 
 
 def _dates(request: RequestContext) -> tuple[float, float]:
-    """The dates that are asked for: at most ninety days, an end never without a start."""
+    """Return the requested dates: at most ninety days. An end needs a start."""
     start, end = request.query_time("start-date"), request.query_time("end-date")
     if start is None:
         if end is not None:
@@ -130,7 +130,7 @@ def _dates(request: RequestContext) -> tuple[float, float]:
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}/jobs", "insights.list_job_metrics")
 def list_job_metrics(request: RequestContext) -> Response:
-    """Metrics of each of a workflow's jobs."""
+    """List the metrics of each of a workflow's jobs."""
     project = request.project()
     window = _Window(request)
     part = request.query_value("job-name") or ""
@@ -151,7 +151,7 @@ def list_job_metrics(request: RequestContext) -> Response:
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}/jobs/{job-name}", "insights.list_job_runs")
 def list_job_runs(request: RequestContext) -> Response:
-    """A job's runs, newest first; the current reference has this operation no more."""
+    """Return a job's runs, newest first; the current reference has this operation no more."""
     project = request.project()
     start, end = _dates(request)
     name = request.path_value("job-name")
@@ -173,7 +173,7 @@ def list_job_runs(request: RequestContext) -> Response:
 
 @routes.add("GET", "/insights/time-series/{project/}/workflows/{workflow-name}/jobs", "insights.list_job_timeseries")
 def list_job_timeseries(request: RequestContext) -> Response:
-    """Metrics of a workflow's jobs by day, or by hour for the last two days."""
+    """List the metrics of a workflow's jobs by day, or by hour for the last two days."""
     project = request.project()
     hourly = request.query_choice("granularity", ("daily", "hourly")) == "hourly"
     start, end = _dates(request)
@@ -211,11 +211,11 @@ def list_job_timeseries(request: RequestContext) -> Response:
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}/summary", "insights.get_workflow_summary")
 def get_workflow_summary(request: RequestContext) -> Response:
-    """Metrics of one workflow with their trends."""
+    """List the metrics of one workflow with their trends."""
     project = request.project()
     window = _Window(request)
     runs = _runs(request, project, request.path_value("workflow-name"))
-    # The last thirty days against the thirty before: there is no second ninety.
+    # The last thirty days against the thirty before: the history has no second ninety days.
     half = [window.end - 30 * DAY, window.end - 60 * DAY]
     current = _seen([run for run in runs if run.created >= half[0]])
     previous = _seen([run for run in runs if half[1] <= run.created < half[0]])
@@ -238,7 +238,7 @@ def get_workflow_summary(request: RequestContext) -> Response:
 
 @routes.add("GET", "/insights/{project/}/branches", "insights.get_branches")
 def get_branches(request: RequestContext) -> Response:
-    """The branches that Insights knows of a project, or of one of its workflows."""
+    """Return the branches of a project, or of one of its workflows."""
     project = request.project()
     name = request.query_value("workflow-name")
     chosen = [runs for workflow, runs in project.history.runs.items() if name in {None, workflow}]
@@ -249,7 +249,7 @@ def get_branches(request: RequestContext) -> Response:
 
 @routes.add("GET", "/insights/{project/}/flaky-tests", "insights.get_flaky_tests")
 def get_flaky_tests(request: RequestContext) -> Response:
-    """The tests that failed and passed on the same commit."""
+    """Return the tests that failed and passed on the same commit."""
     project = request.project()
     latest: dict[int, Workflow] = {}
     times: dict[int, int] = {}
@@ -284,7 +284,7 @@ def get_flaky_tests(request: RequestContext) -> Response:
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}/test-metrics", "insights.get_test_metrics")
 def get_test_metrics(request: RequestContext) -> Response:
-    """What the tests of a workflow's ten latest runs said."""
+    """Return the metrics of the tests of a workflow's ten latest runs."""
     project = request.project()
     runs = [run for run in _runs(request, project, request.path_value("workflow-name")) if run.finished][-10:]
     flaky = set(project.history.flaky_tests)
@@ -354,7 +354,7 @@ def _slowness(tests: Sequence[dict[str, Any]]) -> float:
 
 @routes.add("GET", "/insights/pages/{project/}/summary", "insights.get_project_summary")
 def get_project_summary(request: RequestContext) -> Response:
-    """A project's metrics with trends, by workflow and by branch."""
+    """Return a project's metrics with trends, by workflow and by branch."""
     project = request.project()
     window = _Window(request)
     history = project.history
@@ -390,7 +390,7 @@ def get_project_summary(request: RequestContext) -> Response:
 
 
 def _compared(window: _Window, runs: Sequence[Workflow]) -> dict[str, Any]:
-    """A workflow's metrics on a page of its project, with their trends."""
+    """Return a workflow's metrics on a page of its project, with their trends."""
     now, then = (_page_metrics(_seen(part)) for part in (window.current(runs), window.previous(runs)))
     return {"metrics": now, "trends": {name: trend(now[name], then[name]) for name in now}}
 
@@ -405,7 +405,7 @@ def _page_metrics(runs: Sequence[Counted]) -> dict[str, Any]:
 
 
 def _totals(window: _Window, runs: Sequence[Workflow], throughput: bool = True) -> dict[str, Any]:
-    """The metrics of a whole project or organization, with their trends."""
+    """Return the metrics of a whole project or organization, with their trends."""
     now, then = (_sums(_seen(part), window.days) for part in (window.current(runs), window.previous(runs)))
     if not throughput:
         del now["throughput"]
@@ -424,7 +424,7 @@ def _sums(runs: Sequence[Counted], days: float) -> dict[str, Any]:
 
 @routes.add("GET", "/insights/{org/}/summary", "insights.get_org_summary")
 def get_org_summary(request: RequestContext) -> Response:
-    """An organization's metrics with trends, and those of the projects that are named."""
+    """Return an organization's metrics with trends, and those of the projects that are named."""
     organization = request.organization()
     window = _Window(request)
     projects = request.state.projects_of(organization)

@@ -28,13 +28,13 @@ def _job(request: RequestContext) -> Job:
 
 @routes.add("GET", "/project/{project}/job/{job-number}", "jobs.get")
 def get(request: RequestContext) -> Response:
-    """A job by its number in the project."""
+    """Return a job by its number in the project."""
     return request.respond(serializers.job_details(request, _job(request)))
 
 
 @routes.add("GET", "/jobs/{job-id}", "jobs.get_by_id")
 def get_by_id(request: RequestContext) -> Response:
-    """A job by its UUID."""
+    """Return a job by its UUID."""
     return request.respond(serializers.job_details(request, _job_by_id(request)))
 
 
@@ -67,7 +67,7 @@ def _cancel(request: RequestContext, job: Job) -> Response:
 
 @routes.add("GET", "/project/{project}/{job-number}/artifacts", "jobs.list_artifacts")
 def list_artifacts(request: RequestContext) -> Response:
-    """A job's artifacts, of each of its parallel runs."""
+    """Return a job's artifacts, of each of its parallel runs."""
     job = _job(request)
     ident = serializers.job_uuid(request, job)
     artifacts = [
@@ -81,12 +81,12 @@ def list_artifacts(request: RequestContext) -> Response:
 
 @routes.add("GET", "/project/{project}/{job-number}/tests", "jobs.list_tests")
 def list_tests(request: RequestContext) -> Response:
-    """What a job's tests said."""
+    """List the results of the tests of a job."""
     return request.respond_page(job_tests(_job(request)), lambda test: test, size=100)
 
 
 def test_names(index: int) -> tuple[str, str, str]:
-    """The name, class and file of the project's test with this index."""
+    """Return the name, class and file of the project's test with this index."""
     subject = _SUBJECTS[index % len(_SUBJECTS)]
     behaviour = _BEHAVIOURS[index // len(_SUBJECTS) % len(_BEHAVIOURS)]
     turn = index // (len(_SUBJECTS) * len(_BEHAVIOURS))
@@ -95,12 +95,12 @@ def test_names(index: int) -> tuple[str, str, str]:
 
 
 def first_test(job: Job) -> int:
-    """The index in the project of a job's first test."""
+    """Return the index in the project of a job's first test."""
     return sum(plan.tests for plan in job.workflow.plan.jobs[: job.index])
 
 
 def job_tests(job: Job) -> list[dict[str, Any]]:
-    """What a job's tests said: none when it did not get so far."""
+    """Return the results of the tests of a job: empty if the job did not run them."""
     if not job.plan.tests or job.status not in {"success", "failed"}:
         return []
     first = first_test(job)

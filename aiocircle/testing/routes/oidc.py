@@ -37,7 +37,7 @@ class _AllClaims:
 
 
 def _target(request: RequestContext) -> tuple[str, str | None]:
-    """The organization and the project whose claims are meant, known to the caller."""
+    """Return the organization and the project whose claims are meant, known to the caller."""
     org_id = request.path_value("orgID")
     project_id = request.path_values.get("projectID")
     if not is_uuid(org_id):
@@ -98,7 +98,7 @@ def _update(request: RequestContext) -> Response:
 
 
 def _rewritten(ttl: str) -> str:
-    """A duration as the server writes it: 90m becomes 1h30m0s."""
+    """Return a duration as the server writes it: 90m becomes 1h30m0s."""
     total = sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)(ms|[smhdw])", ttl))
     seconds = int(total)
     if seconds < 1:

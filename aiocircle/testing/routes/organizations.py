@@ -56,7 +56,7 @@ def _show(organization: Organization) -> dict[str, Any]:
 
 @routes.add("POST", "/organization", "organizations.create")
 def create(request: RequestContext) -> Response:
-    """Make a standalone organization, or take one over from its code host."""
+    """Create a standalone organization, or adopt one from its code host."""
     fields = request.body_fields("name", "vcs_type")
     name: object = fields["name"]
     vcs_type: object = fields["vcs_type"]
@@ -74,7 +74,7 @@ def create(request: RequestContext) -> Response:
 
 @routes.add("GET", "/organization/{org}", "organizations.get")
 def get(request: RequestContext) -> Response:
-    """An organization."""
+    """Return an organization."""
     return request.respond(_show(request.organization()))
 
 
@@ -89,7 +89,7 @@ def delete(request: RequestContext) -> Response:
 
 @routes.add("GET", "/organization/{org}/url-orb-allow-list", "organizations.list_url_orb_allow_list")
 def list_url_orb_allow_list(request: RequestContext) -> Response:
-    """Where an organization's URL orbs may come from."""
+    """List the sources from which URL orbs are allowed."""
     organization = request.organization()
     shown = [
         {"id": entry.id, "name": entry.name, "prefix": entry.prefix, "auth": entry.auth}
@@ -101,7 +101,7 @@ def list_url_orb_allow_list(request: RequestContext) -> Response:
 
 @routes.add("POST", "/organization/{org}/url-orb-allow-list", "organizations.create_url_orb_allow_list_entry")
 def create_url_orb_allow_list_entry(request: RequestContext) -> Response:
-    """Allow one more place."""
+    """Allow one more source."""
     organization = request.organization()
     fields = request.body_fields("name", "prefix", "auth")
     name, prefix, auth = fields["name"], fields["prefix"], fields["auth"]
@@ -122,7 +122,7 @@ def create_url_orb_allow_list_entry(request: RequestContext) -> Response:
     "organizations.delete_url_orb_allow_list_entry",
 )
 def delete_url_orb_allow_list_entry(request: RequestContext) -> Response:
-    """Allow a place no more; it does not matter whether it ever was."""
+    """Disallow a source. An unknown one is a 200."""
     organization = request.organization()
     ident = request.path_uuid("allow-list-entry-id")
     entries = request.state.group_state(_AllowLists).by_id

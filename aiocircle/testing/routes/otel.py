@@ -68,7 +68,7 @@ def _of(request: RequestContext, org_id: str) -> list[_Exporter]:
 
 @routes.add("GET", "/otel/exporters", "otel.list_exporters")
 def list_exporters(request: RequestContext) -> Response:
-    """An organization's exporters, a bare array."""
+    """Return an organization's exporters, a bare array."""
     ident = request.query_value("org-id") or ""
     if not is_uuid(ident):
         request.fail(400, "org-id: must be a valid UUID.")
@@ -78,7 +78,7 @@ def list_exporters(request: RequestContext) -> Response:
 
 @routes.add("POST", "/otel/exporters", "otel.create_exporter")
 def create_exporter(request: RequestContext) -> Response:
-    """Make an exporter, the sixth of an organization being too many."""
+    """Create an exporter. An organization has at most five."""
     fields = request.body_fields(*_FIELDS)
     request.reject_unknown_fields(fields, (*_FIELDS, "headers"))
     org_id, endpoint, protocol, insecure = (fields[name] for name in _FIELDS)

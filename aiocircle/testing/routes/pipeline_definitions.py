@@ -1,4 +1,4 @@
-"""Pipeline definitions and the triggers that start them."""
+"""Pipeline definitions, and the state that they share with their triggers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Trigger:
 
 
 class Definitions:
-    """What projects have defined: classic ones the implicit definition of their repository alone."""
+    """The definitions of all projects. Classic projects have only the implicit one of their repository."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -54,7 +54,7 @@ class Definitions:
         self.triggers: dict[str, Trigger] = {}
 
     def of(self, project: Project) -> dict[str, Definition]:
-        """A project's definitions by id."""
+        """Return a project's definitions by id."""
         found = self._definitions.get(project.id)
         if found is None:
             found = self._definitions[project.id] = {}
@@ -90,12 +90,12 @@ class Definitions:
 
 
 def has_definition(state: State, project: Project, ident: str) -> bool:
-    """Whether a project has a pipeline definition with this UUID."""
+    """Return True if a project has a pipeline definition with this UUID."""
     return ident.lower() in state.group_state(Definitions).of(project)
 
 
 def repository(project: Project, external_id: str) -> dict[str, str]:
-    """A repository, of which callers know the number and the server the name."""
+    """Return a repository with its number, which callers send, and its name."""
     name = project.name if external_id == str(project.key) else f"repository-{external_id}"
     return {"full_name": f"{project.organization.name}/{name}", "external_id": external_id}
 
@@ -138,7 +138,7 @@ def text_of(request: RequestContext, fields: dict[str, Any], name: str) -> str:
 
 
 def _source(request: RequestContext, project: Project, value: object, *, config: bool) -> dict[str, Any]:
-    """A place that the configuration or the code comes from."""
+    """Return a place that the configuration or the code comes from."""
     fields = object_of(request, value, "provider", "repo", *(["file_path"] if config else []))
     provider = text_of(request, fields, "provider")
     if provider != "github_app" and not (config and provider == "circleci"):
@@ -154,14 +154,14 @@ def _source(request: RequestContext, project: Project, value: object, *, config:
 
 @routes.add("GET", "/projects/{project_id}/pipeline-definitions", "pipeline_definitions.list")
 def list_all(request: RequestContext) -> Response:
-    """A project's pipeline definitions, without any paging."""
+    """Return a project's pipeline definitions, without any paging."""
     definitions = request.state.group_state(Definitions).of(project_of(request))
     return request.respond({"items": [_show(definition) for definition in definitions.values()]})
 
 
 @routes.add("POST", "/projects/{project_id}/pipeline-definitions", "pipeline_definitions.create")
 def create(request: RequestContext) -> Response:
-    """Make a pipeline definition, on a project of the GitHub App."""
+    """Create a pipeline definition, on a project of the GitHub App."""
     project = project_of(request)
     fields = request.body_fields("name", "config_source", "checkout_source")
     request.reject_unknown_fields(fields, ("name", "description", "config_source", "checkout_source"))
@@ -183,7 +183,7 @@ def create(request: RequestContext) -> Response:
 
 @routes.add("GET", "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}", "pipeline_definitions.get")
 def get(request: RequestContext) -> Response:
-    """A pipeline definition."""
+    """Return a pipeline definition."""
     return request.respond(_show(definition_of(request, project_of(request))))
 
 
@@ -191,7 +191,7 @@ def get(request: RequestContext) -> Response:
     "PATCH", "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}", "pipeline_definitions.update"
 )
 def update(request: RequestContext) -> Response:
-    """Change a pipeline definition."""
+    """Update a pipeline definition."""
     project = project_of(request)
     definition = definition_of(request, project)
     fields = request.body_fields()

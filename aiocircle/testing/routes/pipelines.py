@@ -1,4 +1,4 @@
-"""Pipelines: what was triggered, and triggering."""
+"""Pipelines: reading, triggering and continuing them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SKIPPED = "Ignoring pipeline due to CI skip in the commit"
 
 
 def continuation_key(pipeline: Pipeline) -> str:
-    """The key that continues a setup pipeline; CircleCI gives it to the setup job alone."""
+    """Return the key that continues a setup pipeline. CircleCI gives it only to the setup job."""
     return digest("continuation", pipeline.id).hex()
 
 
@@ -33,7 +33,7 @@ def _pipeline(request: RequestContext) -> Pipeline:
 
 @routes.add("GET", "/pipeline", "pipelines.list")
 def list_all(request: RequestContext) -> Response:
-    """The pipelines of an organization, or of all, newest first."""
+    """Return the pipelines of an organization, or of all, newest first."""
     slug = request.query_value("org-slug")
     mine = request.query_flag("mine")
     projects = [*request.state.projects.values()]
@@ -52,7 +52,7 @@ def list_all(request: RequestContext) -> Response:
 
 @routes.add("GET", "/project/{project}/pipeline", "pipelines.list_for_project")
 def list_for_project(request: RequestContext) -> Response:
-    """A project's pipelines, newest first."""
+    """Return a project's pipelines, newest first."""
     pipelines = request.project().history.pipelines
     branch = request.query_value("branch")
     if branch is not None:
@@ -62,7 +62,7 @@ def list_for_project(request: RequestContext) -> Response:
 
 @routes.add("GET", "/project/{project}/pipeline/mine", "pipelines.list_mine")
 def list_mine(request: RequestContext) -> Response:
-    """The pipelines of a project that the token's owner triggered, newest first."""
+    """Return the pipelines of a project that the token's owner triggered, newest first."""
     pipelines = [pipeline for pipeline in request.project().history.pipelines if _is_mine(request, pipeline)]
     return request.respond_page(pipelines, serializers.pipeline, newest_first=True)
 
@@ -73,7 +73,7 @@ def _is_mine(request: RequestContext, pipeline: Pipeline) -> bool:
 
 @routes.add("GET", "/project/{project}/pipeline/{pipeline-number}", "pipelines.get_by_number")
 def get_by_number(request: RequestContext) -> Response:
-    """A pipeline by its number in the project."""
+    """Return a pipeline by its number in the project."""
     pipelines = request.project().history.pipelines
     number = request.path_number("pipeline-number")
     if number > len(pipelines):
@@ -83,13 +83,13 @@ def get_by_number(request: RequestContext) -> Response:
 
 @routes.add("GET", "/pipeline/{pipeline-id}", "pipelines.get")
 def get(request: RequestContext) -> Response:
-    """A pipeline."""
+    """Return a pipeline."""
     return request.respond(serializers.pipeline(_pipeline(request)))
 
 
 @routes.add("GET", "/pipeline/{pipeline-id}/config", "pipelines.get_config")
 def get_config(request: RequestContext) -> Response:
-    """A pipeline's configuration, as written and as compiled."""
+    """Return a pipeline's configuration, as written and as compiled."""
     pipeline = _pipeline(request)
     source = _configuration(pipeline.project)
     shown: dict[str, Any] = {"source": source, "compiled": f"# Compiled\n{source}"}
@@ -115,7 +115,7 @@ def _configuration(project: Project) -> str:
 
 @routes.add("GET", "/pipeline/{pipeline-id}/values", "pipelines.get_values")
 def get_values(request: RequestContext) -> Response:
-    """The values that a pipeline's configuration can use."""
+    """Return the values that a pipeline's configuration can use."""
     pipeline = _pipeline(request)
     url = pipeline.project.repository_url
     values: dict[str, object] = {
@@ -135,7 +135,7 @@ def get_values(request: RequestContext) -> Response:
 
 @routes.add("GET", "/pipeline/{pipeline-id}/workflow", "pipelines.list_workflows")
 def list_workflows(request: RequestContext) -> Response:
-    """A pipeline's workflows, newest first; a 404 while none exist yet."""
+    """List the workflows of a pipeline, newest first. It is a 404 before they exist."""
     pipeline = _pipeline(request)
     if pipeline.visible_at > request.state.now():
         request.fail(404, "Pipeline not found")
@@ -144,7 +144,7 @@ def list_workflows(request: RequestContext) -> Response:
 
 @routes.add("POST", "/project/{project}/pipeline", "pipelines.trigger")
 def trigger(request: RequestContext) -> Response:
-    """Trigger a pipeline the older way, on OAuth projects only."""
+    """Trigger a pipeline by the older route, on OAuth projects only."""
     project = request.project()
     if project.organization.standalone:
         request.fail(400, "Triggering pipelines of this project is not supported by this endpoint.")
@@ -159,7 +159,7 @@ def trigger(request: RequestContext) -> Response:
 
 @routes.add("POST", "/project/{project/}/pipeline/run", "pipelines.run")
 def run(request: RequestContext) -> Response:
-    """Trigger a pipeline, or be told that its commit wants none."""
+    """Trigger a pipeline, unless `[skip ci]` skips it."""
     project = request.project()
     fields = request.body_fields()
     request.reject_unknown_fields(fields, ("definition_id", "config", "checkout", "parameters"))
@@ -200,7 +200,7 @@ def _created(request: RequestContext, pipeline: Pipeline) -> Response:
 
 
 def _ref(request: RequestContext, fields: dict[str, Any], prefix: str) -> tuple[str | None, str | None]:
-    """A branch or a tag, never both."""
+    """Return a branch or a tag, never both."""
     branch: object = fields.get("branch")
     tag: object = fields.get("tag")
     if branch is not None and tag is not None:
@@ -230,7 +230,7 @@ def _parameters(request: RequestContext, fields: dict[str, Any]) -> dict[str, ob
 
 @routes.add("POST", "/pipeline/continue", "pipelines.continue_setup")
 def continue_setup(request: RequestContext) -> Response:
-    """Give a setup pipeline its configuration."""
+    """Continue a setup pipeline with a configuration."""
     fields = request.body_fields("continuation-key", "configuration")
     key, configuration = fields["continuation-key"], fields["configuration"]
     if not isinstance(key, str) or not isinstance(configuration, str):

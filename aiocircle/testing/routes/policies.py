@@ -53,7 +53,7 @@ class _Decision:
 
 @attrs.define(eq=False)
 class _Owner:
-    """What one organization has decided."""
+    """The policies and decisions of one organization."""
 
     bundle: dict[str, _Policy]
     decisions: list[_Decision]  # newest first
@@ -66,7 +66,7 @@ class _Owners:
         self._of: dict[str, _Owner] = {}
 
     def of(self, organization: Organization) -> _Owner:
-        """An organization's policies and decisions."""
+        """Return an organization's policies and decisions."""
         found = self._of.get(organization.id)
         if found is None:
             found = self._of[organization.id] = self._first(organization)
@@ -138,13 +138,13 @@ def _document(policy: _Policy) -> dict[str, Any]:
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/policy-bundle", "policies.get_bundle")
 def get_bundle(request: RequestContext) -> Response:
-    """All policies by name."""
+    """Return all policies by name."""
     return request.respond({name: _document(policy) for name, policy in _owner(request).bundle.items()})
 
 
 @routes.add("POST", "/owner/{ownerID}/context/{context}/policy-bundle", "policies.create_bundle")
 def create_bundle(request: RequestContext) -> Response:
-    """Replace all policies, or tell what that would do."""
+    """Replace all policies, or return the changes that this would make."""
     owner = _owner(request)
     sent: object = _fields(request).get("policies")
     if not isinstance(sent, dict) or not all(
@@ -179,7 +179,7 @@ def create_bundle(request: RequestContext) -> Response:
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/policy-bundle/{policyName}", "policies.get")
 def get(request: RequestContext) -> Response:
-    """A policy."""
+    """Return a policy."""
     policy = _owner(request).bundle.get(request.path_value("policyName"))
     if policy is None:
         request.fail(404, "policy not found", "error")
@@ -210,7 +210,7 @@ def _show(decision: _Decision) -> dict[str, Any]:
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/decision", "policies.list_decisions")
 def list_decisions(request: RequestContext) -> Response:
-    """Decisions, newest first: a bare array from an offset on."""
+    """List the decisions, newest first: a bare array from an offset on."""
     owner = _owner(request)
     start = parse_natural(request.query_value("offset") or "0")
     if start is None:
@@ -239,7 +239,7 @@ def list_decisions(request: RequestContext) -> Response:
 
 @routes.add("POST", "/owner/{ownerID}/context/{context}/decision", "policies.make_decision")
 def make_decision(request: RequestContext) -> Response:
-    """Judge a configuration: an untagged `cimg/base` fails, softly where `# soft` is written beside it."""
+    """Decide on a configuration: an untagged `cimg/base` fails, softly if `# soft` is on its line."""
     owner = _owner(request)
     fields = _fields(request)
     text: object = fields.get("input")
@@ -266,13 +266,13 @@ def make_decision(request: RequestContext) -> Response:
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/decision/settings", "policies.get_decision_settings")
 def get_decision_settings(request: RequestContext) -> Response:
-    """Whether policies decide anything."""
+    """Return the settings of decisions."""
     return request.respond({"enabled": _owner(request).enabled})
 
 
 @routes.add("PATCH", "/owner/{ownerID}/context/{context}/decision/settings", "policies.update_decision_settings")
 def update_decision_settings(request: RequestContext) -> Response:
-    """Let policies decide, or not."""
+    """Enable or disable decisions."""
     owner = _owner(request)
     enabled: object = _fields(request).get("enabled", owner.enabled)
     if not isinstance(enabled, bool):
@@ -296,7 +296,7 @@ def _decision(request: RequestContext) -> _Decision:
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/decision/{decisionID}", "policies.get_decision")
 def get_decision(request: RequestContext) -> Response:
-    """A decision."""
+    """Return a decision."""
     return request.respond(_show(_decision(request)))
 
 
@@ -306,5 +306,5 @@ def get_decision(request: RequestContext) -> Response:
     "policies.get_decision_policy_bundle",
 )
 def get_decision_policy_bundle(request: RequestContext) -> Response:
-    """The policies that a decision was made by."""
+    """Return the policies that a decision was made by."""
     return request.respond({name: _document(policy) for name, policy in _decision(request).bundle.items()})

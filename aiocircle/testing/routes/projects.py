@@ -24,13 +24,13 @@ _REPOSITORIES = frozenset({"infrastructure", "playground", "handbook", "website"
 
 @routes.add("GET", "/project/{project}", "projects.get")
 def get(request: RequestContext) -> Response:
-    """A project."""
+    """Return a project."""
     return request.respond(serializers.project(request.project()))
 
 
 @routes.add("GET", "/project/{project-id}", "projects.get")
 def get_by_id(request: RequestContext) -> Response:
-    """A project by its UUID, which is a slug for this operation alone."""
+    """Return a project by its UUID, which is a slug for this operation alone."""
     ident = request.path_value("project-id")
     if not is_uuid(ident):
         request.fail(400, f"Invalid project slug '{ident}'.")
@@ -50,7 +50,7 @@ def delete(request: RequestContext) -> Response:
 
 @routes.add("POST", "/organization/{org}/project", "projects.create")
 def create(request: RequestContext) -> Response:
-    """Make a project: out of nothing in a standalone organization, out of a repository in others."""
+    """Create a project: a new one in a standalone organization, one of a repository in others."""
     organization = request.organization()
     name: object = request.body_fields("name")["name"]
     if not isinstance(name, str) or not name:
@@ -67,7 +67,7 @@ def create(request: RequestContext) -> Response:
 
 @routes.add("POST", "/project/{provider}/{organization}/{name}", "projects.create_from_repository")
 def create_from_repository(request: RequestContext) -> Response:
-    """Make a project of a repository, the older way."""
+    """Create a project of a repository by the older route."""
     provider, owner, name = (request.path_value(part) for part in ("provider", "organization", "name"))
     if provider == "circleci":
         request.fail(405, "Create projects using the API is currently supported for classic organizations only.")
@@ -86,13 +86,13 @@ def create_from_repository(request: RequestContext) -> Response:
 
 @routes.add("GET", "/project/{project/}/settings", "projects.get_settings")
 def get_settings(request: RequestContext) -> Response:
-    """A project's advanced settings."""
+    """Return a project's advanced settings."""
     return request.respond({"advanced": request.project().settings})
 
 
 @routes.add("PATCH", "/project/{project/}/settings", "projects.update_settings")
 def update_settings(request: RequestContext) -> Response:
-    """Change some of a project's advanced settings; an empty list of branches changes nothing."""
+    """Update some of a project's advanced settings. An empty list of branches changes nothing."""
     project = request.project()
     fields = request.body_fields()
     request.reject_unknown_fields(fields, ("advanced",))
@@ -122,14 +122,14 @@ def update_settings(request: RequestContext) -> Response:
 
 @routes.add("GET", "/project/{project/}/envvar", "projects.list_env_vars")
 def list_env_vars(request: RequestContext) -> Response:
-    """A project's environment variables, their values masked."""
+    """Return a project's environment variables, their values masked."""
     variables = [*request.project().variables.values()]
     return request.respond_page(variables, lambda variable: serializers.project_variable(request, variable), size=100)
 
 
 @routes.add("POST", "/project/{project/}/envvar", "projects.create_env_var")
 def create_env_var(request: RequestContext) -> Response:
-    """Set an environment variable, whether it existed or not."""
+    """Create or replace an environment variable."""
     project = request.project()
     fields = request.body_fields("name", "value")
     name: object = fields["name"]
@@ -145,7 +145,7 @@ def create_env_var(request: RequestContext) -> Response:
 
 @routes.add("GET", "/project/{project/}/envvar/{name}", "projects.get_env_var")
 def get_env_var(request: RequestContext) -> Response:
-    """An environment variable of a project, its value masked."""
+    """Return an environment variable of a project, its value masked."""
     return request.respond(serializers.project_variable(request, _variable(request, request.project())))
 
 
@@ -165,7 +165,7 @@ def _variable(request: RequestContext, project: Project) -> ProjectVariable:
 
 @routes.add("GET", "/project/{project/}/checkout-key", "projects.list_checkout_keys")
 def list_checkout_keys(request: RequestContext) -> Response:
-    """A project's checkout keys."""
+    """Return a project's checkout keys."""
     digest_type = request.query_choice("digest", ("sha256", "md5")) or "md5"
     return request.respond_page(
         request.project().checkout_keys, lambda key: serializers.checkout_key(request, key, digest_type)
@@ -174,7 +174,7 @@ def list_checkout_keys(request: RequestContext) -> Response:
 
 @routes.add("POST", "/project/{project/}/checkout-key", "projects.create_checkout_key")
 def create_checkout_key(request: RequestContext) -> Response:
-    """Make a checkout key, which becomes the preferred one."""
+    """Create a checkout key, which becomes the preferred one."""
     project = request.project()
     kind: object = request.body_fields("type")["type"]
     types = {"user-key": "github-user-key", "deploy-key": "deploy-key"}
@@ -200,7 +200,7 @@ def create_checkout_key(request: RequestContext) -> Response:
 
 @routes.add("GET", "/project/{project/}/checkout-key/{fingerprint}", "projects.get_checkout_key")
 def get_checkout_key(request: RequestContext) -> Response:
-    """A checkout key by either of its fingerprints."""
+    """Return a checkout key by either of its fingerprints."""
     fingerprint = request.path_value("fingerprint")
     digest_type = "sha256" if fingerprint.startswith("SHA256:") else "md5"
     return request.respond(serializers.checkout_key(request, _checkout_key(request, request.project()), digest_type))

@@ -65,7 +65,7 @@ class _Schedules:
 
 
 def _show(schedule: _Schedule) -> dict[str, Any]:
-    """A schedule: no wire recording says that its keys have underscores, so they are the document's."""
+    """Return a schedule with the keys of the official document. No recording has other keys."""
     return {
         "id": schedule.id,
         "timetable": schedule.timetable,
@@ -81,7 +81,7 @@ def _show(schedule: _Schedule) -> dict[str, Any]:
 
 @routes.add("GET", "/project/{project}/schedule", "schedules.list")
 def list_all(request: RequestContext) -> Response:
-    """A project's schedules."""
+    """Return a project's schedules."""
     project = request.project()
     schedules = [each for each in request.state.group_state(_Schedules).by_id.values() if each.project is project]
     return request.respond_page(schedules, _show)
@@ -89,7 +89,7 @@ def list_all(request: RequestContext) -> Response:
 
 @routes.add("POST", "/project/{project}/schedule", "schedules.create")
 def create(request: RequestContext) -> Response:
-    """Make a schedule, on a classic project."""
+    """Create a schedule, on a classic project."""
     project = request.project()
     if project.organization.standalone:
         request.fail(400, "Schedules are not available to this project.")
@@ -114,13 +114,13 @@ def create(request: RequestContext) -> Response:
 
 @routes.add("GET", "/schedule/{schedule-id}", "schedules.get")
 def get(request: RequestContext) -> Response:
-    """A schedule."""
+    """Return a schedule."""
     return request.respond(_show(_schedule(request)))
 
 
 @routes.add("PATCH", "/schedule/{schedule-id}", "schedules.update")
 def update(request: RequestContext) -> Response:
-    """Change a schedule; of its timetable what is sent."""
+    """Update a schedule. Fields of its timetable that are not sent stay."""
     schedule = _schedule(request)
     fields = request.body_fields()
     _change(request, schedule, fields)
@@ -146,7 +146,7 @@ def _schedule(request: RequestContext) -> _Schedule:
 
 
 def _change(request: RequestContext, schedule: _Schedule, fields: dict[str, Any]) -> None:
-    """Check all fields, then take them over."""
+    """Check all fields, then apply them."""
     name: object = fields.get("name", schedule.name)
     description: object = fields.get("description", schedule.description)
     parameters: object = fields.get("parameters", schedule.parameters)

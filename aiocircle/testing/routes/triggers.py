@@ -56,7 +56,7 @@ def _show(trigger: Trigger) -> dict[str, Any]:
 
 @routes.add("GET", "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}/triggers", "triggers.list")
 def list_all(request: RequestContext) -> Response:
-    """A pipeline definition's triggers, without any paging."""
+    """Return a pipeline definition's triggers, without any paging."""
     definition = definition_of(request, project_of(request))
     triggers = request.state.group_state(Definitions).triggers.values()
     return request.respond({"items": [_show(each) for each in triggers if each.definition is definition]})
@@ -64,7 +64,7 @@ def list_all(request: RequestContext) -> Response:
 
 @routes.add("POST", "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}/triggers", "triggers.create")
 def create(request: RequestContext) -> Response:
-    """Make a trigger of a pipeline definition."""
+    """Create a trigger of a pipeline definition."""
     project = project_of(request)
     definition = definition_of(request, project)
     fields = request.body_fields("event_source")
@@ -116,13 +116,13 @@ def _trigger(request: RequestContext) -> Trigger:
 
 @routes.add("GET", "/projects/{project_id}/triggers/{trigger_id}", "triggers.get")
 def get(request: RequestContext) -> Response:
-    """A trigger."""
+    """Return a trigger."""
     return request.respond(_show(_trigger(request)))
 
 
 @routes.add("PATCH", "/projects/{project_id}/triggers/{trigger_id}", "triggers.update")
 def update(request: RequestContext) -> Response:
-    """Change a trigger; of its source only a webhook's sender."""
+    """Update a trigger. In its source, only the sender of a webhook can change."""
     trigger = _trigger(request)
     fields = request.body_fields()
     request.reject_unknown_fields(fields, _TRIGGER_FIELDS)

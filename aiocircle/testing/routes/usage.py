@@ -1,4 +1,4 @@
-"""Usage exports: asked for, made while the caller polls, and fetched from a storage without any token."""
+"""Usage exports: requested, generated while the caller polls, and downloaded from a storage without a token."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class _Exports:
 
 
 def _runs(state: State, export: _Export) -> list[JobRun]:
-    """The job runs that an export is about."""
+    """Return the job runs that an export is about."""
     runs = [
         run
         for project in state.projects_of(export.organization)
@@ -88,7 +88,7 @@ def _file_count(state: State, export: _Export) -> int:
 
 @routes.add("POST", "/organizations/{org_id}/usage_export_job", "usage.create_export")
 def create_export(request: RequestContext) -> Response:
-    """Ask for an export of at most 31 days."""
+    """Request an export of at most 31 days."""
     organization = request.organization_by_id("org_id")
     fields = request.body_fields("start", "end")
     request.reject_unknown_fields(fields, ("start", "end", "shared_org_ids"))
@@ -136,7 +136,7 @@ def _time(request: RequestContext, fields: dict[str, Any], name: str) -> float:
     "GET", "/organizations/{org_id}/usage_export_job/{usage_export_job_id}", "usage.get_export", cacheable=False
 )
 def get_export(request: RequestContext) -> Response:
-    """An export: in the making at the first look, then there or failed; its URLs are signed anew each time."""
+    """Return an export: processing at the first poll, then completed or failed. Each poll signs its URLs again."""
     organization = request.organization_by_id("org_id")
     export = request.state.group_state(_Exports).by_id.get(request.path_uuid("usage_export_job_id"))
     if export is None or export.organization is not organization:
@@ -156,7 +156,7 @@ def get_export(request: RequestContext) -> Response:
 
 
 def usage_file(state: State, export_id: str, index: int) -> bytes | None:
-    """One file of an export: a gzipped CSV with one row for each job run."""
+    """Return one file of an export: a gzipped CSV with one row for each job run."""
     export = state.group_state(_Exports).by_id.get(export_id)
     if export is None:
         return None

@@ -14,13 +14,13 @@ routes = Routes()
 
 @routes.add("GET", "/me", "users.me")
 def me(request: RequestContext) -> Response:
-    """Whose token it is."""
+    """Return the owner of the token."""
     return request.respond(serializers.user(request.state.token_owner))
 
 
 @routes.add("GET", "/me/collaborations", "users.list_collaborations")
 def collaborations(request: RequestContext) -> Response:
-    """The organizations of the token's owner, and their own account, which has no id."""
+    """Return the organizations of the token's owner, and their own account, which has no id."""
     shown = [serializers.collaboration(request, organization) for organization in request.state.organizations.values()]
     login = request.state.token_owner.login
     own = {
@@ -35,7 +35,7 @@ def collaborations(request: RequestContext) -> Response:
 
 @routes.add("GET", "/user/{id}", "users.get")
 def get(request: RequestContext) -> Response:
-    """A user."""
+    """Return a user."""
     return request.respond(
         serializers.user(request.require(request.state.user(request.path_uuid("id")), "User not found"))
     )

@@ -87,7 +87,7 @@ def _webhook(request: RequestContext) -> _Webhook:
 
 @routes.add("GET", "/webhook", "webhooks.list")
 def list_all(request: RequestContext) -> Response:
-    """A project's webhooks, always all of them."""
+    """Return a project's webhooks, always all of them."""
     scope, kind = request.query_value("scope-id"), request.query_value("scope-type")
     if scope is None or not is_uuid(scope):
         request.fail(400, "scope-id: must be a valid UUID.")
@@ -101,7 +101,7 @@ def list_all(request: RequestContext) -> Response:
 
 @routes.add("POST", "/webhook", "webhooks.create")
 def create(request: RequestContext) -> Response:
-    """Make a webhook; fields that are spelt otherwise are dropped without a word."""
+    """Create a webhook. Fields with another spelling are dropped silently."""
     fields = request.body_fields("name", "events", "url", "scope")
     scope: object = fields["scope"]
     if not isinstance(scope, dict):
@@ -132,13 +132,13 @@ def create(request: RequestContext) -> Response:
 
 @routes.add("GET", "/webhook/{webhook-id}", "webhooks.get")
 def get(request: RequestContext) -> Response:
-    """A webhook."""
+    """Return a webhook."""
     return request.respond(_show(request, _webhook(request)))
 
 
 @routes.add("PUT", "/webhook/{webhook-id}", "webhooks.update")
 def update(request: RequestContext) -> Response:
-    """Change a webhook: a secret that is not sent again is gone."""
+    """Update a webhook. A secret that is not sent again is deleted."""
     webhook = _webhook(request)
     _change(request, webhook, request.body_fields())
     webhook.updated = request.state.now()
@@ -156,7 +156,7 @@ def delete(request: RequestContext) -> Response:
 
 
 def _change(request: RequestContext, webhook: _Webhook, fields: dict[str, Any]) -> None:
-    """Check all fields, then take them over; the scope stays."""
+    """Check all fields, then apply them. The scope stays."""
     name: object = fields.get("name", webhook.name)
     url: object = fields.get("url", webhook.url)
     events: object = fields.get("events", webhook.events)

@@ -25,13 +25,13 @@ def _workflow(request: RequestContext) -> Workflow:
 
 @routes.add("GET", "/workflow/{id}", "workflows.get")
 def get(request: RequestContext) -> Response:
-    """A workflow."""
+    """Return a workflow."""
     return request.respond(serializers.workflow(_workflow(request)))
 
 
 @routes.add("GET", "/workflow/{id}/job", "workflows.list_jobs")
 def list_jobs(request: RequestContext) -> Response:
-    """A workflow's jobs."""
+    """Return a workflow's jobs."""
     workflow = _workflow(request)
     return request.respond_page(workflow.jobs, lambda job: serializers.workflow_job(request, workflow, job), size=100)
 
@@ -48,7 +48,7 @@ def cancel(request: RequestContext) -> Response:
 
 @routes.add("POST", "/workflow/{id}/approve/{approval_request_id}", "workflows.approve")
 def approve(request: RequestContext) -> Response:
-    """Approve a job that waits for it, so that what comes after it runs."""
+    """Approve a job that waits for it, so that the jobs after it run."""
     workflow = _workflow(request)
     job = request.state.job(request.path_uuid("approval_request_id"), Kind.APPROVAL)
     if job is None or job not in workflow.jobs:
@@ -63,7 +63,7 @@ def approve(request: RequestContext) -> Response:
 
 @routes.add("POST", "/workflow/{id}/rerun", "workflows.rerun")
 def rerun(request: RequestContext) -> Response:
-    """Run a workflow again: all of it, what failed, or chosen jobs with all that come after them."""
+    """Rerun a workflow: all of it, from failed, or chosen jobs with all jobs that follow them."""
     workflow = _workflow(request)
     fields = request.body_fields()
     for name in ("enable_ssh", "from_failed", "sparse_tree"):
