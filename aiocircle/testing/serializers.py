@@ -37,10 +37,10 @@ def vcs_type(organization: Organization) -> str:
 
 def user(person: User) -> dict[str, Any]:
     """Return a user."""
-    shown: dict[str, Any] = {"id": person.id, "login": person.login, "name": person.name}
+    payload: dict[str, Any] = {"id": person.id, "login": person.login, "name": person.name}
     if not person.email_only:
-        shown["avatar_url"] = person.avatar_url
-    return shown
+        payload["avatar_url"] = person.avatar_url
+    return payload
 
 
 def collaboration(request: RequestContext, organization: Organization) -> dict[str, Any]:
@@ -57,21 +57,21 @@ def collaboration(request: RequestContext, organization: Organization) -> dict[s
     )
 
 
-def project(found: Project) -> dict[str, Any]:
+def project(resource: Project) -> dict[str, Any]:
     """Return a project."""
-    owner = found.organization
-    url = f"//circleci.com/{owner.id}/{found.id}" if owner.standalone else found.repository_url
+    owner = resource.organization
+    url = f"//circleci.com/{owner.id}/{resource.id}" if owner.standalone else resource.repository_url
     return {
-        "slug": found.slug,
-        "name": found.name,
-        "id": found.id,
+        "slug": resource.slug,
+        "name": resource.name,
+        "id": resource.id,
         "organization_name": owner.name,
         "organization_slug": owner.slug,
         "organization_id": owner.id,
         "vcs_info": {
             "vcs_url": url,
             "provider": _PROVIDER_NAMES[owner.provider],
-            "default_branch": found.default_branch,
+            "default_branch": resource.default_branch,
         },
     }
 
@@ -84,8 +84,8 @@ def masked(value: str) -> str:
 def project_variable(request: RequestContext, variable: ProjectVariable) -> dict[str, Any]:
     """Return an environment variable of a project."""
     created = None if variable.created is None else iso_ms(variable.created)
-    shown = {"name": variable.name, "value": masked(variable.value), "created_at": created}
-    return request.spell_keys(shown, "created_at")
+    payload = {"name": variable.name, "value": masked(variable.value), "created_at": created}
+    return request.spell_keys(payload, "created_at")
 
 
 def checkout_key(request: RequestContext, key: CheckoutKey, digest_type: str) -> dict[str, Any]:
@@ -103,109 +103,109 @@ def checkout_key(request: RequestContext, key: CheckoutKey, digest_type: str) ->
     )
 
 
-def pipeline(found: Pipeline) -> dict[str, Any]:
+def pipeline(resource: Pipeline) -> dict[str, Any]:
     """Return a pipeline. Those of the GitHub App have trigger parameters and no `vcs`."""
-    standalone = found.project.organization.standalone
-    created = found.created if found.created % 1 else found.created + found.salt % 1000 / 1000
-    actor = {"login": found.actor.login, "avatar_url": found.actor.avatar_url}
-    shown: dict[str, Any] = {
-        "id": found.id,
-        "errors": [{"type": kind, "message": message} for kind, message in found.errors],
-        "project_slug": found.project.slug,
+    standalone = resource.project.organization.standalone
+    created = resource.created if resource.created % 1 else resource.created + resource.salt % 1000 / 1000
+    actor = {"login": resource.actor.login, "avatar_url": resource.actor.avatar_url}
+    payload: dict[str, Any] = {
+        "id": resource.id,
+        "errors": [{"type": kind, "message": message} for kind, message in resource.errors],
+        "project_slug": resource.project.slug,
         "updated_at": iso_ms(created + 0.4),
-        "number": found.number,
-        "state": found.state,
+        "number": resource.number,
+        "state": resource.state,
         "created_at": iso_ms(created),
         "trigger": {
-            "type": found.trigger,
+            "type": resource.trigger,
             "received_at": "1970-01-01T00:00:00.000Z" if standalone else iso_ms(created - 0.9),
             "actor": {"login": "", "avatar_url": None} if standalone else actor,
         },
     }
     if standalone:
-        shown["trigger_parameters"] = _trigger_parameters(found, created)
+        payload["trigger_parameters"] = _trigger_parameters(resource, created)
     else:
-        shown["vcs"] = _vcs(found)
-    return shown
+        payload["vcs"] = _vcs(resource)
+    return payload
 
 
-def _vcs(found: Pipeline) -> dict[str, Any]:
-    url = found.project.repository_url
+def _vcs(resource: Pipeline) -> dict[str, Any]:
+    url = resource.project.repository_url
     vcs: dict[str, Any] = {
-        "provider_name": _PROVIDER_NAMES[found.project.organization.provider],
+        "provider_name": _PROVIDER_NAMES[resource.project.organization.provider],
         "target_repository_url": url,
         "origin_repository_url": url,
-        "revision": found.revision,
+        "revision": resource.revision,
     }
-    if found.tag is not None:
-        vcs["tag"] = found.tag
+    if resource.tag is not None:
+        vcs["tag"] = resource.tag
     else:
-        vcs["branch"] = found.branch
-        if found.branch is not None and found.branch.startswith(("feature/", "pull/")):
-            review = found.branch.split("/")[1] if found.branch.startswith("pull/") else str(found.salt % 400)
+        vcs["branch"] = resource.branch
+        if resource.branch is not None and resource.branch.startswith(("feature/", "pull/")):
+            review = resource.branch.split("/")[1] if resource.branch.startswith("pull/") else str(resource.salt % 400)
             vcs["review_id"] = review
             vcs["review_url"] = f"{url}/pull/{review}"
-    if found.trigger != "api":
-        body = None if found.salt % 5 == 0 else "" if found.salt % 2 else "See the issue for the reason."
-        vcs["commit"] = {"subject": commit_subject(found), "body": body}
+    if resource.trigger != "api":
+        body = None if resource.salt % 5 == 0 else "" if resource.salt % 2 else "See the issue for the reason."
+        vcs["commit"] = {"subject": commit_subject(resource), "body": body}
     return vcs
 
 
-def _trigger_parameters(found: Pipeline, created: float) -> dict[str, Any]:
-    ref = f"refs/tags/{found.tag}" if found.tag is not None else f"refs/heads/{found.branch}"
-    owner = found.project.organization
+def _trigger_parameters(resource: Pipeline, created: float) -> dict[str, Any]:
+    ref = f"refs/tags/{resource.tag}" if resource.tag is not None else f"refs/heads/{resource.branch}"
+    owner = resource.project.organization
     return {
         "circleci": {
             "event_time": iso_ms(created),
             "event_type": "push",
             "trigger_type": "github_app",
-            "trigger_id": str(found.salt),
-            "actor_id": found.actor.id,
-            "provider_login": found.actor.login,
+            "trigger_id": str(resource.salt),
+            "actor_id": resource.actor.id,
+            "provider_login": resource.actor.login,
         },
         "git": {
-            "branch": found.branch or "",
-            "tag": found.tag or "",
+            "branch": resource.branch or "",
+            "tag": resource.tag or "",
             "ref": ref,
-            "checkout_sha": found.revision,
-            "checkout_url": f"{found.project.repository_url}.git",
-            "commit_message": commit_subject(found),
-            "default_branch": found.project.default_branch,
+            "checkout_sha": resource.revision,
+            "checkout_url": f"{resource.project.repository_url}.git",
+            "commit_message": commit_subject(resource),
+            "default_branch": resource.project.default_branch,
         },
         "github_app": {
-            "web_url": found.project.repository_url,
+            "web_url": resource.project.repository_url,
             "full_ref": ref,
-            "commit_author_name": found.actor.name,
+            "commit_author_name": resource.actor.name,
             "repo_project_id": owner.key,
             "forced": False,
         },
     }
 
 
-def workflow(found: Workflow) -> dict[str, Any]:
+def workflow(resource: Workflow) -> dict[str, Any]:
     """Return a workflow run."""
-    shown: dict[str, Any] = {
-        "pipeline_id": found.pipeline.id,
-        "id": found.id,
-        "name": found.name,
-        "project_slug": found.pipeline.project.slug,
-        "status": found.status,
-        "started_by": found.started_by.id,
-        "pipeline_number": found.pipeline.number,
-        "created_at": iso(found.created),
-        "stopped_at": None if found.stopped is None else iso(found.stopped),
+    payload: dict[str, Any] = {
+        "pipeline_id": resource.pipeline.id,
+        "id": resource.id,
+        "name": resource.name,
+        "project_slug": resource.pipeline.project.slug,
+        "status": resource.status,
+        "started_by": resource.started_by.id,
+        "pipeline_number": resource.pipeline.number,
+        "created_at": iso(resource.created),
+        "stopped_at": None if resource.stopped is None else iso(resource.stopped),
     }
-    if found.tag is not None:
-        shown["tag"] = found.tag
-    if found.canceled_by is not None:
-        shown["canceled_by"] = found.canceled_by.id
-    if found.errored_by is not None:
-        shown["errored_by"] = found.errored_by.id
-    if found.auto_rerun_number is not None:
-        shown["auto_rerun_number"] = found.auto_rerun_number
-    if found.max_auto_reruns is not None:
-        shown["max_auto_reruns"] = found.max_auto_reruns
-    return shown
+    if resource.tag is not None:
+        payload["tag"] = resource.tag
+    if resource.canceled_by is not None:
+        payload["canceled_by"] = resource.canceled_by.id
+    if resource.errored_by is not None:
+        payload["errored_by"] = resource.errored_by.id
+    if resource.auto_rerun_number is not None:
+        payload["auto_rerun_number"] = resource.auto_rerun_number
+    if resource.max_auto_reruns is not None:
+        payload["max_auto_reruns"] = resource.max_auto_reruns
+    return payload
 
 
 def job_uuid(request: RequestContext, job: Job) -> str:
@@ -222,7 +222,7 @@ def approval_id(request: RequestContext, job: Job) -> str:
 def workflow_job(request: RequestContext, run: Workflow, job: Job) -> dict[str, Any]:
     """Return a job in its workflow's list."""
     dependencies = [job_uuid(request, run.jobs[index]) for index in job.plan.requires]
-    shown: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "dependencies": dependencies,
         "requires": {dependency: ["success"] for dependency in dependencies},
         "id": job_uuid(request, job),
@@ -234,17 +234,17 @@ def workflow_job(request: RequestContext, run: Workflow, job: Job) -> dict[str, 
         "created_at": iso(run.created),
     }
     if job.canceled_by is not None:
-        shown["canceled_by"] = job.canceled_by.id
+        payload["canceled_by"] = job.canceled_by.id
     if job.plan.type == "approval":
         if job.approved_by is not None:
-            shown["approved_by"] = job.approved_by.id
+            payload["approved_by"] = job.approved_by.id
         else:
-            shown["approval_request_id"] = approval_id(request, job)
-        return shown
+            payload["approval_request_id"] = approval_id(request, job)
+        return payload
     if job.number is not None:
-        shown["job_number"] = job.number
-        shown["stopped_at"] = None if job.stopped is None else iso(job.stopped)
-    return shown
+        payload["job_number"] = job.number
+        payload["stopped_at"] = None if job.stopped is None else iso(job.stopped)
+    return payload
 
 
 def job_details(request: RequestContext, job: Job) -> dict[str, Any]:

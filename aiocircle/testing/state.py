@@ -68,8 +68,8 @@ class State:
         ident = self.ids.uuid(Kind.ORGANIZATION, key)
         if fragment is None:
             fragment = base62(uuid.UUID(ident).int) if provider == "circleci" else name
-        made = Organization(id=ident, key=key, provider=provider, name=name, fragment=fragment)
-        return self.organizations.setdefault(made.slug, made)
+        new = Organization(id=ident, key=key, provider=provider, name=name, fragment=fragment)
+        return self.organizations.setdefault(new.slug, new)
 
     def add_organization(self, provider: str, name: str) -> Organization:
         """Create an organization. `provider` is gh, bb or circleci, where several may have the same name."""
@@ -78,9 +78,9 @@ class State:
         key = _key(self.seed, self.new_id(Kind.ORGANIZATION))
         ident = self.ids.uuid(Kind.ORGANIZATION, key)
         fragment = base62(uuid.UUID(ident).int)
-        made = Organization(id=ident, key=key, provider=provider, name=name, fragment=fragment)
-        self.organizations[made.slug] = made
-        return made
+        new = Organization(id=ident, key=key, provider=provider, name=name, fragment=fragment)
+        self.organizations[new.slug] = new
+        return new
 
     def add_project(self, organization: Organization, name: str, fragment: str | None = None) -> Project:
         """Create a project with a configuration. Its history is generated when it is first read."""
@@ -151,7 +151,7 @@ class State:
         if slug in self.organizations:
             return self.organizations[slug]
         wanted = (rest if provider == "circleci" else slug_or_id).lower()
-        return next((found for found in self.organizations.values() if found.id == wanted), None)
+        return next((resource for resource in self.organizations.values() if resource.id == wanted), None)
 
     def projects_of(self, organization: Organization) -> list[Project]:
         """Return the projects of an organization, in the order of their creation."""
@@ -195,11 +195,11 @@ class State:
 
     def group_state(self, kind: type[_P]) -> _P:
         """Return the state of a group of operations. It is created at its first use."""
-        found = self._parts.get(kind)
-        if found is None:
-            found = self._parts[kind] = kind(self)
-        assert isinstance(found, kind)
-        return found
+        resource = self._parts.get(kind)
+        if resource is None:
+            resource = self._parts[kind] = kind(self)
+        assert isinstance(resource, kind)
+        return resource
 
     # Changes
 

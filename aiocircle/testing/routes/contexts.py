@@ -94,7 +94,7 @@ def _show(context: _Context) -> dict[str, Any]:
 
 
 def _show_variable(context: _Context, variable: _Variable, *, tail: bool) -> dict[str, Any]:
-    shown = {
+    payload = {
         "variable": variable.name,
         "created_at": iso_ms(variable.created),
         "updated_at": iso_ms(variable.updated),
@@ -102,21 +102,21 @@ def _show_variable(context: _Context, variable: _Variable, *, tail: bool) -> dic
     }
     if tail:
         length = min(4, len(variable.value) // 2) if len(variable.value) <= 8 else 4
-        shown["truncated_value"] = variable.value[len(variable.value) - length :]
-    return shown
+        payload["truncated_value"] = variable.value[len(variable.value) - length :]
+    return payload
 
 
 def _show_restriction(request: RequestContext, restriction: _Restriction) -> dict[str, Any]:
-    shown = {
+    payload = {
         "id": restriction.id,
         "restriction_type": restriction.type,
         "restriction_value": restriction.value,
     }
     project = request.state.project_by_id(restriction.value) if restriction.type == "project" else None
     if project is not None:
-        shown["project_id"] = project.id
-        shown["name"] = project.name
-    return shown
+        payload["project_id"] = project.id
+        payload["name"] = project.name
+    return payload
 
 
 @routes.add("GET", "/context", "contexts.list")
@@ -138,10 +138,10 @@ def create(request: RequestContext) -> Response:
     fields = request.body_fields("name", "owner")
     request.reject_unknown_fields(fields, ("name", "owner"))
     name: object = fields["name"]
-    sent: object = fields["owner"]
-    if not isinstance(name, str) or not name or not isinstance(sent, dict):
+    raw: object = fields["owner"]
+    if not isinstance(name, str) or not name or not isinstance(raw, dict):
         request.fail(400, "Unexpected request body provided.")
-    owner = cast("dict[str, object]", sent)
+    owner = cast("dict[str, object]", raw)
     request.reject_unknown_fields(owner, ("id", "slug", "type"))
     if owner.get("type", "organization") != "organization":
         request.fail(400, "owner.type: account is for CircleCI Server only.")
@@ -164,14 +164,14 @@ def create(request: RequestContext) -> Response:
 def get(request: RequestContext) -> Response:
     """Return a context. Its variables and restrictions are not in the official document."""
     context = _context(request)
-    shown = _show(context)
+    payload = _show(context)
     if request.spelling == "wire":
-        shown["org_id"] = context.organization.id
-        shown["environment_variables"] = [
+        payload["org_id"] = context.organization.id
+        payload["environment_variables"] = [
             _show_variable(context, variable, tail=True) for variable in context.variables.values()
         ]
-        shown["restrictions"] = [_show_restriction(request, each) for each in context.restrictions.values()]
-    return request.respond(shown)
+        payload["restrictions"] = [_show_restriction(request, each) for each in context.restrictions.values()]
+    return request.respond(payload)
 
 
 @routes.add("DELETE", "/context/{context_id}", "contexts.delete")
@@ -185,7 +185,7 @@ def delete(request: RequestContext) -> Response:
 
 @routes.add("GET", "/context/{context_id}/environment-variable", "contexts.list_env_vars", cacheable=False)
 def list_env_vars(request: RequestContext) -> Response:
-    """Return the first of a context's variables: there is a token for more, a new one each time, but it leads nowhere."""
+    """List the first variables of a context. The token is new each time and never leads to the next page."""
     context = _context(request)
     contexts = _contexts(request)
     contexts.lists += 1
@@ -194,8 +194,8 @@ def list_env_vars(request: RequestContext) -> Response:
     token = None
     if len(variables) > size:
         token = digest("token", context.id, contexts.lists).hex() * 2 + "abcdefghijkl"
-    shown = [_show_variable(context, variable, tail=request.spelling == "wire") for variable in variables[:size]]
-    return request.respond({"items": shown, "next_page_token": token})
+    payload = [_show_variable(context, variable, tail=request.spelling == "wire") for variable in variables[:size]]
+    return request.respond({"items": payload, "next_page_token": token})
 
 
 @routes.add("PUT", "/context/{context_id}/environment-variable/{env_var_name}", "contexts.set_env_var")
@@ -260,10 +260,10 @@ def create_restriction(request: RequestContext) -> Response:
         request.require(request.state.project_by_id(value), "Project not found")
     if any((known.type, known.value) == (kind, value) for known in context.restrictions.values()):
         request.fail(409, "This restriction already exists.")
-    made = _Restriction(id=request.state.new_id(Kind.RESTRICTION), type=kind, value=value)
-    context.restrictions[made.id] = made
-    request.record_change(f"{context.id} {made.id}")
-    return request.respond(_show_restriction(request, made), 201)
+    new = _Restriction(id=request.state.new_id(Kind.RESTRICTION), type=kind, value=value)
+    context.restrictions[new.id] = new
+    request.record_change(f"{context.id} {new.id}")
+    return request.respond(_show_restriction(request, new), 201)
 
 
 @routes.add("DELETE", "/context/{context_id}/restrictions/{restriction_id}", "contexts.delete_restriction")

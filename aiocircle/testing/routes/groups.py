@@ -50,8 +50,8 @@ def _of(request: RequestContext, organization: Organization) -> list[_Group]:
 def list_all(request: RequestContext) -> Response:
     """Return an organization's groups, all of them: the declared paging does not take place."""
     groups = _of(request, request.organization_by_id("org_id"))
-    shown = [_show(group) for group in groups]
-    return request.respond({"items": shown, "next_page_token": None, "total_count": len(groups)})
+    payload = [_show(group) for group in groups]
+    return request.respond({"items": payload, "next_page_token": None, "total_count": len(groups)})
 
 
 @routes.add("POST", "/organizations/{org_id}/groups", "groups.create")
@@ -68,10 +68,10 @@ def create(request: RequestContext) -> Response:
         request.fail(400, "Unexpected request body provided.")
     if any(group.name == name for group in _of(request, organization)):
         request.fail(409, "A group with this name already exists.")
-    made = _Group(id=request.state.new_id(Kind.GROUP), organization=organization, name=name, description=description)
-    request.state.group_state(_Groups).by_id[made.id] = made
-    request.record_change(made.id)
-    return request.respond(_show(made), 201)
+    new = _Group(id=request.state.new_id(Kind.GROUP), organization=organization, name=name, description=description)
+    request.state.group_state(_Groups).by_id[new.id] = new
+    request.record_change(new.id)
+    return request.respond(_show(new), 201)
 
 
 @routes.add("GET", "/organizations/{org_id}/groups/{group_id}", "groups.get")

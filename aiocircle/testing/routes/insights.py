@@ -243,8 +243,8 @@ def get_branches(request: RequestContext) -> Response:
     name = request.query_value("workflow-name")
     chosen = [runs for workflow, runs in project.history.runs.items() if name in {None, workflow}]
     branches = {run.pipeline.branch for runs in chosen for run in runs}
-    shown = sorted(branch for branch in branches if branch is not None)
-    return request.respond({"org_id": project.organization.id, "project_id": project.id, "branches": shown[:5000]})
+    payload = sorted(branch for branch in branches if branch is not None)
+    return request.respond({"org_id": project.organization.id, "project_id": project.id, "branches": payload[:5000]})
 
 
 @routes.add("GET", "/insights/{project/}/flaky-tests", "insights.get_flaky_tests")
@@ -262,7 +262,7 @@ def get_flaky_tests(request: RequestContext) -> Response:
     for index, run in sorted(latest.items()):
         job = run.jobs[run.failing_job]
         name, classname, file = test_names(index)
-        shown: dict[str, Any] = {
+        payload: dict[str, Any] = {
             "workflow_created_at": iso_ms(run.created),
             "workflow_id": run.id,
             "classname": classname,
@@ -276,8 +276,8 @@ def get_flaky_tests(request: RequestContext) -> Response:
             "file": file if index % 3 else "" if index % 2 else None,
         }
         if request.spelling == "spec":
-            shown["time_wasted"] = 90 * times[index]
-        tests.append(request.spell_keys(shown, *shown))
+            payload["time_wasted"] = 90 * times[index]
+        tests.append(request.spell_keys(payload, *payload))
     answer = {"flaky_tests": tests, "total_flaky_tests": len(tests)}
     return request.respond(request.spell_keys(answer, "flaky_tests", "total_flaky_tests"))
 
@@ -289,7 +289,7 @@ def get_test_metrics(request: RequestContext) -> Response:
     runs = [run for run in _runs(request, project, request.path_value("workflow-name")) if run.finished][-10:]
     flaky = set(project.history.flaky_tests)
     cases: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    shown: list[dict[str, Any]] = []
+    payload: list[dict[str, Any]] = []
     for run in reversed(runs):
         results: list[str] = []
         for job in run.jobs:
@@ -304,7 +304,7 @@ def get_test_metrics(request: RequestContext) -> Response:
             "total": len(results),
         }
         ran = counts["failure"] + counts["success"]
-        shown.append(
+        payload.append(
             {
                 "pipeline_number": run.pipeline.number,
                 "workflow_id": run.id,
@@ -332,13 +332,15 @@ def get_test_metrics(request: RequestContext) -> Response:
     slow = sorted(cases, key=lambda key: -_slowness(cases[key]))
     return request.respond(
         {
-            "average_test_count": round(sum(run["test_counts"]["total"] for run in shown) / len(shown)) if shown else 0,
+            "average_test_count": round(sum(run["test_counts"]["total"] for run in payload) / len(payload))
+            if payload
+            else 0,
             "most_failed_tests": [case(key) for key in failed[:10]],
             "most_failed_tests_extra": max(0, len(failed) - 10),
             "slowest_tests": [case(key) for key in slow[:10]],
             "slowest_tests_extra": max(0, len(slow) - 10),
-            "total_test_runs": len(shown),
-            "test_runs": shown,
+            "total_test_runs": len(payload),
+            "test_runs": payload,
         }
     )
 

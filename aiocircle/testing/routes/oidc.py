@@ -55,22 +55,22 @@ def _target(request: RequestContext) -> tuple[str, str | None]:
     return organization.id, project.id
 
 
-def _answer(request: RequestContext, target: tuple[str, str | None], claims: _Claims) -> Response:
-    shown: dict[str, Any] = {"org_id": target[0]}
+def _respond(request: RequestContext, target: tuple[str, str | None], claims: _Claims) -> Response:
+    payload: dict[str, Any] = {"org_id": target[0]}
     if target[1] is not None:
-        shown["project_id"] = target[1]
+        payload["project_id"] = target[1]
     if claims.audience is not None:
-        shown["audience"] = claims.audience
-        shown["audience_updated_at"] = iso_ms(claims.audience_updated)
+        payload["audience"] = claims.audience
+        payload["audience_updated_at"] = iso_ms(claims.audience_updated)
     if claims.ttl is not None:
-        shown["ttl"] = claims.ttl
-        shown["ttl_updated_at"] = iso_ms(claims.ttl_updated)
-    return request.respond(shown)
+        payload["ttl"] = claims.ttl
+        payload["ttl_updated_at"] = iso_ms(claims.ttl_updated)
+    return request.respond(payload)
 
 
 def _get(request: RequestContext) -> Response:
     target = _target(request)
-    return _answer(request, target, request.state.group_state(_AllClaims).of.get(target, _Claims()))
+    return _respond(request, target, request.state.group_state(_AllClaims).of.get(target, _Claims()))
 
 
 def _update(request: RequestContext) -> Response:
@@ -94,7 +94,7 @@ def _update(request: RequestContext) -> Response:
         claims.ttl, claims.ttl_updated = _rewritten(ttl), request.state.now()
     if audience is not None or ttl is not None:
         request.record_change(" ".join(filter(None, target)))
-    return _answer(request, target, claims)
+    return _respond(request, target, claims)
 
 
 def _rewritten(ttl: str) -> str:
@@ -121,7 +121,7 @@ def _delete(request: RequestContext) -> Response:
         claims.ttl = None
     if before != (claims.audience, claims.ttl):
         request.record_change(" ".join(filter(None, target)))
-    return _answer(request, target, claims)
+    return _respond(request, target, claims)
 
 
 for _path, _whose in (("/org/{orgID}", "org"), ("/org/{orgID}/project/{projectID}", "project")):

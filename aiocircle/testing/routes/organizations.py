@@ -91,12 +91,12 @@ def delete(request: RequestContext) -> Response:
 def list_url_orb_allow_list(request: RequestContext) -> Response:
     """List the sources from which URL orbs are allowed."""
     organization = request.organization()
-    shown = [
+    payload = [
         {"id": entry.id, "name": entry.name, "prefix": entry.prefix, "auth": entry.auth}
         for entry in request.state.group_state(_AllowLists).by_id.values()
         if entry.organization is organization
     ]
-    return request.respond({"items": shown})
+    return request.respond({"items": payload})
 
 
 @routes.add("POST", "/organization/{org}/url-orb-allow-list", "organizations.create_url_orb_allow_list_entry")
@@ -110,8 +110,8 @@ def create_url_orb_allow_list_entry(request: RequestContext) -> Response:
     if auth not in _AUTHS:
         request.fail(400, f"auth: must be one of {', '.join(_AUTHS)}.")
     ident = request.state.new_id(Kind.ALLOW_LIST_ENTRY)
-    made = _Entry(id=ident, organization=organization, name=name, prefix=prefix, auth=auth)
-    request.state.group_state(_AllowLists).by_id[ident] = made
+    new = _Entry(id=ident, organization=organization, name=name, prefix=prefix, auth=auth)
+    request.state.group_state(_AllowLists).by_id[ident] = new
     request.record_change(ident)
     return request.respond({"id": ident, "message": "Created."})
 

@@ -49,7 +49,7 @@ class _Exporters:
 
 
 def _show(exporter: _Exporter) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "id": exporter.id,
         "org_id": exporter.org_id,
         "endpoint": exporter.endpoint,
@@ -58,8 +58,8 @@ def _show(exporter: _Exporter) -> dict[str, Any]:
         "headers": dict.fromkeys(exporter.headers, "xxxx"),
     }
     if exporter.issues:
-        shown["issues"] = exporter.issues
-    return shown
+        payload["issues"] = exporter.issues
+    return payload
 
 
 def _of(request: RequestContext, org_id: str) -> list[_Exporter]:
@@ -89,24 +89,24 @@ def create_exporter(request: RequestContext) -> Response:
         request.fail(400, "endpoint: must be host:port.")
     if protocol not in ("grpc", "http") or not isinstance(insecure, bool):
         request.fail(400, "protocol: must be grpc or http.")
-    sent: object = fields.get("headers") or {}
-    if not isinstance(sent, dict) or not all(
-        isinstance(value, str) for value in cast("dict[str, object]", sent).values()
+    raw: object = fields.get("headers") or {}
+    if not isinstance(raw, dict) or not all(
+        isinstance(value, str) for value in cast("dict[str, object]", raw).values()
     ):
         request.fail(400, "headers: must be an object of strings.")
     if len(_of(request, organization.id)) >= _MOST:
         request.fail(422, "Internal server error.")
-    made = _Exporter(
+    new = _Exporter(
         id=request.state.new_id(Kind.EXPORTER),
         org_id=organization.id,
         endpoint=endpoint,
         protocol=protocol,
         insecure=insecure,
-        headers=cast("dict[str, str]", sent),
+        headers=cast("dict[str, str]", raw),
     )
-    request.state.group_state(_Exporters).by_id[made.id] = made
-    request.record_change(made.id)
-    return request.respond(_show(made), 201)
+    request.state.group_state(_Exporters).by_id[new.id] = new
+    request.record_change(new.id)
+    return request.respond(_show(new), 201)
 
 
 @routes.add("DELETE", "/otel/exporters/{id}", "otel.delete_exporter")

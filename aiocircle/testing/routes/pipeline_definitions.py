@@ -55,14 +55,14 @@ class Definitions:
 
     def of(self, project: Project) -> dict[str, Definition]:
         """Return a project's definitions by id."""
-        found = self._definitions.get(project.id)
-        if found is None:
-            found = self._definitions[project.id] = {}
+        resource = self._definitions.get(project.id)
+        if resource is None:
+            resource = self._definitions[project.id] = {}
             provider = {"circleci": "github_app", "gh": "github_oauth"}.get(project.organization.provider)
             if provider is not None and project.generate_history is not None:
                 definition = self._first(project, provider)
-                found[definition.id] = definition
-        return found
+                resource[definition.id] = definition
+        return resource
 
     def _first(self, project: Project, provider: str) -> Definition:
         state = self._state
@@ -125,9 +125,9 @@ def _show(definition: Definition) -> dict[str, Any]:
 def object_of(request: RequestContext, value: object, *allowed: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         request.fail(400, UNEXPECTED)
-    found = cast("dict[str, Any]", value)
-    request.reject_unknown_fields(found, allowed)
-    return found
+    resource = cast("dict[str, Any]", value)
+    request.reject_unknown_fields(resource, allowed)
+    return resource
 
 
 def text_of(request: RequestContext, fields: dict[str, Any], name: str) -> str:
@@ -167,7 +167,7 @@ def create(request: RequestContext) -> Response:
     request.reject_unknown_fields(fields, ("name", "description", "config_source", "checkout_source"))
     if not project.organization.standalone:
         request.fail(400, "Pipeline definitions cannot be created for this project.")
-    made = Definition(
+    new = Definition(
         id=request.state.new_id(Kind.DEFINITION),
         project=project,
         name=text_of(request, fields, "name"),
@@ -176,9 +176,9 @@ def create(request: RequestContext) -> Response:
         config_source=_source(request, project, fields["config_source"], config=True),
         checkout_source=_source(request, project, fields["checkout_source"], config=False),
     )
-    request.state.group_state(Definitions).of(project)[made.id] = made
-    request.record_change(made.id)
-    return request.respond(_show(made))
+    request.state.group_state(Definitions).of(project)[new.id] = new
+    request.record_change(new.id)
+    return request.respond(_show(new))
 
 
 @routes.add("GET", "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}", "pipeline_definitions.get")
@@ -203,8 +203,8 @@ def update(request: RequestContext) -> Response:
     if "description" in fields:
         description = text_of(request, fields, "description")
     if "config_source" in fields:
-        sent = object_of(request, fields["config_source"], "file_path")
-        config_source = {**config_source, "file_path": text_of(request, sent, "file_path")}
+        raw = object_of(request, fields["config_source"], "file_path")
+        config_source = {**config_source, "file_path": text_of(request, raw, "file_path")}
     if "checkout_source" in fields:
         checkout_source = _source(request, project, fields["checkout_source"], config=False)
     definition.name, definition.description = name, description

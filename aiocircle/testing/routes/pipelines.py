@@ -92,12 +92,12 @@ def get_config(request: RequestContext) -> Response:
     """Return a pipeline's configuration, as written and as compiled."""
     pipeline = _pipeline(request)
     source = _configuration(pipeline.project)
-    shown: dict[str, Any] = {"source": source, "compiled": f"# Compiled\n{source}"}
+    payload: dict[str, Any] = {"source": source, "compiled": f"# Compiled\n{source}"}
     if pipeline.project.dynamic:
         setup = "version: 2.1\nsetup: true\nworkflows:\n  setup:\n    jobs:\n      - generate-config\n"
-        shown["setup_config"] = setup
-        shown["compiled_setup_config"] = f"# Compiled\n{setup}"
-    return request.respond(request.spell_keys(shown, "setup_config", "compiled_setup_config"))
+        payload["setup_config"] = setup
+        payload["compiled_setup_config"] = f"# Compiled\n{setup}"
+    return request.respond(request.spell_keys(payload, "setup_config", "compiled_setup_config"))
 
 
 def _configuration(project: Project) -> str:
@@ -172,10 +172,10 @@ def run(request: RequestContext) -> Response:
         request.fail(400, "definition_id: is a required field.")
     refs: list[tuple[str | None, str | None]] = []
     for name in ("config", "checkout"):
-        sent: object = fields.get(name, {})
-        if not isinstance(sent, dict):
+        raw: object = fields.get(name, {})
+        if not isinstance(raw, dict):
             request.fail(400, f"{name}: must be an object.")
-        ref = cast("dict[str, Any]", sent)
+        ref = cast("dict[str, Any]", raw)
         request.reject_unknown_fields(ref, ("branch", "tag"))
         refs.append(_ref(request, ref, f"{name}."))
     parameters = _parameters(request, fields)
@@ -190,13 +190,13 @@ def run(request: RequestContext) -> Response:
 
 def _created(request: RequestContext, pipeline: Pipeline) -> Response:
     request.record_change(pipeline.id)
-    shown = {
+    payload = {
         "id": pipeline.id,
         "state": "setup-pending" if pipeline.project.dynamic else "pending",
         "number": pipeline.number,
         "created_at": iso_ms(pipeline.created),
     }
-    return request.respond(shown, 201)
+    return request.respond(payload, 201)
 
 
 def _ref(request: RequestContext, fields: dict[str, Any], prefix: str) -> tuple[str | None, str | None]:
@@ -212,10 +212,10 @@ def _ref(request: RequestContext, fields: dict[str, Any], prefix: str) -> tuple[
 
 
 def _parameters(request: RequestContext, fields: dict[str, Any]) -> dict[str, object]:
-    sent: object = fields.get("parameters", {})
-    if not isinstance(sent, dict):
+    raw: object = fields.get("parameters", {})
+    if not isinstance(raw, dict):
         request.fail(400, "parameters: must be an object.")
-    parameters = cast("dict[str, object]", sent)
+    parameters = cast("dict[str, object]", raw)
     if len(parameters) > 100:
         request.fail(400, "parameters: at most 100 are allowed.")
     for name, value in parameters.items():

@@ -67,10 +67,10 @@ class _Owners:
 
     def of(self, organization: Organization) -> _Owner:
         """Return an organization's policies and decisions."""
-        found = self._of.get(organization.id)
-        if found is None:
-            found = self._of[organization.id] = self._first(organization)
-        return found
+        resource = self._of.get(organization.id)
+        if resource is None:
+            resource = self._of[organization.id] = self._first(organization)
+        return resource
 
     def _first(self, organization: Organization) -> _Owner:
         state = self._state
@@ -146,12 +146,10 @@ def get_bundle(request: RequestContext) -> Response:
 def create_bundle(request: RequestContext) -> Response:
     """Replace all policies, or return the changes that this would make."""
     owner = _owner(request)
-    sent: object = _fields(request).get("policies")
-    if not isinstance(sent, dict) or not all(
-        isinstance(text, str) for text in cast("dict[str, object]", sent).values()
-    ):
+    raw: object = _fields(request).get("policies")
+    if not isinstance(raw, dict) or not all(isinstance(text, str) for text in cast("dict[str, object]", raw).values()):
         request.fail(400, "policies: must be an object of strings.", "error")
-    policies = cast("dict[str, str]", sent)
+    policies = cast("dict[str, str]", raw)
     if sum(len(text) for text in policies.values()) > _LARGEST_BUNDLE:
         request.fail(413, "http: request payload too large", "error")
     known = owner.bundle
@@ -169,8 +167,8 @@ def create_bundle(request: RequestContext) -> Response:
     for name, text in policies.items():
         old = known.get(name)
         same = old is not None and old.content == text
-        made = _Policy(name=name, content=text, created=request.state.now(), created_by=request.state.token_owner.id)
-        bundle[name] = old if same and old is not None else made
+        new = _Policy(name=name, content=text, created=request.state.now(), created_by=request.state.token_owner.id)
+        bundle[name] = old if same and old is not None else new
     owner.bundle = bundle
     if any(difference.values()):
         request.record_change(request.path_value("ownerID"))

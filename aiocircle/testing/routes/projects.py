@@ -96,10 +96,10 @@ def update_settings(request: RequestContext) -> Response:
     project = request.project()
     fields = request.body_fields()
     request.reject_unknown_fields(fields, ("advanced",))
-    sent: object = fields.get("advanced", {})
-    if not isinstance(sent, dict):
+    raw: object = fields.get("advanced", {})
+    if not isinstance(raw, dict):
         request.fail(400, "advanced: must be an object.")
-    settings = cast("dict[str, object]", sent)
+    settings = cast("dict[str, object]", raw)
     request.reject_unknown_fields(settings, default_settings())
     if "oss" in settings:
         request.fail(400, "Unexpected field 'advanced.oss'")
@@ -185,7 +185,7 @@ def create_checkout_key(request: RequestContext) -> Response:
     octets = digest("checkout key", project.key, len(request.state.changes), kind)
     for key in project.checkout_keys:
         key.preferred = False
-    made = CheckoutKey(
+    new = CheckoutKey(
         type=types[kind],
         public_key=f"ssh-rsa {b64encode(octets * 4).decode()} {project.slug}",
         md5=":".join(f"{byte:02x}" for byte in octets[:16]),
@@ -193,9 +193,9 @@ def create_checkout_key(request: RequestContext) -> Response:
         preferred=True,
         created=request.state.now(),
     )
-    project.checkout_keys.append(made)
-    request.record_change(f"{project.slug} {made.md5}")
-    return request.respond(serializers.checkout_key(request, made, "md5"), 201)
+    project.checkout_keys.append(new)
+    request.record_change(f"{project.slug} {new.md5}")
+    return request.respond(serializers.checkout_key(request, new, "md5"), 201)
 
 
 @routes.add("GET", "/project/{project/}/checkout-key/{fingerprint}", "projects.get_checkout_key")

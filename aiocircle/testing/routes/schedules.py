@@ -50,7 +50,7 @@ class _Schedules:
             if project.organization.standalone or project.generate_history is None:
                 continue
             created = state.midnight - 150 * DAY
-            made = _Schedule(
+            new = _Schedule(
                 id=state.ids.uuid(Kind.SCHEDULE, project.key),
                 project=project,
                 name="nightly",
@@ -61,7 +61,7 @@ class _Schedules:
                 created=created,
                 updated=created,
             )
-            self.by_id[made.id] = made
+            self.by_id[new.id] = new
 
 
 def _show(schedule: _Schedule) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def create(request: RequestContext) -> Response:
         request.fail(400, "Schedules are not available to this project.")
     part = request.state.group_state(_Schedules)
     fields = request.body_fields(*_FIELDS)
-    made = _Schedule(
+    new = _Schedule(
         id=request.state.new_id(Kind.SCHEDULE),
         project=project,
         name="",
@@ -106,10 +106,10 @@ def create(request: RequestContext) -> Response:
         created=request.state.now(),
         updated=request.state.now(),
     )
-    _change(request, made, fields)
-    part.by_id[made.id] = made
-    request.record_change(made.id)
-    return request.respond(_show(made), 201)
+    _change(request, new, fields)
+    part.by_id[new.id] = new
+    request.record_change(new.id)
+    return request.respond(_show(new), 201)
 
 
 @routes.add("GET", "/schedule/{schedule-id}", "schedules.get")
@@ -170,10 +170,10 @@ def _change(request: RequestContext, schedule: _Schedule, fields: dict[str, Any]
         )
 
 
-def _timetable(request: RequestContext, sent: object) -> dict[str, Any]:
-    if not isinstance(sent, dict):
+def _timetable(request: RequestContext, raw: object) -> dict[str, Any]:
+    if not isinstance(raw, dict):
         request.fail(400, "timetable: must be an object.")
-    timetable = cast("dict[str, object]", sent)
+    timetable = cast("dict[str, object]", raw)
     allowed: dict[str, tuple[object, ...]] = {
         "hours-of-day": (*range(24),),
         "days-of-week": _DAYS,

@@ -41,7 +41,7 @@ _TRIGGER_FIELDS = ("event_source", "event_preset", "checkout_ref", "config_ref",
 
 
 def _show(trigger: Trigger) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "id": trigger.id,
         "created_at": iso_ms(trigger.created),
         "event_source": trigger.event_source,
@@ -50,8 +50,8 @@ def _show(trigger: Trigger) -> dict[str, Any]:
     for name in ("event_preset", "checkout_ref", "config_ref", "event_name"):
         value = getattr(trigger, name)
         if value is not None:
-            shown[name] = value
-    return shown
+            payload[name] = value
+    return payload
 
 
 @routes.add("GET", "/projects/{project_id}/pipeline-definitions/{pipeline_definition_id}/triggers", "triggers.list")
@@ -69,15 +69,15 @@ def create(request: RequestContext) -> Response:
     definition = definition_of(request, project)
     fields = request.body_fields("event_source")
     request.reject_unknown_fields(fields, _TRIGGER_FIELDS)
-    sent = object_of(request, fields["event_source"], "provider", "repo", "webhook")
-    provider = text_of(request, sent, "provider")
+    raw = object_of(request, fields["event_source"], "provider", "repo", "webhook")
+    provider = text_of(request, raw, "provider")
     source: dict[str, Any] = {"provider": provider}
     ident = request.state.new_id(Kind.TRIGGER)
     if provider == "github_app":
-        repo = object_of(request, sent.get("repo"), "external_id")
+        repo = object_of(request, raw.get("repo"), "external_id")
         source["repo"] = repository(project, text_of(request, repo, "external_id"))
     elif provider == "webhook":
-        webhook = object_of(request, sent.get("webhook"), "sender")
+        webhook = object_of(request, raw.get("webhook"), "sender")
         url = f"https://internal.circleci.com/private/soc/e/{ident}"
         source["webhook"] = {"url": url, "sender": text_of(request, webhook, "sender")}
     else:
@@ -128,8 +128,8 @@ def update(request: RequestContext) -> Response:
     request.reject_unknown_fields(fields, _TRIGGER_FIELDS)
     source = trigger.event_source
     if "event_source" in fields:
-        sent = object_of(request, fields["event_source"], "webhook")
-        webhook = object_of(request, sent.get("webhook"), "sender")
+        raw = object_of(request, fields["event_source"], "webhook")
+        webhook = object_of(request, raw.get("webhook"), "sender")
         if "webhook" not in source:
             request.fail(400, "event_source: has no webhook.")
         source = {**source, "webhook": {**source["webhook"], "sender": text_of(request, webhook, "sender")}}

@@ -101,8 +101,8 @@ def create_export(request: RequestContext) -> Response:
         request.fail(400, "start: must be within the last 366 days.")
     if end > request.state.now():
         request.fail(400, "end: must not be in the future.")
-    sent: object = fields.get("shared_org_ids", [])
-    idents = cast("list[object]", sent) if isinstance(sent, list) else [None]
+    raw: object = fields.get("shared_org_ids", [])
+    idents = cast("list[object]", raw) if isinstance(raw, list) else [None]
     if not all(isinstance(ident, str) and is_uuid(ident) for ident in idents):
         request.fail(400, "shared_org_ids: must be an array of UUIDs.")
     export = _Export(
@@ -114,22 +114,22 @@ def create_export(request: RequestContext) -> Response:
     )
     request.state.group_state(_Exports).by_id[export.id] = export
     request.record_change(export.id)
-    shown = {
+    payload = {
         "usage_export_job_id": export.id,
         "state": "created",
         "start": iso(start),
         "end": iso(end),
         "download_urls": None,
     }
-    return request.respond(shown, 201)
+    return request.respond(payload, 201)
 
 
 def _time(request: RequestContext, fields: dict[str, Any], name: str) -> float:
     text: object = fields[name]
-    found = parse_time(text) if isinstance(text, str) and "T" in text else None
-    if found is None:
+    resource = parse_time(text) if isinstance(text, str) and "T" in text else None
+    if resource is None:
         request.fail(400, f"{name}: must be an RFC 3339 date and time.")
-    return found
+    return resource
 
 
 @routes.add(
@@ -142,17 +142,17 @@ def get_export(request: RequestContext) -> Response:
     if export is None or export.organization is not organization:
         request.fail(404, "Usage export job not found")
     export.polls += 1
-    shown: dict[str, Any] = {"usage_export_job_id": export.id, "state": "processing", "download_urls": None}
+    payload: dict[str, Any] = {"usage_export_job_id": export.id, "state": "processing", "download_urls": None}
     if export.polls > 1:
         if any(request.state.organization(ident) is None for ident in export.shared):
-            shown["state"] = "failed"
-            shown["error_reason"] = "An organization is not shared with this one."
+            payload["state"] = "failed"
+            payload["error_reason"] = "An organization is not shared with this one."
         else:
-            shown["state"] = "completed"
+            payload["state"] = "completed"
             count = _file_count(request.state, export)
             paths = [f"/usage/{export.id}/usage_report_{index}.csv.gz" for index in range(count)]
-            shown["download_urls"] = [request.urls.sign(path, request.state.now(), 129_599) for path in paths] or None
-    return request.respond(shown)
+            payload["download_urls"] = [request.urls.sign(path, request.state.now(), 129_599) for path in paths] or None
+    return request.respond(payload)
 
 
 def usage_file(state: State, export_id: str, index: int) -> bytes | None:

@@ -21,7 +21,9 @@ def me(request: RequestContext) -> Response:
 @routes.add("GET", "/me/collaborations", "users.list_collaborations")
 def collaborations(request: RequestContext) -> Response:
     """Return the organizations of the token's owner, and their own account, which has no id."""
-    shown = [serializers.collaboration(request, organization) for organization in request.state.organizations.values()]
+    payload = [
+        serializers.collaboration(request, organization) for organization in request.state.organizations.values()
+    ]
     login = request.state.token_owner.login
     own = {
         "id": None,
@@ -30,7 +32,7 @@ def collaborations(request: RequestContext) -> Response:
         "avatar_url": request.state.token_owner.avatar_url,
         "slug": f"gh/{login}",
     }
-    return request.respond([*shown, request.spell_keys(own, "vcs_type")])
+    return request.respond([*payload, request.spell_keys(own, "vcs_type")])
 
 
 @routes.add("GET", "/user/{id}", "users.get")

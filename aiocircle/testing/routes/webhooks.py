@@ -41,7 +41,7 @@ class _Webhooks:
             if project.generate_history is None:
                 continue
             created = state.midnight - 70 * DAY
-            made = _Webhook(
+            new = _Webhook(
                 id=state.ids.uuid(Kind.WEBHOOK, project.key),
                 project_id=project.id,
                 name="chat",
@@ -52,7 +52,7 @@ class _Webhooks:
                 created=created,
                 updated=created,
             )
-            self.by_id[made.id] = made
+            self.by_id[new.id] = new
 
 
 def _show(request: RequestContext, webhook: _Webhook) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def create(request: RequestContext) -> Response:
     project = request.require(request.state.project_by_id(ident), "Project not found")
     if len(_of(request, project.id)) >= _MOST:
         request.fail(400, "A project can have at most 5 webhooks.")
-    made = _Webhook(
+    new = _Webhook(
         id=request.state.new_id(Kind.WEBHOOK),
         project_id=project.id,
         name="",
@@ -124,10 +124,10 @@ def create(request: RequestContext) -> Response:
         created=request.state.now(),
         updated=request.state.now(),
     )
-    _change(request, made, fields)
-    request.state.group_state(_Webhooks).by_id[made.id] = made
-    request.record_change(made.id)
-    return request.respond(_show(request, made), 201)
+    _change(request, new, fields)
+    request.state.group_state(_Webhooks).by_id[new.id] = new
+    request.record_change(new.id)
+    return request.respond(_show(request, new), 201)
 
 
 @routes.add("GET", "/webhook/{webhook-id}", "webhooks.get")
