@@ -7,16 +7,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .recorder import ReceivedRequest, Statistics
     from .server import LocalCircleCI
+    from .stories import ArtifactStory, JobStory, StepStory, Story, WorkflowStory
+    from .webhook_sender import Delivery, WebhookSender, WebhookTarget
 
-__all__ = ["LocalCircleCI", "ReceivedRequest", "Statistics"]
+__all__ = [
+    "ArtifactStory",
+    "Delivery",
+    "JobStory",
+    "LocalCircleCI",
+    "ReceivedRequest",
+    "Statistics",
+    "StepStory",
+    "Story",
+    "WebhookSender",
+    "WebhookTarget",
+    "WorkflowStory",
+]
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import recorder, server
+    from . import recorder, server, stories, webhook_sender
 
-    for module in (server, recorder):
+    for module in (server, recorder, stories, webhook_sender):
         if name in module.__all__:
             value: object = getattr(module, name)
             globals()[name] = value

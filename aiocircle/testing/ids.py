@@ -45,6 +45,7 @@ class Kind(enum.IntEnum):
     WEBHOOK = 21
     ROLLBACK = 22
     REQUEST = 23
+    EVENT = 24
 
 
 @attrs.frozen
@@ -95,6 +96,10 @@ class IdFactory:
             f"{(mixed >> 74) << 80 | 4 << 76 | ((mixed >> 62) & 0xFFF) << 64 | 2 << 62 | mixed & ((1 << 62) - 1):032x}"
         )
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def event_uuid(self, event: str, subject: str) -> str:
+        """Return the UUID of an event: a name-based one (version 3), the same for the same type and subject."""
+        return str(uuid.uuid3(uuid.NAMESPACE_URL, f"{event} {subject}"))
 
     def address(self, uuid: str) -> Address | None:
         """Return the address of `uuid`, or None if it is not of this seed."""

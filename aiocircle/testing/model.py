@@ -13,6 +13,7 @@ from collections.abc import Callable
 import attrs
 
 from .ids import IdFactory, Kind, digest
+from .stories import ACTIVE, ArtifactStory, JobStory, Story, WorkflowStory
 
 __all__ = [
     "FINISHED",
@@ -34,6 +35,9 @@ FINISHED = frozenset(
     {"success", "failed", "canceled", "timedout", "infrastructure_fail", "not_run", "unauthorized", "error"}
 )
 _BROKEN = frozenset({"failed", "timedout", "infrastructure_fail"})
+_WORST = ("failed", "timedout", "infrastructure_fail", "unauthorized", "error")  # decide a workflow, in this order
+_WITHOUT_RUNNING = ("error", "unauthorized", "not_run")
+_SECONDS_WITHOUT_RUNNING = 1.0
 
 _CREDITS_PER_MINUTE = {"small": 5, "medium": 10, "medium+": 15, "large": 20, "xlarge": 40}
 _SCATTER = [random.Random(1024).lognormvariate(0.0, 0.22) for _ in range(1024)]
@@ -84,6 +88,20 @@ class JobPlan:
     tests: int = 0
     artifacts: tuple[str, ...] = ()
     contexts: tuple[str, ...] = ()
+    story: JobStory | None = None
+
+    @property
+    def artifact_stories(self) -> tuple[ArtifactStory, ...]:
+        """Its artifacts on all of its parallel nodes."""
+        if self.story is not None:
+            return tuple(
+                ArtifactStory(artifact) if isinstance(artifact, str) else artifact for artifact in self.story.artifacts
+            )
+        return tuple(
+            ArtifactStory(path, _generated_content(path), node_index=node)
+            for node in range(self.parallelism)
+            for path in self.artifacts
+        )
 
 
 @attrs.frozen
@@ -92,6 +110,18 @@ class WorkflowPlan:
 
     name: str
     jobs: tuple[JobPlan, ...]
+    story: WorkflowStory | None = None
+
+
+def _generated_content(path: str) -> str:
+    """Return a text that depends on the path alone, in the format of its ending."""
+    ending = path.rpartition(".")[2]
+    words = "\n".join(digest(path, line).hex() for line in range(64))
+    if ending == "json":
+        return f'{{"path": "{path}"}}'
+    if ending == "html":
+        return f"<html><body><pre>{words}</pre></body></html>"
+    return f'<testsuite name="{path}"/>' if ending == "xml" else words
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -120,6 +150,11 @@ class Project:
             if self.generate_history is not None:
                 self.generate_history(self)
         return self._history
+
+    @property
+    def has_history(self) -> bool:
+        """True if its history has been read, or a pipeline has been started."""
+        return self._history is not None
 
     @property
     def slug(self) -> str:
@@ -193,7 +228,9 @@ class Pipeline:
     errors: tuple[tuple[str, str], ...] = ()
     parameters: dict[str, object] = attrs.field(factory=dict[str, object])
     workflows: list[Workflow] = attrs.field(factory=list["Workflow"])
-    visible_at: float = 0.0  # loop time at which its workflows exist
+    updated: float | None = None  # its last change of state
+    story: Story | None = None
+    list_requests: int = 0  # requests for the list of its workflows
     continued: bool = True  # False while a setup pipeline waits for its continuation
 
     @property
@@ -215,6 +252,12 @@ class Job:
     stopped: float | None = None
     approved_by: User | None = None
     canceled_by: User | None = None
+    is_reported: bool = False  # True once its end has been reported to the listeners
+
+    @property
+    def finished(self) -> bool:
+        """True if its status is final."""
+        return self.status in FINISHED or self.stopped is not None
 
     @property
     def duration(self) -> float | None:
@@ -254,8 +297,11 @@ class Workflow:
     errored_by: User | None = None
     auto_rerun_number: int | None = None
     max_auto_reruns: int | None = None
-    elapsed: float = 0.0  # seconds after its creation that it has been brought to
-    live_since: float | None = None  # loop time at which it was created, for a run that time passes for
+    elapsed: float = 0.0  # seconds after its creation at which its jobs last changed
+    next_elapsed: float = math.inf  # seconds after its creation at which its jobs change next
+    is_manual_rerun: bool = False
+    is_reported: bool = False  # True once its end has been reported to the listeners
+    status_history: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])  # only of a story
 
     @property
     def name(self) -> str:
@@ -265,7 +311,7 @@ class Workflow:
     @property
     def finished(self) -> bool:
         """True if its status is final."""
-        return self.status in FINISHED
+        return self.status in FINISHED or self.stopped is not None
 
     @property
     def duration(self) -> float | None:
@@ -287,77 +333,137 @@ class Workflow:
 
     def advance(self, elapsed: float) -> None:
         """Bring the jobs and the status to `elapsed` seconds after the creation."""
-        created = self.created
         self.elapsed = elapsed
-        successes: list[float | None] = []
-        running = waiting = broken = False
+        self.next_elapsed = math.inf
+        story = self.plan.story
+        if story is not None and story.status in _WITHOUT_RUNNING:
+            self._expect(_SECONDS_WITHOUT_RUNNING)
+            if elapsed >= _SECONDS_WITHOUT_RUNNING:
+                self.end_without_running(story.status)
+            self._record_status()
+            return
+        successes: list[float | None] = []  # when each job succeeded
         for index, job in enumerate(self.jobs):
-            status = job.status
-            if status in FINISHED:
-                broken = broken or status != "success"
-                stopped = job.stopped
-                successes.append(None if status != "success" or stopped is None else max(0.0, stopped - created))
-                continue
-            ready = 0.0
-            for required in job.plan.requires:
-                success = successes[required]
-                if success is None:
-                    successes.append(None)
-                    break
-                ready = max(ready, success)
-            else:
-                if job.plan.type == "approval":
-                    if self.approval_delay is None or ready + self.approval_delay > elapsed:
-                        job.status = "on_hold"
-                        waiting = True
-                        successes.append(None)
-                    else:
-                        job.status = "success"
-                        job.approved_by = self.started_by
-                        job.stopped = created + ready + self.approval_delay
-                        successes.append(ready + self.approval_delay)
-                    continue
-                start, length = self._span(job, index)
-                start += ready
-                job.number = self.first_job_number + index
-                if start > elapsed:
-                    job.status = "queued"
-                    running = True
-                    successes.append(None)
-                    continue
-                job.started = created + start
-                if start + length > elapsed:
-                    job.status = "running"
-                    running = True
-                    successes.append(None)
-                    continue
-                job.stopped = created + start + length
-                if index == self.failing_job:
-                    job.status = self.failure_status
-                    broken = True
-                    successes.append(None)
-                else:
-                    job.status = "success"
-                    successes.append(start + length)
-        self._conclude(running=running, waiting=waiting, broken=broken)
+            successes.append(self._advance_job(index, job, successes))
+        self._conclude()
+        if story is not None:
+            self._follow(story)
+            self._record_status()
+
+    def _expect(self, elapsed: float) -> None:
+        """Note that something changes at `elapsed`, if that is still to come."""
+        if self.elapsed < elapsed < self.next_elapsed:
+            self.next_elapsed = elapsed
+
+    def _advance_job(self, index: int, job: Job, successes: list[float | None]) -> float | None:
+        """Bring one job to the present. Return when it succeeded, or None."""
+        if job.finished:
+            succeeded = job.status == "success" and job.stopped is not None
+            return max(0.0, (job.stopped or 0.0) - self.created) if succeeded else None
+        ready = 0.0
+        for required in job.plan.requires:
+            success = successes[required]
+            if success is None:
+                return None
+            ready = max(ready, success)
+        if job.plan.type == "approval":
+            return self._advance_approval(job, ready)
+        queued, length = self._span(job, index)
+        start = ready + queued
+        job.number = self.first_job_number + index
+        if start > self.elapsed:
+            job.status = "queued"
+            self._expect(start)
+            return None
+        job.started = self.created + start
+        if start + length > self.elapsed:
+            job.status = "running"
+            self._expect(start + length)
+            return None
+        job.stopped = self.created + start + length
+        failed = index == self.failing_job
+        job.status = self.failure_status if failed else job.plan.story.status if job.plan.story else "success"
+        return start + length if job.status == "success" else None
+
+    def _advance_approval(self, job: Job, ready: float) -> float | None:
+        delay = self.approval_delay if job.plan.story is None else job.plan.story.approved_after
+        if delay is None or ready + delay > self.elapsed:
+            job.status = "on_hold"
+            if delay is not None:
+                self._expect(ready + delay)
+            return None
+        job.status = "success"
+        job.approved_by = self.started_by
+        job.stopped = self.created + ready + delay
+        return ready + delay
 
     def _span(self, job: Job, index: int) -> tuple[float, float]:
         """Return the seconds that a job is queued, and those that it runs."""
+        if job.plan.story is not None:
+            return job.plan.story.queued_seconds, job.plan.story.seconds
         length = job.plan.seconds * (0.6 if index == self.failing_job else 1.0)  # failures come early
         if self.time_scale is not None:
             return 0.0, length * self.time_scale
         scatter = _SCATTER[self.salt + index * 131 & 1023]
         return 1 + (self.salt >> 3 & 3), max(1, round(length * self.duration_factor * scatter))
 
-    def _conclude(self, *, running: bool, waiting: bool, broken: bool) -> None:
-        if running:
+    def _conclude(self) -> None:
+        """Set the status to that of the jobs."""
+        statuses = {job.status for job in self.jobs}
+        broken = any(job.finished and job.status != "success" for job in self.jobs)
+        if statuses & {"running", "queued"}:
             self.status, self.stopped = ("failing" if broken else "running"), None
-        elif waiting and not broken:
+        elif "on_hold" in statuses and not broken:
             self.status, self.stopped = "on_hold", None
+        elif "on_hold" in statuses and self.plan.story is not None:
+            self.status, self.stopped = "failing", None
         else:
-            failed = any(job.status in _BROKEN for job in self.jobs)
-            self.status = "failed" if failed else "canceled" if broken else "success"
+            final = next((status for status in _WORST if status in statuses), None)
+            self.status = final or ("canceled" if broken else "success")
+            if self.status in _BROKEN:
+                self.status = "failed"
             self.stopped = max((job.stopped for job in self.jobs if job.stopped is not None), default=self.created)
+
+    def _follow(self, story: WorkflowStory) -> None:
+        """Replace the status by that of the story."""
+        if story.status is not None and self.stopped is not None:
+            self.status = story.status
+        if not story.statuses:
+            return
+        self.status, self.stopped = "running", None
+        for seconds, status in story.statuses:
+            self._expect(seconds)
+            if seconds <= self.elapsed:
+                self.status = status
+        last, status = story.statuses[-1]
+        if last <= self.elapsed and status not in ACTIVE:
+            self.stopped = self.created + last
+
+    def _record_status(self, at: float | None = None) -> None:
+        if not self.status_history or self.status_history[-1][1] != self.status:
+            self.status_history.append((self.created + self.elapsed if at is None else at, self.status))
+
+    def shown_status(self, now: float) -> str:
+        """Return the status that responses contain."""
+        story = self.plan.story
+        if story is None or not story.status_lag:
+            return self.status
+        shown = [status for at, status in self.status_history if at <= now - story.status_lag]
+        return shown[-1] if shown else self.status_history[0][1]
+
+    def shown_stopped(self, now: float) -> float | None:
+        """Return the end that responses contain."""
+        return self.stopped if self.stopped is not None and self.settles_at <= now else None
+
+    @property
+    def settles_at(self) -> float:
+        """The time from which responses contain its end; infinite if they never do."""
+        story = self.plan.story
+        if self.stopped is None:
+            return math.inf
+        if story is None:
+            return self.stopped
+        return self.stopped + story.status_lag + (math.inf if story.stopped_at_lag is None else story.stopped_at_lag)
 
     def cancel(self, now: float, by: User | None) -> None:
         """Stop everything that has not finished."""
@@ -370,11 +476,14 @@ class Workflow:
         self.status = "canceled"
         self.canceled_by = by
         self.stopped = now
+        self.next_elapsed = math.inf
+        if self.plan.story is not None:
+            self._record_status(now)
 
     def end_without_running(self, status: str) -> None:
         """End the run before any job starts: `error`, `unauthorized` or `not_run`."""
         self.status = status
-        self.stopped = self.created + 1
+        self.stopped = self.created + _SECONDS_WITHOUT_RUNNING
         for job in self.jobs:
             job.status = "unauthorized" if status == "unauthorized" else "not_run"
 

@@ -18,6 +18,7 @@ class Response:
     body: bytes
     content_type: str = "application/json;charset=utf-8"
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    cacheable: bool = True  # False if the next response can differ without a change of state
 
 
 class APIErrorResponse(Exception):

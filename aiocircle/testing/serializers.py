@@ -20,6 +20,7 @@ __all__ = [
     "pipeline",
     "project",
     "project_variable",
+    "trigger_parameters",
     "user",
     "vcs_type",
     "workflow",
@@ -112,7 +113,7 @@ def pipeline(resource: Pipeline) -> dict[str, Any]:
         "id": resource.id,
         "errors": [{"type": kind, "message": message} for kind, message in resource.errors],
         "project_slug": resource.project.slug,
-        "updated_at": iso_ms(created + 0.4),
+        "updated_at": iso_ms(created + 0.4 if resource.updated is None else resource.updated),
         "number": resource.number,
         "state": resource.state,
         "created_at": iso_ms(created),
@@ -123,7 +124,7 @@ def pipeline(resource: Pipeline) -> dict[str, Any]:
         },
     }
     if standalone:
-        payload["trigger_parameters"] = _trigger_parameters(resource, created)
+        payload["trigger_parameters"] = trigger_parameters(resource, created)
     else:
         payload["vcs"] = _vcs(resource)
     return payload
@@ -151,7 +152,8 @@ def _vcs(resource: Pipeline) -> dict[str, Any]:
     return vcs
 
 
-def _trigger_parameters(resource: Pipeline, created: float) -> dict[str, Any]:
+def trigger_parameters(resource: Pipeline, created: float) -> dict[str, Any]:
+    """Return the trigger parameters of a pipeline of the GitHub App."""
     ref = f"refs/tags/{resource.tag}" if resource.tag is not None else f"refs/heads/{resource.branch}"
     owner = resource.project.organization
     return {
@@ -182,18 +184,28 @@ def _trigger_parameters(resource: Pipeline, created: float) -> dict[str, Any]:
     }
 
 
-def workflow(resource: Workflow) -> dict[str, Any]:
-    """Return a workflow run."""
+def workflow(resource: Workflow, now: float) -> dict[str, Any]:
+    """Return a workflow run. An expired one has neither an id nor a status."""
+    story = resource.plan.story
+    if story is not None and story.expired:
+        expired = dict.fromkeys(("id", "name", "status", "created_at", "stopped_at", "started_by"))
+        return {
+            **expired,
+            "pipeline_id": resource.pipeline.id,
+            "project_slug": resource.pipeline.project.slug,
+            "pipeline_number": resource.pipeline.number,
+        }
+    stopped = resource.shown_stopped(now)
     payload: dict[str, Any] = {
         "pipeline_id": resource.pipeline.id,
         "id": resource.id,
         "name": resource.name,
         "project_slug": resource.pipeline.project.slug,
-        "status": resource.status,
+        "status": resource.shown_status(now),
         "started_by": resource.started_by.id,
         "pipeline_number": resource.pipeline.number,
         "created_at": iso(resource.created),
-        "stopped_at": None if resource.stopped is None else iso(resource.stopped),
+        "stopped_at": None if stopped is None else iso(stopped),
     }
     if resource.tag is not None:
         payload["tag"] = resource.tag

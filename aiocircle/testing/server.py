@@ -19,6 +19,7 @@ from multidict import CIMultiDict
 
 from .faults import Fault, FaultPlan
 from .ids import Kind, base62, digest
+from .model import Project
 from .rate_limit import TokenBucket
 from .recorder import Authentication, ReceivedRequest, Recorder, Statistics
 from .request import RequestContext
@@ -30,7 +31,9 @@ from .routes.pipelines import continuation_key
 from .signed_urls import UrlSigner
 from .state import State
 from .storage import fetch
+from .stories import Story
 from .times import ServerClock, http_date
+from .webhook_sender import WebhookSender
 
 __all__ = ["LocalCircleCI"]
 
@@ -47,11 +50,15 @@ class LocalCircleCI:
     requests that meet a fault, of all kinds alike, or a share for each kind of `429`, `500`, `502`, `503`, `drop`,
     `truncate`, `slow`.
 
-    What a caller starts takes `workflow_seconds` to run, and its workflows exist `workflow_delay` seconds after its
-    pipeline. A branch with `fail` in its name fails, `[skip ci]` in a branch or a parameter makes `pipeline/run` skip,
-    and a project with `monorepo` in its name has a setup workflow. `spelling="spec"` uses the official document's
-    keys where those on the wire differ. Artifacts and usage exports are behind signed URLs at `storage_host`, which
-    refuses a token as S3 does. Time is that of the event loop, so a loop with virtual time works.
+    What a caller starts takes `workflow_seconds` to run. Its workflows exist `workflow_delay` seconds after its
+    pipeline: until then their list is a 404, as at CircleCI. `script` replaces this by stories.
+    A branch with `fail` in its name fails, `[skip ci]` in a branch or a parameter makes `pipeline/run` skip, and a
+    project with `monorepo` in its name has a setup workflow. `webhooks` sends events. `spelling="spec"` uses the
+    official document's keys where those on the wire differ. Artifacts and usage exports are behind signed URLs at
+    `storage_host`, which refuses a token as S3 does.
+
+    The server's clock is that of the event loop, `speed` times as fast, so a loop with virtual time works. Workflows,
+    stories, signed URLs and the header `Date` follow it. `latency`, `slow` and `rate_limit` are in seconds of the loop.
     """
 
     def __init__(
@@ -72,7 +79,8 @@ class LocalCircleCI:
         slow: float = 5.0,
         storage_host: str = "localhost",
         workflow_seconds: float = 5.0,
-        workflow_delay: float = 0.0,
+        workflow_delay: float = 1.0,
+        speed: float = 1.0,
     ) -> None:
         if isinstance(projects, int) and projects < 0:
             raise ValueError(f"projects must be 0 or more, got {projects}")
@@ -82,12 +90,15 @@ class LocalCircleCI:
             raise ValueError(f"page_size must be 1 or more, got {page_size}")
         if rate_limit is not None and rate_limit <= 0:
             raise ValueError(f"rate_limit must be above 0, got {rate_limit}")
+        if not 0 < speed < math.inf:
+            raise ValueError(f"speed must be a positive number, got {speed}")
         self.token = _TOKEN
-        self.clock = ServerClock()
+        self.clock = ServerClock(speed)
         self.state = State(projects, seed, workflow_seconds, self.clock)
         self._recorder = Recorder(record)
         self._latency = latency
         self._page_size = page_size
+        self.webhooks = WebhookSender(self.state)
         self._bucket = None if rate_limit is None else TokenBucket(rate_limit)
         self._faults = FaultPlan(faults, seed, retry_after, self.clock)
         self._host = host
@@ -143,6 +154,39 @@ class LocalCircleCI:
         if pipeline is None:
             raise KeyError(pipeline_id)
         return continuation_key(pipeline)
+
+    def script(self, project: str, *stories: Story, times: int | None = 1) -> None:
+        """Let the next pipelines of a project follow `stories`, one each, in this order.
+
+        Each story is followed by `times` pipelines; None: by all that follow. Without a story left, pipelines do what
+        they do by default.
+        """
+        if times is not None and times < 1:
+            raise ValueError(f"times must be 1 or more, got {times}")
+        for story in stories:
+            if not isinstance(story, Story):
+                raise TypeError(f"stories must be of type Story, got {type(story).__name__}")
+            self.state.script(self._project(project), story, times)
+
+    def start_pipeline(self, project: str, *, branch: str | None = None, tag: str | None = None) -> str:
+        """Start a pipeline as a push does, without a request. Return its id."""
+        pipeline = self.state.trigger(
+            self._project(project),
+            branch=branch,
+            tag=tag,
+            parameters={},
+            delay=self._workflow_delay,
+            trigger="webhook",
+        )
+        self.state.version += 1
+        self.webhooks.wake()
+        return pipeline.id
+
+    def _project(self, slug: str) -> Project:
+        project = self.state.project(slug)
+        if project is None:
+            raise ValueError(f"project must be one of the server's projects, got {slug!r}")
+        return project
 
     def inject(
         self,
@@ -203,6 +247,7 @@ class LocalCircleCI:
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self._urls = UrlSigner(f"http://{self._storage_host}:{port}", self.state.seed)
         self.clock.start()
+        self.webhooks.start()
 
     async def stop(self) -> None:
         """Stop to listen and close all connections. The recorded requests stay."""
@@ -210,6 +255,7 @@ class LocalCircleCI:
         if runner is not None:
             await runner.cleanup()
         # aiohttp abandons a handler whose client has disconnected. It would continue to sleep.
+        await self.webhooks.stop()
         handlers = self._handlers.copy()
         for handler in handlers:
             handler.cancel()
@@ -315,7 +361,9 @@ class LocalCircleCI:
             response = route.handler(self._context(received, route, path_values))
         except APIErrorResponse as error:
             return error.response
-        if route.cacheable and version == state.version:
+        if received.method != "GET":
+            self.webhooks.wake()
+        if route.cacheable and response.cacheable and version == state.version:
             self._cache.put(version, key, response)
         return response
 

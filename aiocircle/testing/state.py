@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import math
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from .generator import HistoryGenerator, people, project_names
 from .ids import Address, IdFactory, Kind, base62, digest, is_project_slug
 from .model import Job, Organization, Pipeline, Project, User, Workflow, WorkflowPlan
+from .script import begin, continue_pipeline, on_workflow_ended, rerun_manually
+from .stories import Story
 from .times import DAY, ServerClock
 
 __all__ = ["GroupState", "State", "default_settings"]
@@ -47,6 +52,11 @@ class State:
         self._live: list[Workflow] = []
         self._parts: dict[type, object] = {}
         self._serials: dict[Kind, int] = {}
+        self._stories: dict[int, list[tuple[Story, int | None]]] = {}  # by project, with the pipelines that follow it
+        self._events: list[tuple[float, int, Callable[[float], None]]] = []
+        self._event_numbers = itertools.count()
+        self.job_listeners: list[Callable[[Job], None]] = []
+        self.workflow_listeners: list[Callable[[Workflow], None]] = []
         acme = self._organization("gh", "acme")
         if isinstance(projects, int):
             others = [self._organization("circleci", "Acme Labs"), self._organization("bb", "acme")]
@@ -213,6 +223,19 @@ class State:
         self.version += 1
         self.changes.append((operation, subject))
 
+    def script(self, project: Project, story: Story, times: int | None) -> None:
+        """Let the next `times` pipelines of a project follow a story; None: all that follow."""
+        self._stories.setdefault(project.key, []).append((story, times))
+
+    def _next_story(self, project: Project) -> Story | None:
+        stories = self._stories.get(project.key)
+        if not stories:
+            return None
+        story, times = stories[0]
+        if times is not None:
+            stories[:1] = [(story, times - 1)] if times > 1 else []
+        return story
+
     def trigger(
         self,
         project: Project,
@@ -221,31 +244,41 @@ class State:
         tag: str | None,
         parameters: dict[str, object],
         delay: float,
+        trigger: str = "api",
     ) -> Pipeline:
         """Start a pipeline as the token's owner. Its workflows exist `delay` seconds later."""
         history = project.history
         number = len(history.pipelines) + 1
+        now = self.now()
         pipeline = Pipeline(
             id=self.ids.uuid(Kind.PIPELINE, project.key, number),
             project=project,
             number=number,
-            created=self.now(),
+            created=now,
             salt=int.from_bytes(digest("trigger", self.seed, project.key, number)[:4]),
-            trigger="Decoupled Ingestion System" if project.organization.standalone else "api",
+            trigger="Decoupled Ingestion System" if project.organization.standalone else trigger,
             actor=self.token_owner,
             branch=branch or (None if tag else project.default_branch),
             tag=tag,
             parameters=parameters,
-            visible_at=self.now() + delay,
         )
         history.pipelines.append(pipeline)
-        if project.dynamic:
-            pipeline.state, pipeline.continued = "setup-pending", False
-            plans = ["setup"]
+        story = self._next_story(project)
+        if story is not None:
+            begin(self, pipeline, story, delay)
+            return pipeline
+        pipeline.state = "setup-pending" if project.dynamic else "pending"
+        pipeline.continued = not project.dynamic
+
+        def start(at: float) -> None:
+            pipeline.state, pipeline.updated = ("setup" if project.dynamic else "created"), at
+            for name in ["setup"] if project.dynamic else self._configured(pipeline):
+                self.start(pipeline, project.plans[name], created=at)
+
+        if delay:
+            self.schedule(now + delay, start)
         else:
-            plans = self._configured(pipeline)
-        for name in plans:
-            self.start(pipeline, project.plans[name], delay)
+            start(now)
         return pipeline
 
     def _configured(self, pipeline: Pipeline) -> list[str]:
@@ -257,7 +290,10 @@ class State:
 
     def continue_setup(self, pipeline: Pipeline) -> None:
         """Start the workflows of a setup pipeline that has been continued."""
-        pipeline.state, pipeline.continued = "created", True
+        if pipeline.story is not None:
+            continue_pipeline(self, pipeline, self.now())
+            return
+        pipeline.state, pipeline.continued, pipeline.updated = "created", True, self.now()
         for name in self._configured(pipeline):
             self.start(pipeline, pipeline.project.plans[name])
 
@@ -265,44 +301,89 @@ class State:
         self,
         pipeline: Pipeline,
         plan: WorkflowPlan,
-        delay: float = 0.0,
+        *,
+        created: float | None = None,
         reused: Sequence[Job | None] = (),
     ) -> Workflow:
         """Start one more run of a workflow, which ends after the server's `workflow_seconds`."""
-        run = self.generator.run(pipeline, plan, self.now() + delay, pipeline.salt, self.token_owner)
+        created = self.now() if created is None else created
+        run = self.generator.run(pipeline, plan, created, pipeline.salt, self.token_owner)
         for index, job in enumerate(reused):
             if job is not None:
                 run.jobs[index] = job
-        run.time_scale = self.workflow_seconds / _longest(plan)
-        if pipeline.branch is not None and "fail" in pipeline.branch:
-            run.failing_job = 0
-        run.live_since = self.now() + delay
+        if plan.story is None:
+            run.time_scale = self.workflow_seconds / _longest(plan)
+            if pipeline.branch is not None and "fail" in pipeline.branch:
+                run.failing_job = 0
         run.advance(0.0)
         self._live.append(run)
         return run
 
+    def rerun(self, run: Workflow, reused: Sequence[Job | None]) -> Workflow:
+        """Run a workflow again, as a caller requested. `reused` are the jobs that do not run again."""
+        return rerun_manually(self, run, reused)
+
+    def refresh(self, run: Workflow) -> None:
+        """Bring the status of a run in line with its jobs."""
+        run.advance(max(run.elapsed, self.now() - run.created) if run in self._live else run.elapsed)
+
     def resume(self, run: Workflow) -> None:
         """Continue a run after the approval of the job that it waited for."""
-        if run.live_since is None:
-            run.live_since = run.created
+        if run.time_scale is None and run.plan.story is None:
             run.time_scale = self.workflow_seconds / _longest(run.plan)
-        run.advance(self.now() - run.live_since)
         if run not in self._live:
+            for job in run.jobs:
+                job.is_reported = job.finished
             self._live.append(run)
+        run.advance(max(run.elapsed, self.now() - run.created))
+
+    # Time
 
     def now(self) -> float:
         """Return the time of the server's clock, in seconds since the epoch."""
         return self.clock.now()
 
+    def schedule(self, at: float, action: Callable[[float], None]) -> None:
+        """Call `action(at)` when the clock reaches `at`."""
+        heapq.heappush(self._events, (at, next(self._event_numbers), action))
+
+    def next_change(self) -> float:
+        """Return the time at which something changes next; infinite if nothing does."""
+        changes = [run.created + run.next_elapsed for run in self._live if not run.finished]
+        if self._events:
+            changes.append(self._events[0][0])
+        return min(changes, default=math.inf)
+
     def advance(self) -> None:
         """Bring what is running to the present time."""
-        if not self._live:
-            return
-        self.version += 1
-        for run in self._live:
-            if not run.finished and run.live_since is not None:
-                run.advance(self.now() - run.live_since)
-        self._live = [run for run in self._live if not run.finished and run.status != "on_hold"]
+        now = self.now()
+        self._settle(now)
+        while (at := self.next_change()) <= now:
+            self.version += 1
+            for run in self._live:
+                if not run.finished and run.created + run.next_elapsed <= at:
+                    run.advance(run.next_elapsed)
+            while self._events and self._events[0][0] <= at:
+                _, _, action = heapq.heappop(self._events)
+                action(at)
+            self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        """Report what has ended, and drop the runs that responses show as ended."""
+        for run in self._live.copy():
+            for job in run.jobs:
+                if job.workflow is run and job.finished and job.number is not None and not job.is_reported:
+                    job.is_reported = True
+                    for on_job_ended in self.job_listeners:
+                        on_job_ended(job)
+            if run.finished and not run.is_reported:
+                run.is_reported = True
+                on_workflow_ended(self, run)
+                for on_ended in self.workflow_listeners:
+                    on_ended(run)
+        if any(run.finished for run in self._live):
+            self.version += 1
+            self._live = [run for run in self._live if not run.finished or now < run.settles_at < math.inf]
 
 
 def default_settings() -> dict[str, object]:

@@ -13,6 +13,7 @@ import pytest
 import yarl
 
 from aiocircle.testing import LocalCircleCI
+from aiocircle.testing.virtual_time import VirtualTimeLoop
 
 # Else pytest-asyncio asks for the current loop, which makes one that nobody closes.
 asyncio.set_event_loop(None)
@@ -117,3 +118,18 @@ async def serve() -> AsyncIterator[Serve]:
 async def api(serve: Serve) -> Api:
     """A server with three projects: gh/acme/api-gateway, gh/acme/web and a standalone one."""
     return await serve()
+
+
+@pytest.fixture
+def virtual() -> Callable[..., None]:
+    """Run a function with a server's Api on a loop whose clock jumps."""
+
+    def run(main: Callable[[Api], Awaitable[None]], *args: Any, **options: Any) -> None:
+        async def start() -> None:
+            async with _serving(*args, **options) as api:
+                await main(api)
+
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(start())
+
+    return run

@@ -7,10 +7,11 @@ from typing import Any
 
 from .. import serializers
 from ..ids import digest
-from ..model import FINISHED, Job
+from ..model import Job
 from ..request import RequestContext
 from ..response import Response
 from ..router import Routes
+from ..script import raise_if_out
 
 __all__ = ["job_tests", "routes"]
 
@@ -23,7 +24,13 @@ _BEHAVIOURS = ("is_empty_at_first", "keeps_its_order", "survives_a_restart", "re
 def _job(request: RequestContext) -> Job:
     history = request.project().history
     job = history.job(request.path_number("job-number"))
-    return request.require(job, "Job not found")
+    return _accessible(request, job)
+
+
+def _accessible(request: RequestContext, job: Job | None) -> Job:
+    job = request.require(job, "Job not found")
+    raise_if_out(job.workflow.pipeline, request.state.now())
+    return job
 
 
 @routes.add("GET", "/project/{project}/job/{job-number}", "jobs.get")
@@ -39,7 +46,7 @@ def get_by_id(request: RequestContext) -> Response:
 
 
 def _job_by_id(request: RequestContext) -> Job:
-    return request.require(request.state.job(request.path_uuid("job-id")), "Job not found")
+    return _accessible(request, request.state.job(request.path_uuid("job-id")))
 
 
 @routes.add("POST", "/project/{project}/job/{job-number}/cancel", "jobs.cancel")
@@ -55,12 +62,12 @@ def cancel_by_id(request: RequestContext) -> Response:
 
 
 def _cancel(request: RequestContext, job: Job) -> Response:
-    if job.status not in FINISHED:
+    if not job.finished:
         job.status, job.canceled_by = "canceled", request.state.token_owner
         if job.started is not None:
             job.stopped = request.state.now()
         if not job.workflow.finished:
-            job.workflow.advance(job.workflow.elapsed)
+            request.state.refresh(job.workflow)
         request.record_change(serializers.job_uuid(request, job))
     return request.respond_message("Job canceled successfully.")
 

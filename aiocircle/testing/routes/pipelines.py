@@ -5,12 +5,15 @@ from __future__ import annotations
 import heapq
 from typing import Any, cast
 
+import attrs
+
 from .. import serializers
 from ..ids import digest, is_uuid
-from ..model import Pipeline, Project
+from ..model import Pipeline, Project, Workflow
 from ..request import RequestContext
 from ..response import Response
 from ..router import Routes
+from ..script import raise_if_out
 from ..times import iso_ms
 from .pipeline_definitions import has_definition
 
@@ -28,7 +31,9 @@ def continuation_key(pipeline: Pipeline) -> str:
 
 
 def _pipeline(request: RequestContext) -> Pipeline:
-    return request.require(request.state.pipeline(request.path_uuid("pipeline-id")), "Pipeline not found")
+    pipeline = request.require(request.state.pipeline(request.path_uuid("pipeline-id")), "Pipeline not found")
+    raise_if_out(pipeline, request.state.now())
+    return pipeline
 
 
 @routes.add("GET", "/pipeline", "pipelines.list")
@@ -137,9 +142,22 @@ def get_values(request: RequestContext) -> Response:
 def list_workflows(request: RequestContext) -> Response:
     """List the workflows of a pipeline, newest first. It is a 404 before they exist."""
     pipeline = _pipeline(request)
-    if pipeline.visible_at > request.state.now():
+    story, now = pipeline.story, request.state.now()
+    runs = pipeline.workflows
+    if story is not None:
+        pipeline.list_requests += 1
+        if pipeline.list_requests in story.failing_polls:
+            request.fail(500, "Internal server error.")
+        runs = [run for run in runs if _is_listed(run, pipeline.list_requests, now)]
+    if not runs and pipeline.state != "errored" and (story is None or story.empty_is_404):
         request.fail(404, "Pipeline not found")
-    return request.respond_page(pipeline.workflows, serializers.workflow, newest_first=True)
+    response = request.respond_page(runs, lambda run: serializers.workflow(run, now), newest_first=True)
+    return response if story is None else attrs.evolve(response, cacheable=False)
+
+
+def _is_listed(run: Workflow, number: int, now: float) -> bool:
+    story = run.plan.story
+    return story is None or (number not in story.missing_polls and run.created + story.list_lag <= now)
 
 
 @routes.add("POST", "/project/{project}/pipeline", "pipelines.trigger")
@@ -192,7 +210,11 @@ def _created(request: RequestContext, pipeline: Pipeline) -> Response:
     request.record_change(pipeline.id)
     payload = {
         "id": pipeline.id,
-        "state": "setup-pending" if pipeline.project.dynamic else "pending",
+        "state": pipeline.state
+        if pipeline.story is not None
+        else "setup-pending"
+        if pipeline.project.dynamic
+        else "pending",
         "number": pipeline.number,
         "created_at": iso_ms(pipeline.created),
     }
@@ -239,7 +261,7 @@ def continue_setup(request: RequestContext) -> Response:
     waiting = (
         pipeline
         for project in request.state.projects.values()
-        if project.dynamic
+        if project.dynamic or project.has_history
         for pipeline in project.history.pipelines
         if continuation_key(pipeline) == key
     )

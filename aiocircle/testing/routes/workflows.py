@@ -10,6 +10,7 @@ from ..model import Job, Workflow
 from ..request import RequestContext
 from ..response import Response
 from ..router import Routes
+from ..script import raise_if_out
 
 __all__ = ["routes"]
 
@@ -18,15 +19,20 @@ routes = Routes()
 
 def _workflow(request: RequestContext) -> Workflow:
     workflow = request.state.workflow(request.path_uuid("id"))
-    if workflow is not None and workflow.pipeline.visible_at > request.state.now():
-        workflow = None
-    return request.require(workflow, "Workflow not found")
+    if workflow is None or workflow.created + _list_lag(workflow) > request.state.now():
+        request.fail(404, "Workflow not found")
+    raise_if_out(workflow.pipeline, request.state.now())
+    return workflow
+
+
+def _list_lag(workflow: Workflow) -> float:
+    return 0.0 if workflow.plan.story is None else workflow.plan.story.list_lag
 
 
 @routes.add("GET", "/workflow/{id}", "workflows.get")
 def get(request: RequestContext) -> Response:
     """Return a workflow."""
-    return request.respond(serializers.workflow(_workflow(request)))
+    return request.respond(serializers.workflow(_workflow(request), request.state.now()))
 
 
 @routes.add("GET", "/workflow/{id}/job", "workflows.list_jobs")
@@ -92,6 +98,6 @@ def rerun(request: RequestContext) -> Response:
             again = serializers.job_uuid(request, job) in chosen or job.status != "success"
             again = again or any(reused[required] is None for required in job.plan.requires)
             reused[index] = None if again else job
-    run = request.state.start(workflow.pipeline, workflow.plan, reused=reused)
+    run = request.state.rerun(workflow, reused)
     request.record_change(run.id)
     return request.respond({"workflow_id": run.id}, 202)
