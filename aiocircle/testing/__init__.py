@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .recorder import ReceivedRequest, Statistics
     from .server import LocalCircleCI
     from .stories import ArtifactStory, JobStory, StepStory, Story, WorkflowStory
+    from .usage_csv import UsageFormat
     from .webhook_sender import Delivery, WebhookSender, WebhookTarget
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Statistics",
     "StepStory",
     "Story",
+    "UsageFormat",
     "WebhookSender",
     "WebhookTarget",
     "WorkflowStory",
@@ -28,9 +30,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import recorder, server, stories, webhook_sender
+    from . import recorder, server, stories, usage_csv, webhook_sender
 
-    for module in (server, recorder, stories, webhook_sender):
+    for module in (server, recorder, stories, usage_csv, webhook_sender):
         if name in module.__all__:
             value: object = getattr(module, name)
             globals()[name] = value

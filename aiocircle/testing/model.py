@@ -253,11 +253,17 @@ class Job:
     approved_by: User | None = None
     canceled_by: User | None = None
     is_reported: bool = False  # True once its end has been reported to the listeners
+    ssh_users: list[User] = attrs.field(factory=list[User])
 
     @property
     def finished(self) -> bool:
         """True if its status is final."""
         return self.status in FINISHED or self.stopped is not None
+
+    @property
+    def planned_seconds(self) -> float:
+        """The seconds from its start to its end, as planned."""
+        return self.workflow.span(self, self.index)[1]
 
     @property
     def duration(self) -> float | None:
@@ -368,7 +374,7 @@ class Workflow:
             ready = max(ready, success)
         if job.plan.type == "approval":
             return self._advance_approval(job, ready)
-        queued, length = self._span(job, index)
+        queued, length = self.span(job, index)
         start = ready + queued
         job.number = self.first_job_number + index
         if start > self.elapsed:
@@ -397,7 +403,7 @@ class Workflow:
         job.stopped = self.created + ready + delay
         return ready + delay
 
-    def _span(self, job: Job, index: int) -> tuple[float, float]:
+    def span(self, job: Job, index: int) -> tuple[float, float]:
         """Return the seconds that a job is queued, and those that it runs."""
         if job.plan.story is not None:
             return job.plan.story.queued_seconds, job.plan.story.seconds

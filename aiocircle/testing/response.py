@@ -1,13 +1,14 @@
-"""Responses: a status, headers and the bytes of a body."""
+"""Responses: a status, headers and a body, in memory or generated while it is sent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
 
 import attrs
 import msgspec
 
-__all__ = ["NOT_FOUND", "RATE_LIMITED", "TOO_LARGE", "UNAUTHORIZED", "APIErrorResponse", "Response"]
+__all__ = ["NOT_FOUND", "RATE_LIMITED", "TOO_LARGE", "UNAUTHORIZED", "APIErrorResponse", "FileResponse", "Response"]
 
 
 @attrs.frozen
@@ -19,6 +20,20 @@ class Response:
     content_type: str = "application/json;charset=utf-8"
     headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     cacheable: bool = True  # False if the next response can differ without a change of state
+
+
+@attrs.frozen(kw_only=True)
+class FileResponse:
+    """A response whose body is generated while it is sent."""
+
+    status: int = 200
+    chunks: Callable[[], Iterator[bytes]]
+    size: int | None  # bytes; None if unknown, the body is then sent in chunks
+    content_type: str = "application/octet-stream"
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    framing: Literal["length", "chunked", "close"] = "length"
+    cut_after: int | None = None  # bytes after which the connection breaks; None: never
+    cacheable: bool = False
 
 
 class APIErrorResponse(Exception):

@@ -8,11 +8,11 @@ from urllib.parse import unquote
 import attrs
 
 from .request import RequestContext
-from .response import Response
+from .response import FileResponse, Response
 
 __all__ = ["Handler", "Route", "Router", "Routes"]
 
-Handler = Callable[[RequestContext], Response]
+Handler = Callable[[RequestContext], Response | FileResponse]
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
+import attrs
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
@@ -23,21 +24,33 @@ from .model import Project
 from .rate_limit import TokenBucket
 from .recorder import Authentication, ReceivedRequest, Recorder, Statistics
 from .request import RequestContext
-from .response import NOT_FOUND, RATE_LIMITED, TOO_LARGE, UNAUTHORIZED, APIErrorResponse, Response
+from .response import (
+    NOT_FOUND,
+    RATE_LIMITED,
+    TOO_LARGE,
+    UNAUTHORIZED,
+    APIErrorResponse,
+    FileResponse,
+    Response,
+)
 from .response_cache import ResponseCache
 from .router import Route, Router
 from .routes import GROUPS
 from .routes.pipelines import continuation_key
+from .routes.v1 import GROUPS as V1_GROUPS
+from .routes.v3 import GROUPS as V3_GROUPS
+from .sending import send_file, to_edn
 from .signed_urls import UrlSigner
 from .state import State
-from .storage import fetch
+from .storage import fetch_artifact, fetch_stored
 from .stories import Story
 from .times import ServerClock, http_date
+from .usage_csv import UsageFormat
 from .webhook_sender import WebhookSender
 
 __all__ = ["LocalCircleCI"]
 
-_API = "/api/v2"
+_API = re.compile(r"(/api/v(?:1\.1|2|3))(/.*)")
 # Put together here, so that a search for leaked tokens finds none in the source.
 _TOKEN = f"CCIPAT_{base62(int.from_bytes(digest('token')[:16]))}_{digest('secret').hex()[:40]}"
 
@@ -81,6 +94,7 @@ class LocalCircleCI:
         workflow_seconds: float = 5.0,
         workflow_delay: float = 1.0,
         speed: float = 1.0,
+        v3: bool = True,
     ) -> None:
         if isinstance(projects, int) and projects < 0:
             raise ValueError(f"projects must be 0 or more, got {projects}")
@@ -110,10 +124,13 @@ class LocalCircleCI:
         self._storage_host = storage_host
         self._urls = UrlSigner("", seed)
         self._workflow_delay = workflow_delay
-        self._router = Router(GROUPS)
+        self._routers = {"/api/v2": Router(GROUPS), "/api/v1.1": Router(V1_GROUPS)}
+        if v3:
+            self._routers["/api/v3"] = Router(V3_GROUPS)
         self._runner: web.ServerRunner | None = None
         self._handlers: set[asyncio.Task[Any]] = set()
         self._url: str | None = None
+        self._storage_port = 0
         self._cache = ResponseCache()
 
     @property
@@ -122,6 +139,20 @@ class LocalCircleCI:
         if self._url is None:
             raise RuntimeError("The server must be started first. Use `async with`, or await `start()`.")
         return self._url
+
+    @property
+    def storage_url(self) -> str:
+        """The root of the storage, which refuses a token: another host and port than the API's."""
+        return self._urls.root
+
+    @property
+    def usage_format(self) -> UsageFormat:
+        """The form of the usage exports that are requested from now on."""
+        return self.state.usage_format
+
+    @usage_format.setter
+    def usage_format(self, value: UsageFormat) -> None:
+        self.state.usage_format = value
 
     @property
     def requests(self) -> list[ReceivedRequest]:
@@ -237,15 +268,16 @@ class LocalCircleCI:
         runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.01)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._host, self._port)
-            await site.start()
+            for port in (self._port, 0):  # the API and its artifacts; the storage
+                await web.TCPSite(runner, self._host, port).start()
         except BaseException:
             await runner.cleanup()
             raise
         self._runner = runner
         host, port = runner.addresses[0][:2]
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self._urls = UrlSigner(f"http://{self._storage_host}:{port}", self.state.seed)
+        self._storage_port = runner.addresses[1][1]
+        self._urls = UrlSigner(f"http://{self._storage_host}:{self._storage_port}", self.state.seed)
         self.clock.start()
         self.webhooks.start()
 
@@ -292,22 +324,29 @@ class LocalCircleCI:
             received.body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return self._respond(received, TOO_LARGE, {})
-        match = self._router.find(request.method, path.removeprefix(_API)) if path.startswith(_API) else None
+        is_storage = _port(request) == self._storage_port
+        api = None if is_storage else _API.fullmatch(path)
+        router = None if api is None else self._routers.get(api[1])
+        match = None if api is None or router is None else router.find(request.method, api[2])
         if match is not None:
             self._recorder.record_operation(received, match[0].operation)
         fault = self._faults.scripted(request.method, path)
         limits: dict[str, str] = {}
         if fault is None:
-            refusal = self._refusal(received, limits) if path.startswith(_API) else None
+            refusal = self._refusal(received, limits) if path.startswith("/api/") and not is_storage else None
             if refusal is not None:
                 return self._respond(received, refusal, limits)
             fault = self._faults.random(request.method)
         if self._latency:
             await asyncio.sleep(self._latency)
         if fault is None:
-            return self._respond(received, self._operate(received, match, query), limits)
+            return await self._send(request, received, self._operate(received, match, query, is_storage), limits)
         self._recorder.record_fault(received, fault.kind)
-        return await self._fail(request, received, match, query, fault, limits)
+        response: Response | FileResponse = NOT_FOUND
+        if fault.after or fault.kind in {"truncate", "cut", "slow", "headers"}:
+            denied = received.auth is None and match is not None
+            response = UNAUTHORIZED if denied else self._operate(received, match, query, is_storage)
+        return await self._fail(request, received, response, fault, limits)
 
     def _authentication(self, headers: Mapping[str, str]) -> Authentication | None:
         """Return the way in which a request has shown the token, or None if it has not."""
@@ -343,27 +382,32 @@ class LocalCircleCI:
             limits["Retry-After"] = str(math.ceil(wait))
         return RATE_LIMITED
 
-    def _operate(self, received: ReceivedRequest, match: tuple[Route, dict[str, str]] | None, query: str) -> Response:
-        """Carry the operation out, or fetch a file from the storage."""
+    def _operate(
+        self, received: ReceivedRequest, match: tuple[Route, dict[str, str]] | None, query: str, is_storage: bool
+    ) -> Response | FileResponse:
+        """Carry the operation out, or fetch a file."""
         state = self.state
         state.advance()
         if match is None:
             if received.method != "GET":
                 return NOT_FOUND
+            if is_storage:
+                return fetch_stored(state, self._urls, received.path, query, received.headers)
             authorized = received.auth is not None
-            return fetch(state, self._urls, received.path, query, received.headers, authorized=authorized)
+            return fetch_artifact(state, self._urls, received.path, received.headers, is_authorized=authorized)
         route, path_values = match
         version, key = state.version, f"{received.path}?{query}"
         cached = self._cache.get(version, key) if route.cacheable else None
         if cached is not None:
             return cached
+        response: Response | FileResponse
         try:
             response = route.handler(self._context(received, route, path_values))
         except APIErrorResponse as error:
             return error.response
         if received.method != "GET":
             self.webhooks.wake()
-        if route.cacheable and response.cacheable and version == state.version:
+        if isinstance(response, Response) and route.cacheable and response.cacheable and version == state.version:
             self._cache.put(version, key, response)
         return response
 
@@ -391,35 +435,53 @@ class LocalCircleCI:
         body, content_type = response.body, response.content_type
         accept = received.headers.get("Accept", "")
         if "application/json" not in accept and content_type.startswith("application/json"):
-            body = json.dumps(json.loads(body), indent=2, separators=(",", " : "), ensure_ascii=False).encode()
+            value = json.loads(body) if body else None
+            if received.path.startswith("/api/v1.1/"):
+                body, content_type = to_edn(value).encode(), "application/edn;charset=utf-8"
+            elif body:
+                body = json.dumps(value, indent=2, separators=(",", " : "), ensure_ascii=False).encode()
             if "text/plain" in accept:
                 content_type = "text/plain;charset=utf-8"
         self._recorder.record_status(received, response.status, len(body))
-        all_headers = CIMultiDict(
+        own = self._headers(received, content_type, response.headers, headers)
+        return web.Response(status=response.status, body=body, headers=own)
+
+    def _headers(self, received: ReceivedRequest, content_type: str, *others: Mapping[str, str]) -> CIMultiDict[str]:
+        headers = CIMultiDict(
             {
                 "Content-Type": content_type,
                 "Date": http_date(self.clock.now()),
                 "X-Request-Id": self.state.ids.uuid(Kind.REQUEST, received.number),
             }
         )
-        for more in (response.headers, headers):
-            all_headers.update(more)
-        return web.Response(status=response.status, body=body, headers=all_headers)
+        for other in others:
+            headers.update(other)
+        return headers
+
+    async def _send(
+        self,
+        request: web.BaseRequest,
+        received: ReceivedRequest,
+        response: Response | FileResponse,
+        headers: Mapping[str, str],
+    ) -> web.StreamResponse:
+        if isinstance(response, Response):
+            return self._respond(received, response, headers)
+        self._recorder.record_status(received, response.status, 0)
+        own = self._headers(received, response.content_type, response.headers, headers)
+        result, size = await send_file(request, response, own)
+        self.statistics.bytes_sent += size
+        return result
 
     async def _fail(
         self,
         request: web.BaseRequest,
         received: ReceivedRequest,
-        match: tuple[Route, dict[str, str]] | None,
-        query: str,
+        response: Response | FileResponse,
         fault: Fault,
         limits: dict[str, str],
     ) -> web.StreamResponse:
         """Respond to a request that meets a fault."""
-        response = NOT_FOUND
-        if fault.after or fault.kind in {"truncate", "cut", "slow", "headers"}:
-            denied = received.auth is None and match is not None
-            response = UNAUTHORIZED if denied else self._operate(received, match, query)
         if fault.status is not None:
             response = Response(fault.status, fault.body or b"", fault.content_type)
         headers = {**limits, **fault.headers}
@@ -429,28 +491,26 @@ class LocalCircleCI:
             return web.Response()
         if fault.kind == "slow":
             await asyncio.sleep(self._slow)
-        if fault.kind == "cut":
-            whole = self._respond(received, response, headers)
-            assert isinstance(whole.body, bytes)
-            whole.body = whole.body[: max(1, len(whole.body) // 2)]
-            return whole
-        if fault.kind == "truncate":
-            return await self._truncate(request, received, response, headers)
-        return self._respond(received, response, headers)
-
-    async def _truncate(
-        self, request: web.BaseRequest, received: ReceivedRequest, response: Response, headers: Mapping[str, str]
-    ) -> web.StreamResponse:
-        """Send the length of the whole body, then half of it, and close the connection."""
+        if fault.kind not in {"cut", "truncate"}:
+            return await self._send(request, received, response, headers)
+        if isinstance(response, FileResponse):
+            cut_after = 64 * 1024 if response.size is None else response.size // 2
+            return await self._send(request, received, attrs.evolve(response, cut_after=cut_after), headers)
         whole = self._respond(received, response, headers)
         assert isinstance(whole.body, bytes)
-        truncated = web.StreamResponse(status=whole.status, headers=whole.headers)
-        truncated.content_length = len(whole.body)
-        await truncated.prepare(request)
-        await truncated.write(whole.body[: len(whole.body) // 2])
-        if request.transport is not None:
-            request.transport.close()
-        return truncated
+        body = whole.body
+        if fault.kind == "cut":
+            whole.body = body[: max(1, len(body) // 2)]
+            return whole
+        truncated = FileResponse(
+            status=whole.status, chunks=lambda: iter((body,)), size=len(body), cut_after=len(body) // 2
+        )
+        return (await send_file(request, truncated, whole.headers))[0]
+
+
+def _port(request: web.BaseRequest) -> int | None:
+    """Return the port that a request has come to."""
+    return None if request.transport is None else request.transport.get_extra_info("sockname")[1]
 
 
 def _json_body(received: ReceivedRequest) -> Any:

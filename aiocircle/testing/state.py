@@ -16,6 +16,7 @@ from .model import Job, Organization, Pipeline, Project, User, Workflow, Workflo
 from .script import begin, continue_pipeline, on_workflow_ended, rerun_manually
 from .stories import Story
 from .times import DAY, ServerClock
+from .usage_csv import UsageFormat
 
 __all__ = ["GroupState", "State", "default_settings"]
 
@@ -55,6 +56,7 @@ class State:
         self._stories: dict[int, list[tuple[Story, int | None]]] = {}  # by project, with the pipelines that follow it
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._event_numbers = itertools.count()
+        self.usage_format = UsageFormat()
         self.job_listeners: list[Callable[[Job], None]] = []
         self.workflow_listeners: list[Callable[[Workflow], None]] = []
         acme = self._organization("gh", "acme")
@@ -323,9 +325,14 @@ class State:
         """Run a workflow again, as a caller requested. `reused` are the jobs that do not run again."""
         return rerun_manually(self, run, reused)
 
-    def refresh(self, run: Workflow) -> None:
-        """Bring the status of a run in line with its jobs."""
-        run.advance(max(run.elapsed, self.now() - run.created) if run in self._live else run.elapsed)
+    def cancel_job(self, job: Job) -> None:
+        """Cancel a job, and bring the status of its run in line with it."""
+        job.status, job.canceled_by = "canceled", self.token_owner
+        if job.started is not None:
+            job.stopped = self.now()
+        run = job.workflow
+        if not run.finished:
+            run.advance(max(run.elapsed, self.now() - run.created) if run in self._live else run.elapsed)
 
     def resume(self, run: Workflow) -> None:
         """Continue a run after the approval of the job that it waited for."""

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
-__all__ = ["ACTIVE", "ArtifactStory", "JobStory", "StepStory", "Story", "WorkflowStory"]
+__all__ = [
+    "ACTIVE",
+    "ArtifactStory",
+    "JobStory",
+    "StepStory",
+    "Story",
+    "WorkflowStory",
+    "read_content",
+    "read_text",
+    "text_size",
+]
 
 ACTIVE = frozenset({"running", "failing", "on_hold", "queued"})  # statuses of workflows that have not ended
 
 _CHUNK = bytes(range(256)) * 256
+_LINE_BYTES = 64
+_LINE_REST = b"." * (_LINE_BYTES - 15)  # after twelve digits and a space, before a line break
 
 
 def _tuple(items: Iterable[Any]) -> tuple[Any, ...]:
@@ -32,9 +44,11 @@ def _seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 class StepStory:
     """A step of a job: its name, its output and its end.
 
-    `output` and `errors` are text, bytes, or a number of bytes that are generated while they are sent. `status` None
-    is `failed` for the last step of a failed job, `success` otherwise. A step with the status `timedout` has neither
-    an exit code nor `failed`, as CircleCI reports a step that was killed because it printed nothing.
+    `output` and `errors` are text, bytes, or a number of bytes of lines that are generated while they are sent. They
+    grow while the step runs. `status` None is the status of the job for its last step, `success` otherwise. A step
+    with the status `timedout` has neither an exit code nor `failed`, as CircleCI reports a step that was killed
+    because it printed nothing. The `seconds` of all steps are scaled to those of the job. `nodes` are the parallel
+    nodes that run the step (None: all). Steps of one name that follow each other on other nodes are one step.
     """
 
     name: str
@@ -47,6 +61,7 @@ class StepStory:
     type: str = attrs.field(default="test", kw_only=True)
     truncated: bool = attrs.field(default=False, kw_only=True)
     background: bool = attrs.field(default=False, kw_only=True)
+    nodes: Sequence[int] | None = attrs.field(default=None, kw_only=True)
 
 
 @attrs.frozen
@@ -54,28 +69,28 @@ class ArtifactStory:
     """An artifact of a job. Its path may be hostile: `../../etc/x`, absolute, or any other text.
 
     `content` is text, bytes, or a number of bytes that are generated while they are sent. `redirect` None sends HTML
-    itself and redirects everything else to the storage host, as CircleCI does. The storage serves `ETag` (strong,
-    weak or none), `Range` and `If-Range`. The first `cuts` responses break off in the middle: after `cut_after` bytes,
-    or after half of what is requested.
+    itself and redirects everything else to the storage host, as CircleCI does. `etag` True is a strong one of the
+    content, False none, a text is sent as it is. `ranges=False` ignores `Range`. `framing` is `length`, `chunked`, or
+    `close`: neither a length nor chunks. The first `cuts` responses break off: after `cut_after` bytes, or after half
+    of what is requested. `content_encoding="gzip"` compresses the content, without ranges and without a length.
     """
 
     path: str
     content: str | bytes | int = 1024
     node_index: int = attrs.field(default=0, kw_only=True)
     content_type: str | None = attrs.field(default=None, kw_only=True)
-    content_encoding: str | None = attrs.field(default=None, kw_only=True)
+    content_encoding: Literal["gzip"] | None = attrs.field(default=None, kw_only=True)
     redirect: bool | None = attrs.field(default=None, kw_only=True)
-    etag: bool | str = attrs.field(default=True, kw_only=True)  # True: of the content; False: none
-    ranges: bool = attrs.field(default=True, kw_only=True)  # False: Range is ignored
-    length: bool = attrs.field(default=True, kw_only=True)  # False: sent in chunks, without Content-Length
+    etag: bool | str = attrs.field(default=True, kw_only=True)
+    ranges: bool = attrs.field(default=True, kw_only=True)
+    framing: Literal["length", "chunked", "close"] = attrs.field(default="length", kw_only=True)
     cuts: int = attrs.field(default=0, kw_only=True)
     cut_after: int | None = attrs.field(default=None, kw_only=True)
 
     @property
     def size(self) -> int:
         """The number of bytes."""
-        content = self.content
-        return content if isinstance(content, int) else len(content.encode() if isinstance(content, str) else content)
+        return text_size(self.content)
 
     def read(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to before `stop`."""
@@ -91,6 +106,21 @@ def read_content(content: str | bytes | int, start: int, stop: int) -> bytes:
         repeated = _CHUNK if offset + count <= len(_CHUNK) else _CHUNK * (-(-(offset + count) // len(_CHUNK)))
         return repeated[offset : offset + count]
     return (content.encode() if isinstance(content, str) else content)[start:stop]
+
+
+def text_size(content: str | bytes | int) -> int:
+    """Return the number of bytes of a text."""
+    return content if isinstance(content, int) else len(content.encode() if isinstance(content, str) else content)
+
+
+def read_text(content: str | bytes | int, start: int, stop: int) -> bytes:
+    """Return a part of a text, or of a number of generated bytes: numbered lines of 64 bytes."""
+    if not isinstance(content, int):
+        return read_content(content, start, stop)
+    stop = min(stop, content)
+    first, last = start // _LINE_BYTES, -(-stop // _LINE_BYTES)
+    lines = b"".join([b"%012d %s\r\n" % (number, _LINE_REST) for number in range(first, last)])
+    return lines[start - first * _LINE_BYTES : stop - first * _LINE_BYTES]
 
 
 @attrs.frozen

@@ -39,7 +39,9 @@ class Api:
         url = yarl.URL(root + path, encoded=True)
         async with self.session.request(method, url, allow_redirects=False, **options) as response:
             body = await response.read()
-            decoded = await response.json(content_type=None) if "json" in response.content_type and body else None
+            decoded = (
+                await response.json(content_type=None) if response.content_type == "application/json" and body else None
+            )
             return Reply(response.status, response.headers, body, decoded)
 
     async def get(self, path: str, **options: Any) -> Any:

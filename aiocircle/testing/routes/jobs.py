@@ -12,6 +12,7 @@ from ..request import RequestContext
 from ..response import Response
 from ..router import Routes
 from ..script import raise_if_out
+from ..storage import artifact_url, artifacts_of
 
 __all__ = ["job_tests", "routes"]
 
@@ -63,11 +64,7 @@ def cancel_by_id(request: RequestContext) -> Response:
 
 def _cancel(request: RequestContext, job: Job) -> Response:
     if not job.finished:
-        job.status, job.canceled_by = "canceled", request.state.token_owner
-        if job.started is not None:
-            job.stopped = request.state.now()
-        if not job.workflow.finished:
-            request.state.refresh(job.workflow)
+        request.state.cancel_job(job)
         request.record_change(serializers.job_uuid(request, job))
     return request.respond_message("Job canceled successfully.")
 
@@ -78,10 +75,12 @@ def list_artifacts(request: RequestContext) -> Response:
     job = _job(request)
     ident = serializers.job_uuid(request, job)
     artifacts = [
-        {"path": path, "node_index": node, "url": f"{request.url}/output/job/{ident}/artifacts/{node}/{path}"}
-        for node in range(job.plan.parallelism)
-        for path in job.plan.artifacts
-        if job.status in {"success", "failed"}
+        {
+            "path": artifact.path,
+            "node_index": artifact.node_index,
+            "url": artifact_url(request.url, ident, job, artifact),
+        }
+        for artifact in artifacts_of(job)
     ]
     return request.respond_page(artifacts, lambda artifact: artifact, size=100)
 
