@@ -347,7 +347,9 @@ class WebhookSender:
             due = self._state.next_change()
             wait = None if due == math.inf else max(0.0, self._state.clock.loop_seconds(due - self._state.now()))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait)
+                # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the event.
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     def _spawn(self, delivery: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(delivery)

@@ -275,3 +275,18 @@ def test_nothing_is_sent_after_the_stop(virtual):
             assert receiver.received == []
 
     virtual(main)
+
+
+def test_stop_right_after_a_start(virtual):
+    """A change of state just before the stop does not keep the server from stopping."""
+
+    async def main(api):
+        for wait in (None, 0, 0.5):
+            api.server.webhooks.add("http://127.0.0.1:1/nothing")
+            api.server.start_pipeline(WEB)
+            if wait is not None:
+                await asyncio.sleep(wait)
+            await api.server.stop()
+            await api.server.start()
+
+    virtual(main)
