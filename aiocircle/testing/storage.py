@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from urllib.parse import parse_qs, quote, quote_plus, unquote_plus
+from urllib.parse import parse_qs, quote_plus, unquote_plus
 
 from .files import serve_artifact
 from .model import Job, job_id
@@ -73,7 +74,8 @@ def fetch_artifact(
             redirect = not artifact.path.endswith(".html") if artifact.redirect is None else artifact.redirect
             if not redirect:
                 return _artifact(state, ident, index, artifact, headers)
-            name = quote(artifact.path.rpartition("/")[2][:100], safe="")
+            # Only characters that no client encodes in another way: the signature is of the path as it is sent.
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", artifact.path.rpartition("/")[2][:100])
             stored = f"/artifact/{ident}/{index}/file-{name}"
             location = urls.sign(stored, state.now(), _ARTIFACT_LIFETIME)
             return Response(302, b"", "text/plain", {"Location": location}, cacheable=False)
