@@ -273,7 +273,8 @@ class State:
         pipeline.continued = not project.dynamic
 
         def start(at: float) -> None:
-            pipeline.state, pipeline.updated = ("setup" if project.dynamic else "created"), at
+            if not (project.dynamic and pipeline.continued):  # it may have been continued before
+                pipeline.state, pipeline.updated = ("setup" if project.dynamic else "created"), at
             for name in ["setup"] if project.dynamic else self._configured(pipeline):
                 self.start(pipeline, project.plans[name], created=at)
 

@@ -15,7 +15,7 @@ import yarl
 from aiocircle.testing import LocalCircleCI
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 
-# Else pytest-asyncio asks for the current loop, which makes one that nobody closes.
+# Without this pytest-asyncio gets the current loop, which creates one that is never closed.
 asyncio.set_event_loop(None)
 
 

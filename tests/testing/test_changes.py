@@ -137,6 +137,20 @@ async def test_a_setup_pipeline_is_continued_once(serve):
         api.server.continuation_key(pipeline_id[::-1])
 
 
+def test_setup_continued_before_it_begins(clocked):
+    """The pipeline stays `created` when its setup workflow appears."""
+
+    async def main(api, clock):
+        pipeline_id = (await api("POST", f"/project/{MONOREPO}/pipeline", json={"branch": "fix/typo"})).json["id"]
+        body = {"continuation-key": api.server.continuation_key(pipeline_id), "configuration": "version: 2.1"}
+        assert (await api("POST", "/pipeline/continue", json=body)).status == 200
+        clock.wait(2)
+        assert (await _workflows(api, pipeline_id)).keys() == {"setup", "build-and-test"}
+        assert (await api.get(f"/pipeline/{pipeline_id}"))["state"] == "created"
+
+    clocked(main, [MONOREPO])
+
+
 def test_approving_lets_the_rest_run(clocked):
     async def main(api, clock):
         workflows = [

@@ -1,6 +1,6 @@
 """The server's answers are valid under CircleCI's own document, but for the known deviations listed here.
 
-The document is read from `shared/spec` beside the project; where it is absent these tests are skipped.
+The document is read from `shared/spec` next to the project. Without it these tests are skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aiocircle.testing.routes import GROUPS
 SPEC = pathlib.Path(__file__).parents[3] / "shared" / "spec"
 
 pytestmark = pytest.mark.skipif(
-    not SPEC.is_dir(), reason=f"CircleCI's document is not at {SPEC.name} beside the project"
+    not SPEC.is_dir(), reason=f"CircleCI's document is not at {SPEC.name} next to the project"
 )
 
 WEB = "gh/acme/web"

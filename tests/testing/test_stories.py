@@ -422,7 +422,7 @@ async def test_speed(serve):
     assert shown == pytest.approx(600 * elapsed, rel=0.2)
 
 
-def test_random_stories_end_as_told(virtual):
+def test_random_stories_end_on_time(virtual):
     """A random story ends with the statuses and at the times that its jobs add up to."""
 
     async def main(api):
