@@ -1,16 +1,15 @@
-"""What goes wrong between a client and CircleCI: random faults by seed, and faults that a test asks for."""
+"""Faults between a client and CircleCI: random ones by seed, and scripted ones."""
 
 from __future__ import annotations
 
 import random
 import re
 from collections.abc import Mapping
-from email.utils import formatdate
 
 import attrs
 import msgspec
 
-from .world import now
+from .times import ServerClock, http_date
 
 __all__ = ["KINDS", "Fault", "FaultPlan"]
 
@@ -42,10 +41,10 @@ _BODIES: dict[str, tuple[tuple[str, bytes], ...]] = {
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """One thing that goes wrong with one request."""
+    """A fault of one request."""
 
     kind: str
-    after: bool = False  # whether the operation is carried out all the same
+    after: bool = False  # True if the operation is carried out before its response is lost
     status: int | None = None
     body: bytes | None = None
     content_type: str = "application/json;charset=utf-8"
@@ -53,7 +52,7 @@ class Fault:
 
 
 @attrs.define
-class _Script:
+class _ScriptedFault:
     fault: Fault
     times: int
     method: str | None
@@ -71,19 +70,20 @@ class _Script:
 
 
 class FaultPlan:
-    """Decides for each request, in their order, whether something goes wrong with it."""
+    """Decides for each request, in their order, if it meets a fault."""
 
-    def __init__(self, faults: float | Mapping[str, float], seed: int, retry_after: bool) -> None:
+    def __init__(self, faults: float | Mapping[str, float], seed: int, retry_after: bool, clock: ServerClock) -> None:
         rates = dict(faults) if isinstance(faults, Mapping) else dict.fromkeys(KINDS, faults / len(KINDS))
         unknown = rates.keys() - set(KINDS)
         if unknown:
-            raise ValueError(f"unknown faults {sorted(unknown)}; there are {', '.join(KINDS)}")
+            raise ValueError(f"faults must be of {', '.join(KINDS)}, got unknown {sorted(unknown)}")
         if not all(0 <= rate <= 1 for rate in rates.values()) or sum(rates.values()) > 1 + 1e-9:
-            raise ValueError(f"the rates of faults must be shares of all requests: {rates}")
+            raise ValueError(f"faults must be rates between 0 and 1 whose sum is at most 1, got {rates}")
         self._rates = rates
         self._rng = random.Random(f"faults {seed}")
         self._retry_after = retry_after
-        self._scripts: list[_Script] = []
+        self._clock = clock
+        self._scripts: list[_ScriptedFault] = []
 
     def inject(
         self,
@@ -98,21 +98,21 @@ class FaultPlan:
         body: bytes | str | object = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Let something go wrong with the next matching requests; see `LocalCircleCI.inject`."""
+        """Give a fault to the next matching requests, as `LocalCircleCI.inject` describes."""
         if stage not in {"before", "after"}:
-            raise ValueError(f"stage is before or after, not {stage!r}")
+            raise ValueError(f"stage must be before or after, got {stage!r}")
         number = int(kind) if re.fullmatch(r"[1-5][0-9][0-9]", kind) else None
         if kind not in _SCRIPTED and number is None:
-            raise ValueError(f"unknown fault {kind!r}; there are {', '.join(_SCRIPTED)} and any HTTP status")
+            raise ValueError(f"kind must be an HTTP status or one of {', '.join(_SCRIPTED)}, got {kind!r}")
         if kind == "answer" and status is None:
-            raise ValueError("an answer needs a status")
-        content_type, own = _BODIES.get(kind, (("application/json;charset=utf-8", None),))[0]
-        if number is not None and own is None:
-            own = msgspec.json.encode({"message": f"Injected {kind}"})
+            raise ValueError("status must be an HTTP status for the kind answer, got None")
+        content_type, content = _BODIES.get(kind, (("application/json;charset=utf-8", None),))[0]
+        if number is not None and content is None:
+            content = msgspec.json.encode({"message": f"Injected {kind}"})
         if isinstance(body, bytes | str):
-            own, content_type = (body.encode() if isinstance(body, str) else body), "text/plain"
+            content, content_type = (body.encode() if isinstance(body, str) else body), "text/plain"
         elif body is not None:
-            own, content_type = msgspec.json.encode(body), "application/json;charset=utf-8"
+            content, content_type = msgspec.json.encode(body), "application/json;charset=utf-8"
         extra = dict(headers or {})
         if retry_after is not None:
             extra["Retry-After"] = str(retry_after)
@@ -124,14 +124,14 @@ class FaultPlan:
             kind=kind,
             after=stage == "after",
             status=status if status is not None else number,
-            body=own,
+            body=content,
             content_type=content_type,
             headers=extra,
         )
-        self._scripts.append(_Script(fault, times, method and method.upper(), path))
+        self._scripts.append(_ScriptedFault(fault, times, method and method.upper(), path))
 
     def scripted(self, method: str, path: str) -> Fault | None:
-        """The fault that a test has asked for with this request, the oldest first."""
+        """Return the oldest scripted fault that matches this request, or None."""
         for script in self._scripts:
             if script.matches(method, path):
                 script.times -= 1
@@ -140,28 +140,28 @@ class FaultPlan:
                 return script.fault
         return None
 
-    def drawn(self, method: str) -> Fault | None:
-        """The fault that chance has for this request; every request draws as often as any other."""
+    def random(self, method: str) -> Fault | None:
+        """Return the random fault of this request, or None. Each request takes as many random numbers as any other."""
         if not self._rates:
             return None
-        roll, stage, flavour = self._rng.random(), self._rng.random(), self._rng.random()
+        roll, stage, variant = self._rng.random(), self._rng.random(), self._rng.random()
         for kind, rate in self._rates.items():
             roll -= rate
             if roll < 0:
-                return self._fault(kind, method in _CHANGES and stage < 0.5 and kind != "429", flavour)
+                return self._fault(kind, method in _CHANGES and stage < 0.5 and kind != "429", variant)
         return None
 
-    def _fault(self, kind: str, after: bool, flavour: float) -> Fault:
+    def _fault(self, kind: str, after: bool, variant: float) -> Fault:
         if kind == "truncate":
-            return Fault(kind="truncate" if flavour < 0.5 else "cut", after=True)
+            return Fault(kind="truncate" if variant < 0.5 else "cut", after=True)
         if kind in {"drop", "slow"}:
             return Fault(kind=kind, after=after or kind == "slow")
         bodies = _BODIES[kind]
-        content_type, body = bodies[int(flavour * len(bodies))]
+        content_type, body = bodies[int(variant * len(bodies))]
         headers: dict[str, str] = {}
         if kind == "429" and self._retry_after:
-            # Seconds or a date: the API may answer with either.
-            date = formatdate(now(), usegmt=True)
-            later = formatdate(now() + 1, usegmt=True)
-            headers = {"Date": date, "Retry-After": later} if flavour > 0.75 else {"Retry-After": "1"}
+            # Seconds or a date: the API uses both.
+            date = http_date(self._clock.now())
+            later = http_date(self._clock.now() + 1)
+            headers = {"Date": date, "Retry-After": later} if variant > 0.75 else {"Retry-After": "1"}
         return Fault(kind=kind, after=after, status=int(kind), body=body, content_type=content_type, headers=headers)

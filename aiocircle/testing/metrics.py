@@ -1,4 +1,4 @@
-"""What Insights says about runs: counts, rates, durations and how they moved."""
+"""The metrics of Insights: counts, rates, durations and trends of runs."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ FAILED = frozenset({"failed", "timedout", "infrastructure_fail", "error"})
 
 
 class Counted(Protocol):
-    """A run as Insights sees it."""
+    """A run as Insights counts it."""
 
     @property
     def status(self) -> str | None:
-        """How it ended."""
+        """Its final status."""
         ...
 
     @property
     def duration(self) -> int | None:
-        """How many seconds it took."""
+        """Its seconds."""
         ...
 
     @property
     def credits(self) -> int:
-        """What it has cost."""
+        """Its credits."""
         ...
 
 
@@ -72,7 +72,7 @@ class JobRun:
 
 
 def job_runs(runs: Iterable[Workflow]) -> list[JobRun]:
-    """The finished jobs of some workflow runs, each counted in the run that it belongs to."""
+    """Return the finished jobs of some workflow runs, each counted in the run that it belongs to."""
     return [
         JobRun(job, job.started, job.stopped)
         for run in runs
@@ -82,12 +82,12 @@ def job_runs(runs: Iterable[Workflow]) -> list[JobRun]:
 
 
 def percentile(ordered: Sequence[int], share: float) -> int:
-    """The smallest value that at least this share of the ordered ones does not exceed."""
+    """Return the smallest value that at least this share of the ordered ones does not exceed."""
     return ordered[max(0, -int(-len(ordered) * share // 1) - 1)]
 
 
 def durations(runs: Iterable[Counted]) -> dict[str, Any]:
-    """The spread of the durations in seconds, all null without one."""
+    """Return the spread of the durations in seconds, all null without one."""
     ordered = sorted(run.duration for run in runs if run.duration is not None)
     if not ordered:
         return dict.fromkeys(("min", "mean", "median", "p95", "max", "standard_deviation"))
@@ -102,7 +102,7 @@ def durations(runs: Iterable[Counted]) -> dict[str, Any]:
 
 
 def success_rate(runs: Iterable[Counted]) -> float:
-    """Successful runs by those that succeeded or failed; 0 without any."""
+    """Return the share of successes among the runs that succeeded or failed; 0 without such runs."""
     statuses = [run.status for run in runs]
     good = statuses.count("success")
     bad = sum(status in FAILED for status in statuses)
@@ -110,7 +110,7 @@ def success_rate(runs: Iterable[Counted]) -> float:
 
 
 def count(runs: Sequence[Counted], days: float) -> dict[str, Any]:
-    """The metrics that workflows and jobs have in common."""
+    """Return the metrics that workflows and jobs have in common."""
     return {
         "total_runs": len(runs),
         "successful_runs": sum(run.status == "success" for run in runs),
@@ -124,7 +124,7 @@ def count(runs: Sequence[Counted], days: float) -> dict[str, Any]:
 
 
 def mttr(runs: Iterable[WorkflowRun]) -> int | None:
-    """Seconds from a failure to the next success on its branch, the mean of all; None when nothing recovered."""
+    """Return seconds from a failure to the next success on its branch, the mean of all; None when nothing recovered."""
     failed: dict[str | None, float] = {}
     spans: list[float] = []
     for run in runs:
@@ -137,7 +137,7 @@ def mttr(runs: Iterable[WorkflowRun]) -> int | None:
 
 
 def trend(current: float | None, previous: float | None) -> float:
-    """By how much a value has moved since the window before, as a share of what it was; 0 when that is unknown."""
+    """Return the change since the window before, as a share of the previous value; 0 if that is unknown."""
     if not previous or current is None:
         return 0.0
     return (current - previous) / previous

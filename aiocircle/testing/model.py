@@ -1,4 +1,4 @@
-"""The things of a CircleCI organization: people, projects, pipelines, workflows and jobs, and how time passes for them.
+"""The resources of an organization: users, projects, pipelines, workflows and jobs, and their progress in time.
 
 Times are seconds since the epoch, durations are seconds.
 """
@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import attrs
 
-from .identity import Identities, Kind, digest
+from .ids import IdFactory, Kind, digest
+from .stories import ACTIVE, ArtifactStory, JobStory, Story, WorkflowStory
 
 __all__ = [
     "FINISHED",
@@ -34,6 +35,9 @@ FINISHED = frozenset(
     {"success", "failed", "canceled", "timedout", "infrastructure_fail", "not_run", "unauthorized", "error"}
 )
 _BROKEN = frozenset({"failed", "timedout", "infrastructure_fail"})
+_WORST = ("failed", "timedout", "infrastructure_fail", "unauthorized", "error")  # decide a workflow, in this order
+_WITHOUT_RUNNING = ("error", "unauthorized", "not_run")
+_SECONDS_WITHOUT_RUNNING = 1.0
 
 _CREDITS_PER_MINUTE = {"small": 5, "medium": 10, "medium+": 15, "large": 20, "xlarge": 40}
 _SCATTER = [random.Random(1024).lognormvariate(0.0, 0.22) for _ in range(1024)]
@@ -41,18 +45,18 @@ _SCATTER = [random.Random(1024).lognormvariate(0.0, 0.22) for _ in range(1024)]
 
 @attrs.frozen(kw_only=True)
 class User:
-    """Somebody with an account."""
+    """A user."""
 
     id: str
     login: str
     name: str
     avatar_url: str | None
-    email_only: bool = False  # signed up by e-mail: the API then leaves the avatar out
+    email_only: bool = False  # signed up by e-mail: the API then omits the avatar
 
 
 @attrs.define(eq=False, kw_only=True)
 class Organization:
-    """An account on a code host, or a standalone one that lives at CircleCI alone."""
+    """An account on a code host, or a standalone account of CircleCI."""
 
     id: str
     key: int
@@ -62,12 +66,12 @@ class Organization:
 
     @property
     def slug(self) -> str:
-        """The slug the API answers with."""
+        """The slug as in responses."""
         return f"{self.provider}/{self.fragment}"
 
     @property
     def standalone(self) -> bool:
-        """Whether its projects come through the GitHub App rather than OAuth."""
+        """True if its projects come through the GitHub App, not OAuth."""
         return self.provider == "circleci"
 
 
@@ -84,14 +88,40 @@ class JobPlan:
     tests: int = 0
     artifacts: tuple[str, ...] = ()
     contexts: tuple[str, ...] = ()
+    story: JobStory | None = None
+
+    @property
+    def artifact_stories(self) -> tuple[ArtifactStory, ...]:
+        """Its artifacts on all of its parallel nodes."""
+        if self.story is not None:
+            return tuple(
+                ArtifactStory(artifact) if isinstance(artifact, str) else artifact for artifact in self.story.artifacts
+            )
+        return tuple(
+            ArtifactStory(path, _generated_content(path), node_index=node)
+            for node in range(self.parallelism)
+            for path in self.artifacts
+        )
 
 
 @attrs.frozen
 class WorkflowPlan:
-    """A workflow of a project's configuration; a job comes after all that it requires."""
+    """A workflow of a project's configuration; a job follows all jobs that it requires."""
 
     name: str
     jobs: tuple[JobPlan, ...]
+    story: WorkflowStory | None = None
+
+
+def _generated_content(path: str) -> str:
+    """Return a text that depends on the path alone, in the format of its ending."""
+    ending = path.rpartition(".")[2]
+    words = "\n".join(digest(path, line).hex() for line in range(64))
+    if ending == "json":
+        return f'{{"path": "{path}"}}'
+    if ending == "html":
+        return f"<html><body><pre>{words}</pre></body></html>"
+    return f'<testsuite name="{path}"/>' if ending == "xml" else words
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -109,42 +139,47 @@ class Project:
     settings: dict[str, object]
     variables: dict[str, ProjectVariable] = attrs.field(factory=dict[str, "ProjectVariable"])
     checkout_keys: list[CheckoutKey] = attrs.field(factory=list["CheckoutKey"])
-    write_history: Callable[[Project], None] | None = None
+    generate_history: Callable[[Project], None] | None = None
     _history: History | None = None
 
     @property
     def history(self) -> History:
-        """All that it has built, written when it is first asked for."""
+        """Its pipelines and runs, generated when they are first read."""
         if self._history is None:
             self._history = History()
-            if self.write_history is not None:
-                self.write_history(self)
+            if self.generate_history is not None:
+                self.generate_history(self)
         return self._history
 
     @property
+    def has_history(self) -> bool:
+        """True if its history has been read, or a pipeline has been started."""
+        return self._history is not None
+
+    @property
     def slug(self) -> str:
-        """The slug the API answers with."""
+        """The slug as in responses."""
         return f"{self.organization.slug}/{self.fragment}"
 
     @property
     def repository_url(self) -> str:
-        """Where its code lives."""
+        """The URL of its repository."""
         host = "bitbucket.org" if self.organization.provider == "bb" else "github.com"
         return f"https://{host}/{self.organization.name}/{self.name}"
 
 
 @attrs.define(eq=False)
 class History:
-    """What a project has built."""
+    """The pipelines and runs of a project."""
 
     pipelines: list[Pipeline] = attrs.field(factory=list["Pipeline"])  # oldest first; number n at index n - 1
-    runs: dict[str, list[Workflow]] = attrs.field(factory=dict[str, list["Workflow"]])  # what Insights knows
+    runs: dict[str, list[Workflow]] = attrs.field(factory=dict[str, list["Workflow"]])  # the runs that Insights counts
     flaky_tests: tuple[int, ...] = ()
     next_job_number: int = 1
     job_blocks: list[tuple[int, Workflow]] = attrs.field(factory=list[tuple[int, "Workflow"]])
 
     def job(self, number: int) -> Job | None:
-        """The job with this number, if it has got one."""
+        """Return the job with this number, or None."""
         index = bisect.bisect_right(self.job_blocks, number, key=lambda block: block[0]) - 1
         if index < 0:
             return None
@@ -161,7 +196,7 @@ class ProjectVariable:
 
     name: str
     value: str
-    created: float | None  # old ones have none
+    created: float | None  # None for old ones
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -185,7 +220,7 @@ class Pipeline:
     number: int
     created: float
     salt: int
-    trigger: str  # webhook, api, explicit, scheduled_pipeline or what the wire has beside them
+    trigger: str  # webhook, api, explicit, scheduled_pipeline or another value of the wire
     actor: User
     branch: str | None = None
     tag: str | None = None
@@ -193,12 +228,14 @@ class Pipeline:
     errors: tuple[tuple[str, str], ...] = ()
     parameters: dict[str, object] = attrs.field(factory=dict[str, object])
     workflows: list[Workflow] = attrs.field(factory=list["Workflow"])
-    visible_at: float = 0.0  # loop time at which its workflows exist
+    updated: float | None = None  # its last change of state
+    story: Story | None = None
+    list_requests: int = 0  # requests for the list of its workflows
     continued: bool = True  # False while a setup pipeline waits for its continuation
 
     @property
     def revision(self) -> str:
-        """The commit it builds."""
+        """The commit that it builds."""
         return digest("revision", self.project.key, self.salt).hex()[:40]
 
 
@@ -207,7 +244,7 @@ class Job:
     """One job of a workflow run."""
 
     workflow: Workflow
-    leaf: int
+    index: int
     plan: JobPlan
     status: str = "blocked"
     number: int | None = None
@@ -215,6 +252,18 @@ class Job:
     stopped: float | None = None
     approved_by: User | None = None
     canceled_by: User | None = None
+    is_reported: bool = False  # True once its end has been reported to the listeners
+    ssh_users: list[User] = attrs.field(factory=list[User])
+
+    @property
+    def finished(self) -> bool:
+        """True if its status is final."""
+        return self.status in FINISHED or self.stopped is not None
+
+    @property
+    def planned_seconds(self) -> float:
+        """The seconds from its start to its end, as planned."""
+        return self.workflow.span(self, self.index)[1]
 
     @property
     def duration(self) -> float | None:
@@ -223,7 +272,7 @@ class Job:
 
     @property
     def credits(self) -> int:
-        """What it has cost."""
+        """Its credits."""
         rate = _CREDITS_PER_MINUTE[self.plan.resource_class] * self.plan.parallelism
         return math.ceil((self.duration or 0.0) / 60 * rate)
 
@@ -239,12 +288,12 @@ class Workflow:
     created: float
     salt: int
     started_by: User
-    pace: float = 1.0  # how much longer than planned its jobs take
-    scale: float | None = None  # for a run that is lived through: what to multiply the planned seconds by
-    culprit: int = -1  # the job that will fail
-    culprit_status: str = "failed"
-    flaky: int | None = None  # the flaky test that made the culprit fail
-    patience: float | None = None  # seconds until somebody approves what waits for approval
+    duration_factor: float = 1.0  # how much longer than planned its jobs take
+    time_scale: float | None = None  # for a run that is lived through: what to multiply the planned seconds by
+    failing_job: int = -1  # the job that will fail
+    failure_status: str = "failed"
+    flaky: int | None = None  # the flaky test that made the failing_job fail
+    approval_delay: float | None = None  # seconds until an approval job is approved; None: never
     first_job_number: int = 0
     jobs: list[Job] = attrs.field(factory=list[Job])
     status: str = "running"
@@ -254,8 +303,11 @@ class Workflow:
     errored_by: User | None = None
     auto_rerun_number: int | None = None
     max_auto_reruns: int | None = None
-    elapsed: float = 0.0  # seconds after its creation that it has been brought to
-    lived_since: float | None = None  # loop time at which it was created, for a run that time passes for
+    elapsed: float = 0.0  # seconds after its creation at which its jobs last changed
+    next_elapsed: float = math.inf  # seconds after its creation at which its jobs change next
+    is_manual_rerun: bool = False
+    is_reported: bool = False  # True once its end has been reported to the listeners
+    status_history: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])  # only of a story
 
     @property
     def name(self) -> str:
@@ -264,8 +316,8 @@ class Workflow:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing will change any more, unless somebody reruns it."""
-        return self.status in FINISHED
+        """True if its status is final."""
+        return self.status in FINISHED or self.stopped is not None
 
     @property
     def duration(self) -> float | None:
@@ -274,90 +326,150 @@ class Workflow:
 
     @property
     def credits(self) -> int:
-        """What all its jobs have cost."""
+        """The credits of all its jobs."""
         return sum(job.credits for job in self.jobs if job.workflow is self)
 
-    def begin(self) -> None:
-        """Lay out its jobs and take their numbers."""
+    def create_jobs(self) -> None:
+        """Create its jobs and reserve their numbers."""
         history = self.pipeline.project.history
         self.first_job_number = history.next_job_number
         history.next_job_number += len(self.plan.jobs)
         history.job_blocks.append((self.first_job_number, self))
-        self.jobs = [Job(self, leaf, plan) for leaf, plan in enumerate(self.plan.jobs)]
+        self.jobs = [Job(self, index, plan) for index, plan in enumerate(self.plan.jobs)]
 
-    def play(self, elapsed: float) -> None:
+    def advance(self, elapsed: float) -> None:
         """Bring the jobs and the status to `elapsed` seconds after the creation."""
-        created = self.created
         self.elapsed = elapsed
-        successes: list[float | None] = []
-        running = waiting = broken = False
-        for leaf, job in enumerate(self.jobs):
-            status = job.status
-            if status in FINISHED:
-                broken = broken or status != "success"
-                stopped = job.stopped
-                successes.append(None if status != "success" or stopped is None else max(0.0, stopped - created))
-                continue
-            ready = 0.0
-            for required in job.plan.requires:
-                success = successes[required]
-                if success is None:
-                    successes.append(None)
-                    break
-                ready = max(ready, success)
-            else:
-                if job.plan.type == "approval":
-                    if self.patience is None or ready + self.patience > elapsed:
-                        job.status = "on_hold"
-                        waiting = True
-                        successes.append(None)
-                    else:
-                        job.status = "success"
-                        job.approved_by = self.started_by
-                        job.stopped = created + ready + self.patience
-                        successes.append(ready + self.patience)
-                    continue
-                start, length = self._span(job, leaf)
-                start += ready
-                job.number = self.first_job_number + leaf
-                if start > elapsed:
-                    job.status = "queued"
-                    running = True
-                    successes.append(None)
-                    continue
-                job.started = created + start
-                if start + length > elapsed:
-                    job.status = "running"
-                    running = True
-                    successes.append(None)
-                    continue
-                job.stopped = created + start + length
-                if leaf == self.culprit:
-                    job.status = self.culprit_status
-                    broken = True
-                    successes.append(None)
-                else:
-                    job.status = "success"
-                    successes.append(start + length)
-        self._conclude(running=running, waiting=waiting, broken=broken)
+        self.next_elapsed = math.inf
+        story = self.plan.story
+        if story is not None and story.status in _WITHOUT_RUNNING:
+            self._expect(_SECONDS_WITHOUT_RUNNING)
+            if elapsed >= _SECONDS_WITHOUT_RUNNING:
+                self.end_without_running(story.status)
+            self._record_status()
+            return
+        successes: list[float | None] = []  # when each job succeeded
+        for index, job in enumerate(self.jobs):
+            successes.append(self._advance_job(index, job, successes))
+        self._conclude()
+        if story is not None:
+            self._follow(story)
+            self._record_status()
 
-    def _span(self, job: Job, leaf: int) -> tuple[float, float]:
-        """How long a job waits for a machine, and how long it runs."""
-        length = job.plan.seconds * (0.6 if leaf == self.culprit else 1.0)  # failures come early
-        if self.scale is not None:
-            return 0.0, length * self.scale
-        scatter = _SCATTER[self.salt + leaf * 131 & 1023]
-        return 1 + (self.salt >> 3 & 3), max(1, round(length * self.pace * scatter))
+    def _expect(self, elapsed: float) -> None:
+        """Note that something changes at `elapsed`, if that is still to come."""
+        if self.elapsed < elapsed < self.next_elapsed:
+            self.next_elapsed = elapsed
 
-    def _conclude(self, *, running: bool, waiting: bool, broken: bool) -> None:
-        if running:
+    def _advance_job(self, index: int, job: Job, successes: list[float | None]) -> float | None:
+        """Bring one job to the present. Return when it succeeded, or None."""
+        if job.finished:
+            succeeded = job.status == "success" and job.stopped is not None
+            return max(0.0, (job.stopped or 0.0) - self.created) if succeeded else None
+        ready = 0.0
+        for required in job.plan.requires:
+            success = successes[required]
+            if success is None:
+                return None
+            ready = max(ready, success)
+        if job.plan.type == "approval":
+            return self._advance_approval(job, ready)
+        queued, length = self.span(job, index)
+        start = ready + queued
+        job.number = self.first_job_number + index
+        if start > self.elapsed:
+            job.status = "queued"
+            self._expect(start)
+            return None
+        job.started = self.created + start
+        if start + length > self.elapsed:
+            job.status = "running"
+            self._expect(start + length)
+            return None
+        job.stopped = self.created + start + length
+        failed = index == self.failing_job
+        job.status = self.failure_status if failed else job.plan.story.status if job.plan.story else "success"
+        return start + length if job.status == "success" else None
+
+    def _advance_approval(self, job: Job, ready: float) -> float | None:
+        delay = self.approval_delay if job.plan.story is None else job.plan.story.approved_after
+        if delay is None or ready + delay > self.elapsed:
+            job.status = "on_hold"
+            if delay is not None:
+                self._expect(ready + delay)
+            return None
+        job.status = "success"
+        job.approved_by = self.started_by
+        job.stopped = self.created + ready + delay
+        return ready + delay
+
+    def span(self, job: Job, index: int) -> tuple[float, float]:
+        """Return the seconds that a job is queued, and those that it runs."""
+        if job.plan.story is not None:
+            return job.plan.story.queued_seconds, job.plan.story.seconds
+        length = job.plan.seconds * (0.6 if index == self.failing_job else 1.0)  # failures come early
+        if self.time_scale is not None:
+            return 0.0, length * self.time_scale
+        scatter = _SCATTER[self.salt + index * 131 & 1023]
+        return 1 + (self.salt >> 3 & 3), max(1, round(length * self.duration_factor * scatter))
+
+    def _conclude(self) -> None:
+        """Set the status to that of the jobs."""
+        statuses = {job.status for job in self.jobs}
+        broken = any(job.finished and job.status != "success" for job in self.jobs)
+        if statuses & {"running", "queued"}:
             self.status, self.stopped = ("failing" if broken else "running"), None
-        elif waiting and not broken:
+        elif "on_hold" in statuses and not broken:
             self.status, self.stopped = "on_hold", None
+        elif "on_hold" in statuses and self.plan.story is not None:
+            self.status, self.stopped = "failing", None
         else:
-            failed = any(job.status in _BROKEN for job in self.jobs)
-            self.status = "failed" if failed else "canceled" if broken else "success"
+            final = next((status for status in _WORST if status in statuses), None)
+            self.status = final or ("canceled" if broken else "success")
+            if self.status in _BROKEN:
+                self.status = "failed"
             self.stopped = max((job.stopped for job in self.jobs if job.stopped is not None), default=self.created)
+
+    def _follow(self, story: WorkflowStory) -> None:
+        """Replace the status by that of the story."""
+        if story.status is not None and self.stopped is not None:
+            self.status = story.status
+        if not story.statuses:
+            return
+        self.status, self.stopped = "running", None
+        for seconds, status in story.statuses:
+            self._expect(seconds)
+            if seconds <= self.elapsed:
+                self.status = status
+        last, status = story.statuses[-1]
+        if last <= self.elapsed and status not in ACTIVE:
+            self.stopped = self.created + last
+
+    def _record_status(self, at: float | None = None) -> None:
+        if not self.status_history or self.status_history[-1][1] != self.status:
+            self.status_history.append((self.created + self.elapsed if at is None else at, self.status))
+
+    def shown_status(self, now: float) -> str:
+        """Return the status that responses contain."""
+        story = self.plan.story
+        if story is None or not story.status_lag:
+            return self.status
+        shown = [status for at, status in self.status_history if at <= now - story.status_lag]
+        return shown[-1] if shown else self.status_history[0][1]
+
+    def shown_stopped(self, now: float) -> float | None:
+        """Return the end that responses contain."""
+        return self.stopped if self.stopped is not None and self.settles_at <= now else None
+
+    @property
+    def settles_at(self) -> float:
+        """The time from which responses contain its end; infinite if they never do."""
+        story = self.plan.story
+        if self.stopped is None:
+            return math.inf
+        if story is None:
+            return self.stopped
+        return self.stopped + story.status_lag + (math.inf if story.stopped_at_lag is None else story.stopped_at_lag)
 
     def cancel(self, now: float, by: User | None) -> None:
         """Stop everything that has not finished."""
@@ -370,16 +482,19 @@ class Workflow:
         self.status = "canceled"
         self.canceled_by = by
         self.stopped = now
+        self.next_elapsed = math.inf
+        if self.plan.story is not None:
+            self._record_status(now)
 
-    def refuse(self, status: str) -> None:
-        """End it at once, before any job could start: `error`, `unauthorized` or `not_run`."""
+    def end_without_running(self, status: str) -> None:
+        """End the run before any job starts: `error`, `unauthorized` or `not_run`."""
         self.status = status
-        self.stopped = self.created + 1
+        self.stopped = self.created + _SECONDS_WITHOUT_RUNNING
         for job in self.jobs:
             job.status = "unauthorized" if status == "unauthorized" else "not_run"
 
 
-def job_id(identities: Identities, job: Job) -> str:
-    """A job's UUID; one that a rerun took over keeps the one of its first run."""
+def job_id(ids: IdFactory, job: Job) -> str:
+    """Return the UUID of a job. A job that a rerun reuses keeps the UUID of its first run."""
     workflow = job.workflow
-    return identities.uuid(Kind.JOB, workflow.pipeline.project.key, workflow.pipeline.number, workflow.sub, job.leaf)
+    return ids.uuid(Kind.JOB, workflow.pipeline.project.key, workflow.pipeline.number, workflow.sub, job.index)

@@ -8,7 +8,6 @@ import json
 import math
 import re
 from base64 import b64decode
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal
@@ -17,108 +16,62 @@ from urllib.parse import parse_qsl
 import attrs
 import msgspec
 from aiohttp import web
+from multidict import CIMultiDict
 
-from .call import Answer, Call, Refusal, Route, Router
 from .faults import Fault, FaultPlan
-from .identity import Kind, base62, digest
+from .ids import Kind, base62, digest
+from .model import Project
+from .rate_limit import TokenBucket
+from .recorder import Authentication, ReceivedRequest, Recorder, Statistics
+from .request import RequestContext
+from .response import (
+    NOT_FOUND,
+    RATE_LIMITED,
+    TOO_LARGE,
+    UNAUTHORIZED,
+    APIErrorResponse,
+    FileResponse,
+    Response,
+)
+from .response_cache import ResponseCache
+from .router import Route, Router
 from .routes import GROUPS
 from .routes.pipelines import continuation_key
-from .signing import Storage
-from .storage import fetch
-from .world import World
+from .routes.v1 import GROUPS as V1_GROUPS
+from .routes.v3 import GROUPS as V3_GROUPS
+from .sending import send_file, to_edn
+from .signed_urls import UrlSigner
+from .state import State
+from .storage import fetch_artifact, fetch_stored
+from .stories import Story
+from .times import ServerClock, http_date
+from .usage_csv import UsageFormat
+from .webhook_sender import WebhookSender
 
-__all__ = ["LocalCircleCI", "ReceivedRequest", "Statistics"]
+__all__ = ["LocalCircleCI"]
 
-_API = "/api/v2"
-# Put together here, so that no search for leaked tokens finds one in the source.
+_API = re.compile(r"(/api/v(?:1\.1|2|3))(/.*)")
+# Put together here, so that a search for leaked tokens finds none in the source.
 _TOKEN = f"CCIPAT_{base62(int.from_bytes(digest('token')[:16]))}_{digest('secret').hex()[:40]}"
-_NOT_FOUND = Answer(404, b"<html><head><title>Not Found</title></head><body>Not Found</body></html>", "text/html")
-_UNAUTHORIZED = Answer(401, b'{"message":"You must log in first."}')
-_LIMITED = Answer(429, b'{"message":"Rate Limit Exceeded"}')
-_KEPT_BYTES = 64 * 1024 * 1024  # answers kept at most
-
-
-@attrs.define(kw_only=True, eq=False)
-class ReceivedRequest:
-    """A request that arrived; its repr shows nothing that could be secret."""
-
-    method: str
-    path: str  # raw: percent-encoded, without the query
-    query: list[tuple[str, str]] = attrs.field(repr=False)
-    headers: Mapping[str, str] = attrs.field(repr=False)  # names in any case
-    body: bytes = attrs.field(repr=False)
-    at: float  # loop time of its arrival
-    number: int  # its place in the order of arrival, from 1
-    auth: Literal["circle-token", "bearer", "basic"] | None
-    operation: str | None = None
-    status: int | None = None  # None until it is answered, and when it never is
-    fault: str | None = None
-
-    @property
-    def json(self) -> Any:
-        """The decoded JSON body; None without one."""
-        return msgspec.json.decode(self.body) if self.body else None
-
-
-@attrs.define(kw_only=True)
-class Statistics:
-    """Counts that take no memory, however long the server runs."""
-
-    requests: int = 0
-    in_flight: int = 0
-    max_in_flight: int = 0
-    bytes_sent: int = 0
-    statuses: Counter[int] = attrs.field(factory=Counter[int])
-    operations: Counter[str] = attrs.field(factory=Counter[str])
-    faults: Counter[str] = attrs.field(factory=Counter[str])
-
-
-class _Bucket:
-    """A token bucket of one second's capacity."""
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-        self.capacity = max(1.0, rate)
-        self.tokens = self.capacity
-        self._at = 0.0
-
-    def take(self, at: float) -> float:
-        """Take one token; how many seconds until there is one, 0 when it was had."""
-        self.tokens = min(self.capacity, self.tokens + (at - self._at) * self.rate)
-        self._at = at
-        if self.tokens >= 1:
-            self.tokens -= 1
-            return 0.0
-        return (1 - self.tokens) / self.rate
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What the API says about the limit."""
-        unit, limit = ("Second", self.rate) if self.rate >= 1 else ("Minute", self.rate * 60)
-        remaining = str(int(self.tokens))
-        reset = str(math.ceil((self.capacity - self.tokens) / self.rate))
-        return {
-            "RateLimit-Limit": str(math.floor(limit)),
-            "RateLimit-Remaining": remaining,
-            "RateLimit-Reset": reset,
-            f"X-RateLimit-Limit-{unit}": str(math.floor(limit)),
-            "X-RateLimit-Remaining": remaining,
-            "X-RateLimit-Reset": reset,
-        }
 
 
 class LocalCircleCI:
-    """A CircleCI of your own on 127.0.0.1, with an organization that is the same for the same seed and day.
+    """A local CircleCI on 127.0.0.1, whose organization is the same for the same seed and day.
 
-    `projects` is a number of made-up projects, or their slugs. `latency` is in seconds for each answer, `page_size`
-    replaces the sizes of all lists, `rate_limit` is in requests per second. `faults` is the share of requests that go
-    wrong, spread over all kinds, or a share for each kind of `429`, `500`, `502`, `503`, `drop`, `truncate`, `slow`.
+    `projects` is a number of generated projects, or their slugs. `latency` is in seconds for each response,
+    `page_size` replaces the sizes of all lists, `rate_limit` is in requests per second. `faults` is the share of
+    requests that meet a fault, of all kinds alike, or a share for each kind of `429`, `500`, `502`, `503`, `drop`,
+    `truncate`, `slow`.
 
-    What a caller starts takes `workflow_seconds` to run, and its workflows exist `workflow_delay` seconds after its
-    pipeline. A branch with `fail` in its name fails, `[skip ci]` in a branch or a parameter makes `pipeline/run` skip,
-    and a project with `monorepo` in its name has a setup workflow. Time is the event loop's, so a loop with virtual
-    time works. `spelling="spec"` answers with the official document's keys where the wire has others.
-    Artifacts and usage exports lie behind signed URLs at `storage_host`, which refuses a token as S3 does.
+    What a caller starts takes `workflow_seconds` to run. Its workflows exist `workflow_delay` seconds after its
+    pipeline: until then their list is a 404, as at CircleCI. `script` replaces this by stories.
+    A branch with `fail` in its name fails, `[skip ci]` in a branch or a parameter makes `pipeline/run` skip, and a
+    project with `monorepo` in its name has a setup workflow. `webhooks` sends events. `spelling="spec"` uses the
+    official document's keys where those on the wire differ. Artifacts and usage exports are behind signed URLs at
+    `storage_host`, which refuses a token as S3 does.
+
+    The server's clock is that of the event loop, `speed` times as fast, so a loop with virtual time works. Workflows,
+    stories, signed URLs and the header `Date` follow it. `latency`, `slow` and `rate_limit` are in seconds of the loop.
     """
 
     def __init__(
@@ -139,70 +92,132 @@ class LocalCircleCI:
         slow: float = 5.0,
         storage_host: str = "localhost",
         workflow_seconds: float = 5.0,
-        workflow_delay: float = 0.0,
+        workflow_delay: float = 1.0,
+        speed: float = 1.0,
+        v3: bool = True,
     ) -> None:
         if isinstance(projects, int) and projects < 0:
-            raise ValueError(f"projects must not be negative: {projects}")
+            raise ValueError(f"projects must be 0 or more, got {projects}")
         if latency < 0:
-            raise ValueError(f"latency must not be negative: {latency}")
+            raise ValueError(f"latency must be 0 or more, got {latency}")
         if page_size is not None and page_size < 1:
-            raise ValueError(f"page_size must be positive: {page_size}")
+            raise ValueError(f"page_size must be 1 or more, got {page_size}")
         if rate_limit is not None and rate_limit <= 0:
-            raise ValueError(f"rate_limit must be positive: {rate_limit}")
+            raise ValueError(f"rate_limit must be above 0, got {rate_limit}")
+        if not 0 < speed < math.inf:
+            raise ValueError(f"speed must be a positive number, got {speed}")
         self.token = _TOKEN
-        self.requests: list[ReceivedRequest] = []
-        self.statistics = Statistics()
-        self.world = World(projects, seed, workflow_seconds)
+        self.clock = ServerClock(speed)
+        self.state = State(projects, seed, workflow_seconds, self.clock)
+        self._recorder = Recorder(record)
         self._latency = latency
         self._page_size = page_size
-        self._bucket = None if rate_limit is None else _Bucket(rate_limit)
-        self._faults = FaultPlan(faults, seed, retry_after)
+        self.webhooks = WebhookSender(self.state)
+        self._bucket = None if rate_limit is None else TokenBucket(rate_limit)
+        self._faults = FaultPlan(faults, seed, retry_after, self.clock)
         self._host = host
         self._port = port
         self._rate_limit_headers = rate_limit_headers
         self._retry_after = retry_after
         self._spelling = spelling
-        self._record = record
         self._slow = slow
         self._storage_host = storage_host
-        self._storage = Storage("", seed)
+        self._urls = UrlSigner("", seed)
         self._workflow_delay = workflow_delay
-        self._router = Router(GROUPS)
+        self._routers = {"/api/v2": Router(GROUPS), "/api/v1.1": Router(V1_GROUPS)}
+        if v3:
+            self._routers["/api/v3"] = Router(V3_GROUPS)
         self._runner: web.ServerRunner | None = None
         self._handlers: set[asyncio.Task[Any]] = set()
         self._url: str | None = None
-        self._kept: dict[str, Answer] = {}
-        self._kept_bytes = 0
-        self._kept_version = 0
+        self._storage_port = 0
+        self._cache = ResponseCache()
 
     @property
     def url(self) -> str:
         """The root of the server, such as http://127.0.0.1:49152."""
         if self._url is None:
-            raise RuntimeError("the server has not been started")
+            raise RuntimeError("The server must be started first. Use `async with`, or await `start()`.")
         return self._url
 
     @property
+    def storage_url(self) -> str:
+        """The root of the storage, which refuses a token: another host and port than the API's."""
+        return self._urls.root
+
+    @property
+    def usage_format(self) -> UsageFormat:
+        """The form of the usage exports that are requested from now on."""
+        return self.state.usage_format
+
+    @usage_format.setter
+    def usage_format(self, value: UsageFormat) -> None:
+        self.state.usage_format = value
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """The requests that arrived, in order."""
+        return self._recorder.requests
+
+    @property
+    def statistics(self) -> Statistics:
+        """The counts of all requests."""
+        return self._recorder.statistics
+
+    @property
     def changes(self) -> list[tuple[str, str]]:
-        """Each change of state that was really made: the operation's name and what it changed."""
-        return self.world.changes
+        """The changes of state: the name of each operation and what it changed."""
+        return self.state.changes
 
     @property
     def midnight(self) -> datetime.datetime:
-        """The end of the made-up past: all windows of Insights end here, and the newest pipelines come just before."""
-        return datetime.datetime.fromtimestamp(self.world.anchor, datetime.UTC)
+        """The end of the generated history and of all windows of Insights. The newest pipelines come just before."""
+        return datetime.datetime.fromtimestamp(self.state.midnight, datetime.UTC)
 
     @property
     def projects(self) -> list[str]:
         """The slugs of all projects."""
-        return [project.slug for project in self.world.projects.values()]
+        return [project.slug for project in self.state.projects.values()]
 
     def continuation_key(self, pipeline_id: str) -> str:
-        """The key that continues a setup pipeline, which only its setup job is told."""
-        pipeline = self.world.pipeline(pipeline_id)
+        """Return the key that continues a setup pipeline. CircleCI gives it only to the setup job."""
+        pipeline = self.state.pipeline(pipeline_id)
         if pipeline is None:
             raise KeyError(pipeline_id)
         return continuation_key(pipeline)
+
+    def script(self, project: str, *stories: Story, times: int | None = 1) -> None:
+        """Let the next pipelines of a project follow `stories`, one each, in this order.
+
+        Each story is followed by `times` pipelines; None: by all that follow. Without a story left, pipelines do what
+        they do by default.
+        """
+        if times is not None and times < 1:
+            raise ValueError(f"times must be 1 or more, got {times}")
+        for story in stories:
+            if not isinstance(story, Story):
+                raise TypeError(f"stories must be of type Story, got {type(story).__name__}")
+            self.state.script(self._project(project), story, times)
+
+    def start_pipeline(self, project: str, *, branch: str | None = None, tag: str | None = None) -> str:
+        """Start a pipeline as a push does, without a request. Return its id."""
+        pipeline = self.state.trigger(
+            self._project(project),
+            branch=branch,
+            tag=tag,
+            parameters={},
+            delay=self._workflow_delay,
+            trigger="webhook",
+        )
+        self.state.version += 1
+        self.webhooks.wake()
+        return pipeline.id
+
+    def _project(self, slug: str) -> Project:
+        project = self.state.project(slug)
+        if project is None:
+            raise ValueError(f"project must be one of the server's projects, got {slug!r}")
+        return project
 
     def inject(
         self,
@@ -217,12 +232,12 @@ class LocalCircleCI:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Let something go wrong with the next `times` matching requests.
+        """Give a fault to the next `times` matching requests.
 
-        `kind` is one of the random kinds, `cut` (JSON that ends early), any HTTP status, `answer` (an answer of your
-        own, with `status`, `body` and `headers`) or `headers` (the true answer with more headers). `path` is a prefix
-        with or without `/api/v2`, or a regular expression. With `stage="after"` the operation is carried out before
-        its answer is lost. `body` is bytes, text or anything that becomes JSON.
+        `kind` is one of the random kinds, `cut` (JSON that ends early), any HTTP status, `answer` (a response made of
+        `status`, `body` and `headers`) or `headers` (the true response with more headers). `path` is a prefix with or
+        without `/api/v2`, or a regular expression. With `stage="after"` the operation is carried out before its
+        response is lost. `body` is bytes, text or a value that becomes JSON.
         """
         self._faults.inject(
             kind,
@@ -246,51 +261,53 @@ class LocalCircleCI:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen."""
+        """Start to listen."""
         if self._runner is not None:
-            raise RuntimeError("the server has been started already")
-        # A timeout of 0 would wait for ever.
+            raise RuntimeError("The server must not be started twice. Stop it first.")
+        # A timeout of 0 would wait without a limit.
         runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.01)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, self._host, self._port)
-            await site.start()
+            for port in (self._port, 0):  # the API and its artifacts; the storage
+                await web.TCPSite(runner, self._host, port).start()
         except BaseException:
             await runner.cleanup()
             raise
         self._runner = runner
         host, port = runner.addresses[0][:2]
         self._url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self._storage = Storage(f"http://{self._storage_host}:{port}", self.world.seed)
+        self._storage_port = runner.addresses[1][1]
+        self._urls = UrlSigner(f"http://{self._storage_host}:{self._storage_port}", self.state.seed)
+        self.clock.start()
+        self.webhooks.start()
 
     async def stop(self) -> None:
-        """Close all connections and listen no more; what arrived can still be looked at."""
+        """Stop to listen and close all connections. The recorded requests stay."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
-        # aiohttp lets go of a handler whose client has hung up; it would sleep on.
+        # aiohttp abandons a handler whose client has disconnected. It would continue to sleep.
+        await self.webhooks.stop()
         handlers = self._handlers.copy()
         for handler in handlers:
             handler.cancel()
         await asyncio.gather(*handlers, return_exceptions=True)
+        self.clock.stop()
 
     # One request
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        statistics = self.statistics
-        statistics.requests += 1
-        statistics.in_flight += 1
-        statistics.max_in_flight = max(statistics.max_in_flight, statistics.in_flight)
+        number = self._recorder.begin()
         handler = asyncio.current_task()
         assert handler is not None
         self._handlers.add(handler)
         try:
-            return await self._answer(request)
+            return await self._handle(request, number)
         finally:
             self._handlers.discard(handler)
-            statistics.in_flight -= 1
+            self._recorder.end()
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest, number: int) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
         received = ReceivedRequest(
             method=request.method,
@@ -299,42 +316,40 @@ class LocalCircleCI:
             headers=request.headers,
             body=b"",
             at=asyncio.get_running_loop().time(),
-            number=self.statistics.requests,
+            number=number,
             auth=self._authentication(request.headers),
         )
-        self._note(received)
+        self._recorder.add(received)
         try:
             received.body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return self._response(received, Answer(413, b'{"error":"http: request payload too large"}'), {})
-        found = self._router.find(request.method, path.removeprefix(_API)) if path.startswith(_API) else None
-        if found is not None:
-            received.operation = found[0].operation
-            self.statistics.operations[found[0].operation] += 1
+            return self._respond(received, TOO_LARGE, {})
+        is_storage = _port(request) == self._storage_port
+        api = None if is_storage else _API.fullmatch(path)
+        router = None if api is None else self._routers.get(api[1])
+        match = None if api is None or router is None else router.find(request.method, api[2])
+        if match is not None:
+            self._recorder.record_operation(received, match[0].operation)
         fault = self._faults.scripted(request.method, path)
         limits: dict[str, str] = {}
         if fault is None:
-            refused = self._refused(received, limits) if path.startswith(_API) else None
-            if refused is not None:
-                return self._response(received, refused, limits)
-            fault = self._faults.drawn(request.method)
+            refusal = self._refusal(received, limits) if path.startswith("/api/") and not is_storage else None
+            if refusal is not None:
+                return self._respond(received, refusal, limits)
+            fault = self._faults.random(request.method)
         if self._latency:
             await asyncio.sleep(self._latency)
         if fault is None:
-            return self._response(received, self._operate(received, found, query), limits)
-        received.fault = fault.kind
-        self.statistics.faults[fault.kind] += 1
-        return await self._fail(request, received, found, query, fault, limits)
+            return await self._send(request, received, self._operate(received, match, query, is_storage), limits)
+        self._recorder.record_fault(received, fault.kind)
+        response: Response | FileResponse = NOT_FOUND
+        if fault.after or fault.kind in {"truncate", "cut", "slow", "headers"}:
+            denied = received.auth is None and match is not None
+            response = UNAUTHORIZED if denied else self._operate(received, match, query, is_storage)
+        return await self._fail(request, received, response, fault, limits)
 
-    def _note(self, received: ReceivedRequest) -> None:
-        if self._record is False:
-            return
-        self.requests.append(received)
-        if self._record is not True and len(self.requests) > self._record:
-            del self.requests[: len(self.requests) - self._record]
-
-    def _authentication(self, headers: Mapping[str, str]) -> Literal["circle-token", "bearer", "basic"] | None:
-        """How a request has shown the token; None when it has not."""
+    def _authentication(self, headers: Mapping[str, str]) -> Authentication | None:
+        """Return the way in which a request has shown the token, or None if it has not."""
         if headers.get("Circle-Token") == self.token:
             return "circle-token"
         scheme, _, value = headers.get("Authorization", "").partition(" ")
@@ -349,12 +364,12 @@ class LocalCircleCI:
                 return "basic"
         return None
 
-    def _refused(self, received: ReceivedRequest, limits: dict[str, str]) -> Answer | None:
-        """What stops a request before its operation: an unknown path, no token, too many requests."""
+    def _refusal(self, received: ReceivedRequest, limits: dict[str, str]) -> Response | None:
+        """Return the error of an unknown path, a missing token or too many requests; otherwise None."""
         if received.operation is None:
-            return _NOT_FOUND
+            return NOT_FOUND
         if received.auth is None:
-            return _UNAUTHORIZED
+            return UNAUTHORIZED
         bucket = self._bucket
         if bucket is None:
             return None
@@ -365,88 +380,110 @@ class LocalCircleCI:
             return None
         if self._retry_after:
             limits["Retry-After"] = str(math.ceil(wait))
-        return _LIMITED
+        return RATE_LIMITED
 
-    def _operate(self, received: ReceivedRequest, found: tuple[Route, dict[str, str]] | None, query: str) -> Answer:
-        """Carry the operation out."""
-        if found is None:
-            return self._elsewhere(received, query)
-        route, variables = found
-        world = self.world
-        world.advance(asyncio.get_running_loop().time())
-        if self._kept_version != world.version:
-            self._kept.clear()
-            self._kept_bytes, self._kept_version = 0, world.version
-        key = f"{received.path}?{query}"
-        kept = self._kept.get(key) if route.keep else None
-        if kept is not None:
-            return kept
-        parameters: dict[str, list[str]] = {}
-        for name, value in received.query:
-            parameters.setdefault(name, []).append(value)
+    def _operate(
+        self, received: ReceivedRequest, match: tuple[Route, dict[str, str]] | None, query: str, is_storage: bool
+    ) -> Response | FileResponse:
+        """Carry the operation out, or fetch a file."""
+        state = self.state
+        state.advance()
+        if match is None:
+            if received.method != "GET":
+                return NOT_FOUND
+            if is_storage:
+                return fetch_stored(state, self._urls, received.path, query, received.headers)
+            authorized = received.auth is not None
+            return fetch_artifact(state, self._urls, received.path, received.headers, is_authorized=authorized)
+        route, path_values = match
+        version, key = state.version, f"{received.path}?{query}"
+        cached = self._cache.get(version, key) if route.cacheable else None
+        if cached is not None:
+            return cached
+        response: Response | FileResponse
         try:
-            call = Call(
-                world=world,
-                operation=route.operation,
-                method=received.method,
-                path=received.path,
-                variables=variables,
-                query=parameters,
-                body=_json_body(received),
-                url=self.url,
-                storage=self._storage,
-                page_size=self._page_size,
-                spelling=self._spelling,
-                workflow_delay=self._workflow_delay,
-            )
-            answer = route.handler(call)
-        except Refusal as refusal:
-            return refusal.answer
-        if route.keep and self._kept_version == world.version:
-            if self._kept_bytes > _KEPT_BYTES:
-                self._kept.clear()
-                self._kept_bytes = 0
-            self._kept[key] = answer
-            self._kept_bytes += len(answer.body)
-        return answer
-
-    def _elsewhere(self, received: ReceivedRequest, query: str) -> Answer:
-        """Answer what is no operation of the API: files, or nothing."""
+            response = route.handler(self._context(received, route, path_values))
+        except APIErrorResponse as error:
+            return error.response
         if received.method != "GET":
-            return _NOT_FOUND
-        self.world.advance(asyncio.get_running_loop().time())
-        authorized = received.auth is not None
-        return fetch(self.world, self._storage, received.path, query, received.headers, authorized=authorized)
+            self.webhooks.wake()
+        if isinstance(response, Response) and route.cacheable and response.cacheable and version == state.version:
+            self._cache.put(version, key, response)
+        return response
 
-    def _response(self, received: ReceivedRequest, answer: Answer, headers: Mapping[str, str]) -> web.Response:
-        body, content_type = answer.body, answer.content_type
+    def _context(self, received: ReceivedRequest, route: Route, path_values: Mapping[str, str]) -> RequestContext:
+        query: dict[str, list[str]] = {}
+        for name, value in received.query:
+            query.setdefault(name, []).append(value)
+        return RequestContext(
+            state=self.state,
+            operation=route.operation,
+            method=received.method,
+            path=received.path,
+            path_values=path_values,
+            query=query,
+            body=_json_body(received),
+            url=self.url,
+            urls=self._urls,
+            page_size=self._page_size,
+            spelling=self._spelling,
+            workflow_delay=self._workflow_delay,
+            headers=received.headers,
+        )
+
+    def _respond(self, received: ReceivedRequest, response: Response, headers: Mapping[str, str]) -> web.Response:
+        body, content_type = response.body, response.content_type
         accept = received.headers.get("Accept", "")
         if "application/json" not in accept and content_type.startswith("application/json"):
-            body = json.dumps(json.loads(body), indent=2, separators=(",", " : "), ensure_ascii=False).encode()
+            value = json.loads(body) if body else None
+            if received.path.startswith("/api/v1.1/"):
+                body, content_type = to_edn(value).encode(), "application/edn;charset=utf-8"
+            elif body:
+                body = json.dumps(value, indent=2, separators=(",", " : "), ensure_ascii=False).encode()
             if "text/plain" in accept:
                 content_type = "text/plain;charset=utf-8"
-        received.status = answer.status
-        self.statistics.statuses[answer.status] += 1
-        self.statistics.bytes_sent += len(body)
-        own = {"Content-Type": content_type, "X-Request-Id": self.world.identities.uuid(Kind.REQUEST, received.number)}
-        return web.Response(status=answer.status, body=body, headers={**own, **answer.headers, **headers})
+        self._recorder.record_status(received, response.status, len(body))
+        own = self._headers(received, content_type, response.headers, headers)
+        return web.Response(status=response.status, body=body, headers=own)
+
+    def _headers(self, received: ReceivedRequest, content_type: str, *others: Mapping[str, str]) -> CIMultiDict[str]:
+        headers = CIMultiDict(
+            {
+                "Content-Type": content_type,
+                "Date": http_date(self.clock.now()),
+                "X-Request-Id": self.state.ids.uuid(Kind.REQUEST, received.number),
+            }
+        )
+        for other in others:
+            headers.update(other)
+        return headers
+
+    async def _send(
+        self,
+        request: web.BaseRequest,
+        received: ReceivedRequest,
+        response: Response | FileResponse,
+        headers: Mapping[str, str],
+    ) -> web.StreamResponse:
+        if isinstance(response, Response):
+            return self._respond(received, response, headers)
+        self._recorder.record_status(received, response.status, 0)
+        own = self._headers(received, response.content_type, response.headers, headers)
+        result, size = await send_file(request, response, own)
+        self.statistics.bytes_sent += size
+        return result
 
     async def _fail(
         self,
         request: web.BaseRequest,
         received: ReceivedRequest,
-        found: tuple[Route, dict[str, str]] | None,
-        query: str,
+        response: Response | FileResponse,
         fault: Fault,
         limits: dict[str, str],
     ) -> web.StreamResponse:
-        """Answer a request that something goes wrong with."""
-        answer = _NOT_FOUND
-        if fault.after or fault.kind in {"truncate", "cut", "slow", "headers"}:
-            denied = received.auth is None and found is not None
-            answer = _UNAUTHORIZED if denied else self._operate(received, found, query)
+        """Respond to a request that meets a fault."""
         if fault.status is not None:
-            answer = Answer(fault.status, fault.body or b"", fault.content_type)
+            response = Response(fault.status, fault.body or b"", fault.content_type)
         headers = {**limits, **fault.headers}
         if fault.kind == "drop":
             if request.transport is not None:
@@ -454,35 +491,33 @@ class LocalCircleCI:
             return web.Response()
         if fault.kind == "slow":
             await asyncio.sleep(self._slow)
-        if fault.kind == "cut":
-            response = self._response(received, answer, headers)
-            assert isinstance(response.body, bytes)
-            response.body = response.body[: max(1, len(response.body) // 2)]
-            return response
-        if fault.kind == "truncate":
-            return await self._truncated(request, received, answer, headers)
-        return self._response(received, answer, headers)
-
-    async def _truncated(
-        self, request: web.BaseRequest, received: ReceivedRequest, answer: Answer, headers: Mapping[str, str]
-    ) -> web.StreamResponse:
-        """Promise the whole answer, send half of it and hang up."""
-        whole = self._response(received, answer, headers)
+        if fault.kind not in {"cut", "truncate"}:
+            return await self._send(request, received, response, headers)
+        if isinstance(response, FileResponse):
+            cut_after = 64 * 1024 if response.size is None else response.size // 2
+            return await self._send(request, received, attrs.evolve(response, cut_after=cut_after), headers)
+        whole = self._respond(received, response, headers)
         assert isinstance(whole.body, bytes)
-        response = web.StreamResponse(status=whole.status, headers=whole.headers)
-        response.content_length = len(whole.body)
-        await response.prepare(request)
-        await response.write(whole.body[: len(whole.body) // 2])
-        if request.transport is not None:
-            request.transport.close()
-        return response
+        body = whole.body
+        if fault.kind == "cut":
+            whole.body = body[: max(1, len(body) // 2)]
+            return whole
+        truncated = FileResponse(
+            status=whole.status, chunks=lambda: iter((body,)), size=len(body), cut_after=len(body) // 2
+        )
+        return (await send_file(request, truncated, whole.headers))[0]
+
+
+def _port(request: web.BaseRequest) -> int | None:
+    """Return the port that a request has come to."""
+    return None if request.transport is None else request.transport.get_extra_info("sockname")[1]
 
 
 def _json_body(received: ReceivedRequest) -> Any:
-    """The JSON body, which is lost when its content type is missing."""
+    """Return the decoded JSON body, or None if its content type is missing: the API then ignores it."""
     if not received.body or "application/json" not in received.headers.get("Content-Type", ""):
         return None
     try:
         return msgspec.json.decode(received.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Refusal(400, "The request body is not valid JSON.") from None
+        raise APIErrorResponse(400, "The request body is not valid JSON.") from None

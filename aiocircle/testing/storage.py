@@ -1,74 +1,120 @@
-"""What CircleCI keeps elsewhere: artifacts and usage exports, behind signed URLs that want no token."""
+"""The storage of artifacts, outputs and usage exports, behind signed URLs that refuse a token."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote_plus, unquote_plus
 
-from .call import Answer
-from .identity import digest
-from .routes.usage import usage_file
-from .signing import Storage
-from .world import World
+from .files import serve_artifact
+from .model import Job, job_id
+from .response import FileResponse, Response
+from .signed_urls import UrlSigner
+from .state import State
+from .steps import Action, find_action, output_items
+from .stories import ArtifactStory
+from .usage_exports import usage_file
 
-__all__ = ["fetch"]
+__all__ = ["artifact_url", "artifacts_of", "fetch_artifact", "fetch_stored", "output_url"]
 
-_MISSING = Answer(404, b"<html><body>Not Found</body></html>", "text/html")
-_TWO_AUTHS = Answer(
+_MISSING = Response(404, b"<html><body>Not Found</body></html>", "text/html", cacheable=False)
+_TWO_AUTHS = Response(
     400,
     b"<Error><Code>InvalidArgument</Code><Message>Only one auth mechanism allowed</Message></Error>",
     "application/xml",
 )
-_EXPIRED = Answer(
+_EXPIRED = Response(
     403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>", "application/xml"
 )
-_TYPES = {"html": "text/html", "json": "application/json", "xml": "application/xml", "log": "text/plain"}
+_OUTPUT_LIFETIME = 432_000  # seconds, as CircleCI signs outputs
+_ARTIFACT_LIFETIME = 60  # seconds
 
 
-def fetch(
-    world: World, storage: Storage, path: str, query: str, headers: Mapping[str, str], *, authorized: bool
-) -> Answer:
-    """The answer to a GET outside the API."""
-    if path.startswith("/output/job/"):
-        if not authorized:
-            return _MISSING  # as a private project's looks without a token
-        return _artifact(world, storage, unquote(path.removeprefix("/output/job/")))
-    if not path.startswith(("/artifact/", "/usage/")):
+class _Cuts:
+    """The responses of each artifact that have been cut."""
+
+    def __init__(self, state: State) -> None:
+        self.counts: dict[tuple[str, int], int] = {}
+
+
+def artifacts_of(job: Job) -> tuple[ArtifactStory, ...]:
+    """Return the artifacts that a job has stored."""
+    stored = job.finished if job.plan.story is not None else job.status in {"success", "failed"}
+    return job.plan.artifact_stories if stored else ()
+
+
+def artifact_url(root: str, ident: str, job: Job, artifact: ArtifactStory) -> str:
+    """Return the URL of an artifact. A space is `+` in it, and a hostile path is not part of it."""
+    name = quote_plus(artifact.path, safe="/")
+    segments = artifact.path.split("/")
+    if not all(segments) or {".", ".."} & {*segments} or not artifact.path.isprintable() or len(name) > 1000:
+        name = f"artifact-{job.plan.artifact_stories.index(artifact)}"
+    return f"{root}/output/job/{ident}/artifacts/{artifact.node_index}/{name}"
+
+
+def output_url(state: State, urls: UrlSigner, action: Action) -> str:
+    """Return a new signed URL of the output of a step."""
+    path = f"/output/{job_id(state.ids, action.job)}/{action.number}/{action.node}"
+    return urls.sign(path, state.now(), _OUTPUT_LIFETIME)
+
+
+def fetch_artifact(
+    state: State, urls: UrlSigner, path: str, headers: Mapping[str, str], *, is_authorized: bool
+) -> Response | FileResponse:
+    """Return the response of the artifacts' host: a file itself, or a redirect to the storage."""
+    if not path.startswith("/output/job/") or not is_authorized:
+        return _MISSING  # as for a private project without a token
+    ident, _, rest = path.removeprefix("/output/job/").partition("/artifacts/")
+    job = state.job(ident)
+    if job is None:
         return _MISSING
+    for index, artifact in enumerate(artifacts_of(job)):
+        own = artifact_url("", ident, job, artifact).partition("/artifacts/")[2]
+        if unquote_plus(own) == unquote_plus(rest):
+            redirect = not artifact.path.endswith(".html") if artifact.redirect is None else artifact.redirect
+            if not redirect:
+                return _artifact(state, ident, index, artifact, headers)
+            # Only characters that no client encodes in another way: the signature is of the path as it is sent.
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", artifact.path.rpartition("/")[2][:100])
+            stored = f"/artifact/{ident}/{index}/file-{name}"
+            location = urls.sign(stored, state.now(), _ARTIFACT_LIFETIME)
+            return Response(302, b"", "text/plain", {"Location": location}, cacheable=False)
+    return _MISSING
+
+
+def fetch_stored(
+    state: State, urls: UrlSigner, path: str, query: str, headers: Mapping[str, str]
+) -> Response | FileResponse:
+    """Return the response of the storage host. It refuses a token, as S3 does."""
     if "Authorization" in headers or "Circle-Token" in headers:
         return _TWO_AUTHS
-    if not storage.valid(path, parse_qs(query), world.clock):
-        return _EXPIRED
-    if path.startswith("/artifact/"):
-        return _content(unquote(path))
-    _, _, export_id, name = path.split("/")
-    body = usage_file(world, export_id, int(name.removeprefix("usage_report_").removesuffix(".csv.gz")))
-    return _MISSING if body is None else Answer(200, body, "application/x-gzip")
-
-
-def _artifact(world: World, storage: Storage, rest: str) -> Answer:
-    """HTML at once, everything else by way of the storage."""
-    job_id, _, rest = rest.partition("/artifacts/")
-    node, _, name = rest.partition("/")
-    job = world.job(job_id)
-    if job is None or not node.isdigit() or int(node) >= job.plan.parallelism or name not in job.plan.artifacts:
+    kind, *rest = path.strip("/").split("/")
+    if len(rest) < 2 or kind not in {"artifact", "output", "usage"}:
         return _MISSING
-    path = f"/artifact/{job_id}/{node}/{name}"
-    if name.endswith(".html"):
-        return _content(path)
-    return Answer(302, b"", "text/plain", {"Location": storage.sign(path, world.clock, 60)})
+    if not urls.is_valid(path, parse_qs(query), state.now()):
+        return _EXPIRED
+    if kind == "usage":
+        return usage_file(state, rest[0], rest[1]) or _MISSING
+    job = state.job(rest[0])
+    if job is None:
+        return _MISSING
+    if kind == "output":
+        action = find_action(job, state.now(), int(rest[1]), int(rest[2]))
+        if action is None:
+            return _MISSING
+        return FileResponse(
+            chunks=lambda: output_items(action), size=None, content_type="application/json", framing="chunked"
+        )
+    index = int(rest[1])
+    return _artifact(state, rest[0], index, artifacts_of(job)[index], headers)
 
 
-def _content(path: str) -> Answer:
-    """Made-up bytes that are always the same for the same path."""
-    ending = path.rpartition(".")[2]
-    words = "\n".join(digest(path, line).hex() for line in range(64))
-    if ending == "json":
-        body = f'{{"path": "{path}"}}'
-    elif ending == "html":
-        body = f"<html><body><pre>{words}</pre></body></html>"
-    elif ending == "xml":
-        body = f'<testsuite name="{path}"/>'
-    else:
-        body = words
-    return Answer(200, body.encode(), _TYPES.get(ending, "application/octet-stream"))
+def _artifact(
+    state: State, ident: str, index: int, artifact: ArtifactStory, headers: Mapping[str, str]
+) -> Response | FileResponse:
+    counts = state.group_state(_Cuts).counts
+    cuts = counts.get((ident, index), 0)
+    is_cut = cuts < artifact.cuts
+    if is_cut:
+        counts[ident, index] = cuts + 1
+    return serve_artifact(artifact, headers, is_cut=is_cut)

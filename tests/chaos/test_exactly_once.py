@@ -72,7 +72,7 @@ class Prepared:
 async def prepared(operation: str, policy: RetryPolicy = POLICY) -> AsyncIterator[Prepared]:
     asyncio.get_running_loop().set_debug(False)  # Hundreds of servers.
     async with (
-        LocalCircleCI(PROJECTS, workflow_seconds=1e6) as server,
+        LocalCircleCI(PROJECTS, workflow_seconds=1e6, workflow_delay=0.0) as server,
         CircleCI(server.token, base_url=server.url, timeout=TIMEOUT, retry=policy) as circle,
     ):
         call = await PREPARED[operation](circle, server)

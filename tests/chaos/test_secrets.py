@@ -72,7 +72,7 @@ def witness(tally: Tally, caplog: pytest.LogCaptureFixture) -> Witness:
 
 @pytest.fixture
 async def server(complaints: object, rng: random.Random) -> AsyncIterator[LocalCircleCI]:
-    async with LocalCircleCI(PROJECTS, seed=rng.randrange(2**32), workflow_seconds=1e6) as server:
+    async with LocalCircleCI(PROJECTS, seed=rng.randrange(2**32), workflow_seconds=1e6, workflow_delay=0.0) as server:
         server.token = TOKEN.get()
         yield server
 

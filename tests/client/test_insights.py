@@ -43,7 +43,7 @@ def line(request):
 @pytest.fixture
 async def start(server: LocalCircleCI) -> datetime:
     """Thirty days before the server's own day, which is where its history ends."""
-    return datetime.fromtimestamp(server.world.anchor, UTC) - timedelta(days=30)
+    return datetime.fromtimestamp(server.state.midnight, UTC) - timedelta(days=30)
 
 
 def page(*items, token=None):

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import pytest
 
+from aiocircle import CircleCI
 from aiocircle.testing import LocalCircleCI
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +62,9 @@ async def test_block_runs(block: Block, server: LocalCircleCI) -> None:
         await under_way
     for name, value in list(names.items()):
         if name.startswith("test_"):
-            fixtures = {"local_circleci": server} if inspect.signature(value).parameters else {}
-            await value(**fixtures)
+            async with CircleCI() as circle:
+                fixtures = {"local_circleci": server, "circle": circle}
+                await value(**{parameter: fixtures[parameter] for parameter in inspect.signature(value).parameters})
 
 
 def test_readme_has_blocks_and_no_more_than_it_runs() -> None:

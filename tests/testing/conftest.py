@@ -13,8 +13,9 @@ import pytest
 import yarl
 
 from aiocircle.testing import LocalCircleCI
+from aiocircle.testing.virtual_time import VirtualTimeLoop
 
-# Else pytest-asyncio asks for the current loop, which makes one that nobody closes.
+# Without this pytest-asyncio gets the current loop, which creates one that is never closed.
 asyncio.set_event_loop(None)
 
 
@@ -38,7 +39,9 @@ class Api:
         url = yarl.URL(root + path, encoded=True)
         async with self.session.request(method, url, allow_redirects=False, **options) as response:
             body = await response.read()
-            decoded = await response.json(content_type=None) if "json" in response.content_type and body else None
+            decoded = (
+                await response.json(content_type=None) if response.content_type == "application/json" and body else None
+            )
             return Reply(response.status, response.headers, body, decoded)
 
     async def get(self, path: str, **options: Any) -> Any:
@@ -117,3 +120,18 @@ async def serve() -> AsyncIterator[Serve]:
 async def api(serve: Serve) -> Api:
     """A server with three projects: gh/acme/api-gateway, gh/acme/web and a standalone one."""
     return await serve()
+
+
+@pytest.fixture
+def virtual() -> Callable[..., None]:
+    """Run a function with a server's Api on a loop whose clock jumps."""
+
+    def run(main: Callable[[Api], Awaitable[None]], *args: Any, **options: Any) -> None:
+        async def start() -> None:
+            async with _serving(*args, **options) as api:
+                await main(api)
+
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(start())
+
+    return run

@@ -15,7 +15,7 @@ async def _workflows(api, pipeline_id):
 
 
 async def test_a_triggered_pipeline_runs_and_shows(serve):
-    api = await serve(workflow_seconds=3600)
+    api = await serve(workflow_seconds=3600, workflow_delay=0.0)
     reply = await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fix/typo", "parameters": {"deep": True}})
     assert reply.status == 201
     assert reply.json.keys() == {"id", "state", "number", "created_at"}
@@ -46,11 +46,11 @@ def test_a_triggered_pipeline_ends(clocked):
         jobs = (await api.get(f"/workflow/{build['id']}/job"))["items"]
         assert {job["status"] for job in jobs} == {"success"}
 
-    clocked(main, workflow_seconds=10)
+    clocked(main, workflow_seconds=10, workflow_delay=0.0)
 
 
 async def test_a_branch_that_fails(serve):
-    api = await serve(workflow_seconds=0.0)
+    api = await serve(workflow_seconds=0.0, workflow_delay=0.0)
     reply = await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fail/on-purpose"})
     workflow = (await _workflows(api, reply.json["id"]))["build-and-test"]
     assert workflow["status"] == "failed"
@@ -113,7 +113,7 @@ async def test_run(api):
 
 
 async def test_a_setup_pipeline_is_continued_once(serve):
-    api = await serve([MONOREPO], workflow_seconds=0.0)
+    api = await serve([MONOREPO], workflow_seconds=0.0, workflow_delay=0.0)
     reply = await api("POST", f"/project/{MONOREPO}/pipeline", json={"branch": "fix/typo"})
     pipeline_id = reply.json["id"]
     assert reply.json["state"] == "setup-pending"
@@ -135,6 +135,20 @@ async def test_a_setup_pipeline_is_continued_once(serve):
     assert (await api("POST", "/pipeline/continue", json=body)).status == 404
     with pytest.raises(KeyError):
         api.server.continuation_key(pipeline_id[::-1])
+
+
+def test_setup_continued_before_it_begins(clocked):
+    """The pipeline stays `created` when its setup workflow appears."""
+
+    async def main(api, clock):
+        pipeline_id = (await api("POST", f"/project/{MONOREPO}/pipeline", json={"branch": "fix/typo"})).json["id"]
+        body = {"continuation-key": api.server.continuation_key(pipeline_id), "configuration": "version: 2.1"}
+        assert (await api("POST", "/pipeline/continue", json=body)).status == 200
+        clock.wait(2)
+        assert (await _workflows(api, pipeline_id)).keys() == {"setup", "build-and-test"}
+        assert (await api.get(f"/pipeline/{pipeline_id}"))["state"] == "created"
+
+    clocked(main, [MONOREPO])
 
 
 def test_approving_lets_the_rest_run(clocked):
@@ -159,11 +173,11 @@ def test_approving_lets_the_rest_run(clocked):
         assert jobs["deploy-production"]["status"] == "success"
         assert api.server.changes == [("workflows.approve", waiting["id"])]
 
-    clocked(main, workflow_seconds=10)
+    clocked(main, workflow_seconds=10, workflow_delay=0.0)
 
 
 async def test_canceling_a_workflow_once(serve):
-    api = await serve(workflow_seconds=3600)
+    api = await serve(workflow_seconds=3600, workflow_delay=0.0)
     reply = await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fix/typo"})
     workflow = (await _workflows(api, reply.json["id"]))["build-and-test"]
     for _ in range(2):
@@ -175,7 +189,7 @@ async def test_canceling_a_workflow_once(serve):
 
 
 async def test_canceling_jobs(serve):
-    api = await serve(workflow_seconds=3600)
+    api = await serve(workflow_seconds=3600, workflow_delay=0.0)
     reply = await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fix/typo"})
     workflow = (await _workflows(api, reply.json["id"]))["build-and-test"]
     lint, unit, *_ = (await api.get(f"/workflow/{workflow['id']}/job"))["items"]
@@ -188,7 +202,7 @@ async def test_canceling_jobs(serve):
 
 
 async def test_rerunning(serve):
-    api = await serve(workflow_seconds=0.0)
+    api = await serve(workflow_seconds=0.0, workflow_delay=0.0)
     reply = await api("POST", f"/project/{WEB}/pipeline", json={"branch": "fail/x"})
     first = (await _workflows(api, reply.json["id"]))["build-and-test"]
     path = f"/workflow/{first['id']}/rerun"

@@ -1,6 +1,6 @@
 """The server's answers are valid under CircleCI's own document, but for the known deviations listed here.
 
-The document is read from `shared/spec` beside the project; where it is absent these tests are skipped.
+The document is read from `shared/spec` next to the project. Without it these tests are skipped.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 import pytest
 
-from aiocircle.testing.call import Router
+from aiocircle.testing.router import Router
 from aiocircle.testing.routes import GROUPS
 
 SPEC = pathlib.Path(__file__).parents[3] / "shared" / "spec"
 
 pytestmark = pytest.mark.skipif(
-    not SPEC.is_dir(), reason=f"CircleCI's document is not at {SPEC.name} beside the project"
+    not SPEC.is_dir(), reason=f"CircleCI's document is not at {SPEC.name} next to the project"
 )
 
 WEB = "gh/acme/web"
@@ -235,7 +235,7 @@ async def test_answers_are_valid(serve, document):
 async def _users_and_projects(call):
     await call("GET", "/me", 200)
     await call("GET", "/me/collaborations", 200)
-    for person in call.api.server.world.people:
+    for person in call.api.server.state.people:
         await call("GET", f"/user/{person.id}", 200)
     await call("GET", f"/user/{SOMEWHERE}", 404)
     for slug in call.api.server.projects:
@@ -347,7 +347,7 @@ async def _organization(call):
     await call("GET", f"/otel/exporters?org-id={acme}", 200)
     await call("DELETE", f"/otel/exporters/{exporter['id']}", 200)
 
-    today = call.api.server.world.anchor
+    today = call.api.server.state.midnight
     start = datetime.datetime.fromtimestamp(today - 5 * 86_400, datetime.UTC).isoformat()
     end = datetime.datetime.fromtimestamp(today, datetime.UTC).isoformat()
     path = f"/organizations/{acme}/usage_export_job"

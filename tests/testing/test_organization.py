@@ -40,7 +40,7 @@ async def test_the_same_seed_gives_the_same_bytes(serve):
     assert (await one("GET", "/me")).body != (await other("GET", "/me")).body
 
 
-async def test_a_project_is_the_same_beside_others(serve):
+async def test_a_project_is_the_same_next_to_others(serve):
     among, alone = await serve(6), await serve([WEB])
     path = f"/insights/{WEB}/workflows/build-and-test"
     assert (await among("GET", path)).body == (await alone("GET", path)).body

@@ -398,7 +398,7 @@ async def test_webhooks(api, web):
 
 
 def _day(api, days):
-    return datetime.datetime.fromtimestamp(api.server.world.anchor + days * 86_400, datetime.UTC).isoformat()
+    return datetime.datetime.fromtimestamp(api.server.state.midnight + days * 86_400, datetime.UTC).isoformat()
 
 
 async def test_a_usage_export(api, acme):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..call import Routes
+from ..router import Routes
 from . import (
     contexts,
-    definitions,
     deploys,
     groups,
     insights,
@@ -13,10 +12,12 @@ from . import (
     oidc,
     organizations,
     otel,
+    pipeline_definitions,
     pipelines,
     policies,
     projects,
     schedules,
+    triggers,
     usage,
     users,
     webhooks,
@@ -27,7 +28,6 @@ __all__ = ["GROUPS"]
 
 GROUPS: tuple[Routes, ...] = (
     contexts.routes,
-    definitions.routes,
     deploys.routes,
     groups.routes,
     insights.routes,
@@ -35,10 +35,12 @@ GROUPS: tuple[Routes, ...] = (
     oidc.routes,
     organizations.routes,
     otel.routes,
+    pipeline_definitions.routes,
     pipelines.routes,
     policies.routes,
     projects.routes,
     schedules.routes,
+    triggers.routes,
     usage.routes,
     users.routes,
     webhooks.routes,

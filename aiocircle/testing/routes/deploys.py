@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import wire
-from ..call import Answer, Call, Routes, iso_ms, whole_number
-from ..history import DAY
-from ..identity import Kind, is_uuid
+from .. import serializers
+from ..ids import Kind, is_uuid
 from ..model import Job, Organization, Project
+from ..request import RequestContext, parse_natural
+from ..response import Response
+from ..router import Routes
+from ..times import DAY, iso_ms
 
 __all__ = ["routes"]
 
@@ -17,28 +19,28 @@ routes = Routes()
 _ENVIRONMENTS = ("production", "staging", "sandbox")
 
 
-def _environment_id(call: Call, organization: Organization, index: int) -> str:
-    return call.world.identities.uuid(Kind.ENVIRONMENT, organization.key, index)
+def _environment_id(request: RequestContext, organization: Organization, index: int) -> str:
+    return request.state.ids.uuid(Kind.ENVIRONMENT, organization.key, index)
 
 
-def _environment(call: Call, organization: Organization, index: int) -> dict[str, Any]:
+def _environment(request: RequestContext, organization: Organization, index: int) -> dict[str, Any]:
     name = _ENVIRONMENTS[index]
     return {
-        "created_at": iso_ms(call.world.anchor - 300 * DAY),
+        "created_at": iso_ms(request.state.midnight - 300 * DAY),
         "description": "" if index else "What customers see",
-        "id": _environment_id(call, organization, index),
+        "id": _environment_id(request, organization, index),
         "labels": [{"key": "tier", "value": name}],
         "name": name,
-        "updated_at": iso_ms(call.world.anchor - (index + 1) * DAY),
+        "updated_at": iso_ms(request.state.midnight - (index + 1) * DAY),
     }
 
 
-def _component_id(call: Call, project: Project) -> str:
-    return call.world.identities.uuid(Kind.COMPONENT, project.key)
+def _component_id(request: RequestContext, project: Project) -> str:
+    return request.state.ids.uuid(Kind.COMPONENT, project.key)
 
 
 def _releases(project: Project) -> list[tuple[Job, float]]:
-    """The jobs that brought a version out and when, oldest first."""
+    """Return the jobs that brought a version out and when, oldest first."""
     return [
         (job, job.stopped)
         for run in project.history.runs.get("deploy", [])
@@ -47,91 +49,93 @@ def _releases(project: Project) -> list[tuple[Job, float]]:
     ]
 
 
-def _component(call: Call, project: Project) -> dict[str, Any]:
+def _component(request: RequestContext, project: Project) -> dict[str, Any]:
     releases = _releases(project)
     return {
-        "id": _component_id(call, project),
+        "id": _component_id(request, project),
         "name": project.name,
         "project_id": project.id,
         "labels": [{"key": "team", "value": "core" if project.key % 2 else "growth"}],
         "release_count": len(releases),
-        "created_at": iso_ms(call.world.anchor - 250 * DAY),
-        "updated_at": iso_ms(releases[-1][1] if releases else call.world.anchor - 250 * DAY),
+        "created_at": iso_ms(request.state.midnight - 250 * DAY),
+        "updated_at": iso_ms(releases[-1][1] if releases else request.state.midnight - 250 * DAY),
     }
 
 
-def _organization(call: Call) -> Organization:
-    ident = call.one("org-id")
+def _organization(request: RequestContext) -> Organization:
+    ident = request.query_value("org-id")
     if ident is None or not is_uuid(ident):
-        call.refuse(400, "org-id: must be a valid UUID.")
-    return call.found(call.world.organization(ident), "Organization not found")
+        request.fail(400, "org-id: must be a valid UUID.")
+    return request.require(request.state.organization(ident), "Organization not found")
 
 
-def _size(call: Call) -> int:
-    """The page size, which these lists must be given."""
-    size = whole_number(call.one("page-size") or "")
+def _size(request: RequestContext) -> int:
+    """Return the page size, which these lists must be given."""
+    size = parse_natural(request.query_value("page-size") or "")
     if not size:
-        call.refuse(400, "page-size: must be a positive integer.")
+        request.fail(400, "page-size: must be a positive integer.")
     return size
 
 
 @routes.add("GET", "/deploy/environments", "deploys.list_environments")
-def list_environments(call: Call) -> Answer:
-    """An organization's environments."""
-    organization = _organization(call)
+def list_environments(request: RequestContext) -> Response:
+    """Return an organization's environments."""
+    organization = _organization(request)
     indexes = range(len(_ENVIRONMENTS))
-    return call.page(indexes, lambda index: _environment(call, organization, index), size=_size(call), end="")
+    return request.respond_page(
+        indexes, lambda index: _environment(request, organization, index), size=_size(request), end=""
+    )
 
 
 @routes.add("GET", "/deploy/environments/{environment_id}", "deploys.get_environment")
-def get_environment(call: Call) -> Answer:
-    """An environment."""
-    ident = call.uuid("environment_id")
+def get_environment(request: RequestContext) -> Response:
+    """Return an environment."""
+    ident = request.path_uuid("environment_id")
     places = (
         (organization, index)
-        for organization in call.world.organizations.values()
+        for organization in request.state.organizations.values()
         for index in range(len(_ENVIRONMENTS))
-        if _environment_id(call, organization, index) == ident
+        if _environment_id(request, organization, index) == ident
     )
-    return call.json(_environment(call, *call.found(next(places, None), "Environment not found")))
+    return request.respond(_environment(request, *request.require(next(places, None), "Environment not found")))
 
 
 @routes.add("GET", "/deploy/components", "deploys.list_components")
-def list_components(call: Call) -> Answer:
-    """An organization's components, or one project's."""
-    projects = call.world.projects_of(_organization(call))
-    size = _size(call)
-    wanted = call.one("project-id")
+def list_components(request: RequestContext) -> Response:
+    """Return an organization's components, or one project's."""
+    projects = request.state.projects_of(_organization(request))
+    size = _size(request)
+    wanted = request.query_value("project-id")
     if wanted is not None:
         if not is_uuid(wanted):
-            call.refuse(400, "project-id: must be a valid UUID.")
+            request.fail(400, "project-id: must be a valid UUID.")
         projects = [project for project in projects if project.id == wanted.lower()]
-    return call.page(projects, lambda project: _component(call, project), size=size, end="")
+    return request.respond_page(projects, lambda project: _component(request, project), size=size, end="")
 
 
-def _project(call: Call) -> Project:
-    ident = call.uuid("component_id")
-    projects = (project for project in call.world.projects.values() if _component_id(call, project) == ident)
-    return call.found(next(projects, None), "Component not found")
+def _project(request: RequestContext) -> Project:
+    ident = request.path_uuid("component_id")
+    projects = (project for project in request.state.projects.values() if _component_id(request, project) == ident)
+    return request.require(next(projects, None), "Component not found")
 
 
 @routes.add("GET", "/deploy/components/{component_id}", "deploys.get_component")
-def get_component(call: Call) -> Answer:
-    """A component."""
-    return call.json(_component(call, _project(call)))
+def get_component(request: RequestContext) -> Response:
+    """Return a component."""
+    return request.respond(_component(request, _project(request)))
 
 
 @routes.add("GET", "/deploy/components/{component_id}/versions", "deploys.list_component_versions")
-def list_component_versions(call: Call) -> Answer:
-    """A component's versions, newest first; the newest one of each environment is live."""
-    project = _project(call)
-    wanted = call.one("environment-id")
+def list_component_versions(request: RequestContext) -> Response:
+    """List the versions of a component, newest first. The newest one of each environment is live."""
+    project = _project(request)
+    wanted = request.query_value("environment-id")
     releases = _releases(project)
     indexes = range(len(releases))
-    environments = [_environment_id(call, project.organization, index) for index in range(2)]
+    environments = [_environment_id(request, project.organization, index) for index in range(2)]
     if wanted is not None:
         if not is_uuid(wanted):
-            call.refuse(400, "environment-id: must be a valid UUID.")
+            request.fail(400, "environment-id: must be a valid UUID.")
         place = environments.index(wanted.lower()) if wanted.lower() in environments else -1
         chosen = [index for index in indexes if index % 2 == place]
     else:
@@ -146,12 +150,12 @@ def list_component_versions(call: Call) -> Answer:
             "is_live": index + 2 >= len(releases),
             "pipeline_id": job.workflow.pipeline.id,
             "workflow_id": job.workflow.id,
-            "job_id": wire.job_uuid(call, job),
+            "job_id": serializers.job_uuid(request, job),
             "job_number": job.number,
             "last_deployed_at": iso_ms(stopped),
         }
 
-    return call.page(chosen, show, newest_first=True, end="")
+    return request.respond_page(chosen, show, newest_first=True, end="")
 
 
 def _version(index: int) -> str:
@@ -159,25 +163,25 @@ def _version(index: int) -> str:
 
 
 @routes.add("POST", "/projects/{project_id}/rollback", "deploys.rollback")
-def rollback(call: Call) -> Answer:
-    """Go back to an older version by a pipeline."""
-    project = call.found(call.world.project_by_id(call.uuid("project_id")), "Project not found")
+def rollback(request: RequestContext) -> Response:
+    """Start a pipeline that rolls back to an older version."""
+    project = request.require(request.state.project_by_id(request.path_uuid("project_id")), "Project not found")
     required = ("component_name", "current_version", "environment_name", "target_version")
-    fields = call.fields(*required)
-    call.only(fields, (*required, "namespace", "parameters", "reason"))
+    fields = request.body_fields(*required)
+    request.reject_unknown_fields(fields, (*required, "namespace", "parameters", "reason"))
     for name in required:
         if not isinstance(fields[name], str) or not fields[name]:
-            call.refuse(400, f"{name}: must be a non-empty string.")
+            request.fail(400, f"{name}: must be a non-empty string.")
     if fields["component_name"] != project.name:
-        call.refuse(404, "Component not found")
+        request.fail(404, "Component not found")
     if fields["environment_name"] not in _ENVIRONMENTS:
-        call.refuse(404, "Environment not found")
+        request.fail(404, "Environment not found")
     versions = {_version(index) for index in range(len(_releases(project)))}
     if not {fields["current_version"], fields["target_version"]} <= versions:
-        call.refuse(404, "Version not found")
+        request.fail(404, "Version not found")
     if fields["current_version"] == fields["target_version"]:
-        call.refuse(409, "Conflict creating entity.")
-    call.world.trigger(project, branch=None, tag=None, parameters={}, delay=call.workflow_delay)
-    ident = call.world.new_id(Kind.ROLLBACK)
-    call.changed(ident)
-    return call.json({"id": ident, "rollback_type": "PIPELINE"}, 202)
+        request.fail(409, "Conflict creating entity.")
+    request.state.trigger(project, branch=None, tag=None, parameters={}, delay=request.workflow_delay)
+    ident = request.state.new_id(Kind.ROLLBACK)
+    request.record_change(ident)
+    return request.respond({"id": ident, "rollback_type": "PIPELINE"}, 202)

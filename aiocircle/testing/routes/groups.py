@@ -1,4 +1,4 @@
-"""Groups of people, which standalone organizations alone have."""
+"""Groups of users. Only standalone organizations have them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 import attrs
 
-from ..call import Answer, Call, Routes
-from ..identity import Kind
+from ..ids import Kind
 from ..model import Organization
-from ..world import World
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
+from ..state import State
 
 __all__ = ["routes"]
 
@@ -27,12 +29,12 @@ class _Group:
 
 
 class _Groups:
-    def __init__(self, world: World) -> None:
+    def __init__(self, state: State) -> None:
         self.by_id: dict[str, _Group] = {}
-        for organization in world.founding:
+        for organization in state.initial_organizations:
             if organization.standalone:
                 for number, (name, description) in enumerate((("Developers", ""), ("Release", "May deploy"))):
-                    ident = world.identities.uuid(Kind.GROUP, organization.key, number)
+                    ident = state.ids.uuid(Kind.GROUP, organization.key, number)
                     self.by_id[ident] = _Group(id=ident, organization=organization, name=name, description=description)
 
 
@@ -40,57 +42,57 @@ def _show(group: _Group) -> dict[str, Any]:
     return {"id": group.id, "name": group.name, "description": group.description}
 
 
-def _of(call: Call, organization: Organization) -> list[_Group]:
-    return [group for group in call.world.part(_Groups).by_id.values() if group.organization is organization]
+def _of(request: RequestContext, organization: Organization) -> list[_Group]:
+    return [group for group in request.state.group_state(_Groups).by_id.values() if group.organization is organization]
 
 
 @routes.add("GET", "/organizations/{org_id}/groups", "groups.list")
-def list_all(call: Call) -> Answer:
-    """An organization's groups, all of them: the declared paging does not take place."""
-    groups = _of(call, call.owner("org_id"))
-    shown = [_show(group) for group in groups]
-    return call.json({"items": shown, "next_page_token": None, "total_count": len(groups)})
+def list_all(request: RequestContext) -> Response:
+    """Return an organization's groups, all of them: the declared paging does not take place."""
+    groups = _of(request, request.organization_by_id("org_id"))
+    payload = [_show(group) for group in groups]
+    return request.respond({"items": payload, "next_page_token": None, "total_count": len(groups)})
 
 
 @routes.add("POST", "/organizations/{org_id}/groups", "groups.create")
-def create(call: Call) -> Answer:
-    """Make a group."""
-    organization = call.owner("org_id")
+def create(request: RequestContext) -> Response:
+    """Create a group."""
+    organization = request.organization_by_id("org_id")
     if not organization.standalone:
-        call.refuse(403, _DENIED)
-    fields = call.fields("name")
-    call.only(fields, ("name", "description"))
+        request.fail(403, _DENIED)
+    fields = request.body_fields("name")
+    request.reject_unknown_fields(fields, ("name", "description"))
     name: object = fields["name"]
     description: object = fields.get("description", "")
     if not isinstance(name, str) or not name or not isinstance(description, str):
-        call.refuse(400, "Unexpected request body provided.")
-    if any(group.name == name for group in _of(call, organization)):
-        call.refuse(409, "A group with this name already exists.")
-    made = _Group(id=call.world.new_id(Kind.GROUP), organization=organization, name=name, description=description)
-    call.world.part(_Groups).by_id[made.id] = made
-    call.changed(made.id)
-    return call.json(_show(made), 201)
+        request.fail(400, "Unexpected request body provided.")
+    if any(group.name == name for group in _of(request, organization)):
+        request.fail(409, "A group with this name already exists.")
+    new = _Group(id=request.state.new_id(Kind.GROUP), organization=organization, name=name, description=description)
+    request.state.group_state(_Groups).by_id[new.id] = new
+    request.record_change(new.id)
+    return request.respond(_show(new), 201)
 
 
 @routes.add("GET", "/organizations/{org_id}/groups/{group_id}", "groups.get")
-def get(call: Call) -> Answer:
-    """A group."""
-    group = _group(call)
-    return call.json(_show(call.found(group, "Group not found")))
+def get(request: RequestContext) -> Response:
+    """Return a group."""
+    group = _group(request)
+    return request.respond(_show(request.require(group, "Group not found")))
 
 
 @routes.add("DELETE", "/organizations/{org_id}/groups/{group_id}", "groups.delete")
-def delete(call: Call) -> Answer:
+def delete(request: RequestContext) -> Response:
     """Delete a group; one that is not there is forbidden."""
-    group = _group(call)
+    group = _group(request)
     if group is None:
-        call.refuse(403, _DENIED)
-    del call.world.part(_Groups).by_id[group.id]
-    call.changed(group.id)
-    return call.message("Group deleted.")
+        request.fail(403, _DENIED)
+    del request.state.group_state(_Groups).by_id[group.id]
+    request.record_change(group.id)
+    return request.respond_message("Group deleted.")
 
 
-def _group(call: Call) -> _Group | None:
-    organization = call.owner("org_id")
-    group = call.world.part(_Groups).by_id.get(call.uuid("group_id"))
+def _group(request: RequestContext) -> _Group | None:
+    organization = request.organization_by_id("org_id")
+    group = request.state.group_state(_Groups).by_id.get(request.path_uuid("group_id"))
     return group if group is not None and group.organization is organization else None

@@ -1,13 +1,12 @@
-"""Insights: what the runs of the last ninety days say, up to midnight."""
+"""Insights: the metrics of the last ninety days of runs, up to midnight."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from .. import wire
-from ..call import Answer, Call, Routes, iso_ms
-from ..history import DAY, DAYS
+from .. import serializers
+from ..generator import DAYS
 from ..metrics import (
     Counted,
     JobRun,
@@ -21,6 +20,10 @@ from ..metrics import (
     trend,
 )
 from ..model import Project, Workflow
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
+from ..times import DAY, iso_ms
 from .jobs import first_test, job_tests, test_names
 
 __all__ = ["routes"]
@@ -39,9 +42,9 @@ _WINDOWS = {
 class _Window:
     """The days that a summary is about, and the same number of days before them."""
 
-    def __init__(self, call: Call, default: str = "last-90-days") -> None:
-        self.days = _WINDOWS[call.choice("reporting-window", tuple(_WINDOWS)) or default]
-        self.end: float = call.world.anchor
+    def __init__(self, request: RequestContext, default: str = "last-90-days") -> None:
+        self.days = _WINDOWS[request.query_choice("reporting-window", tuple(_WINDOWS)) or default]
+        self.end: float = request.state.midnight
         self.start = self.end - self.days * DAY
         self.before = self.start - self.days * DAY
 
@@ -52,12 +55,12 @@ class _Window:
         return [run for run in runs if self.before <= run.created < self.start]
 
 
-def _runs(call: Call, project: Project, workflow: str) -> list[Workflow]:
-    """A workflow's runs of the branch that is asked for, oldest first."""
+def _runs(request: RequestContext, project: Project, workflow: str) -> list[Workflow]:
+    """Return the runs of a workflow on the requested branch, oldest first."""
     runs = project.history.runs.get(workflow, [])
-    if call.flag("all-branches"):
+    if request.query_flag("all-branches"):
         return runs
-    branch = call.one("branch") or project.default_branch
+    branch = request.query_value("branch") or project.default_branch
     return [run for run in runs if run.pipeline.branch == branch]
 
 
@@ -66,13 +69,13 @@ def _seen(runs: Sequence[Workflow]) -> list[WorkflowRun]:
 
 
 @routes.add("GET", "/insights/{project/}/workflows", "insights.list_workflow_metrics")
-def list_workflow_metrics(call: Call) -> Answer:
-    """Metrics of each of a project's workflows."""
-    project = call.project()
-    window = _Window(call)
+def list_workflow_metrics(request: RequestContext) -> Response:
+    """List the metrics of each of a project's workflows."""
+    project = request.project()
+    window = _Window(request)
 
     def show(name: str) -> dict[str, Any]:
-        runs = _seen(window.current(_runs(call, project, name)))
+        runs = _seen(window.current(_runs(request, project, name)))
         recovery = mttr(runs)
         metrics = count(runs, window.days)
         metrics["mttr"] = recovery
@@ -85,16 +88,16 @@ def list_workflow_metrics(call: Call) -> Answer:
             "project_id": project.id,
         }
 
-    return call.page(sorted(project.history.runs), show)
+    return request.respond_page(sorted(project.history.runs), show)
 
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}", "insights.list_workflow_runs")
-def list_workflow_runs(call: Call) -> Answer:
-    """A workflow's runs, newest first."""
-    runs = _runs(call, call.project(), call.variable("workflow-name"))
-    start, end = _dates(call)
+def list_workflow_runs(request: RequestContext) -> Response:
+    """Return a workflow's runs, newest first."""
+    runs = _runs(request, request.project(), request.path_value("workflow-name"))
+    start, end = _dates(request)
     chosen = [run for run in runs if start <= run.created < end]
-    return call.page(chosen, _run, size=250, newest_first=True)
+    return request.respond_page(chosen, _run, size=250, newest_first=True)
 
 
 def _run(run: Workflow) -> dict[str, Any]:
@@ -111,28 +114,28 @@ def _run(run: Workflow) -> dict[str, Any]:
     }
 
 
-def _dates(call: Call) -> tuple[float, float]:
-    """The dates that are asked for: at most ninety days, an end never without a start."""
-    start, end = call.time("start-date"), call.time("end-date")
+def _dates(request: RequestContext) -> tuple[float, float]:
+    """Return the requested dates: at most ninety days. An end needs a start."""
+    start, end = request.query_time("start-date"), request.query_time("end-date")
     if start is None:
         if end is not None:
-            call.refuse(400, "start-date: is required with end-date.")
-        return call.world.anchor - DAYS * DAY, float("inf")
+            request.fail(400, "start-date: is required with end-date.")
+        return request.state.midnight - DAYS * DAY, float("inf")
     if end is not None and end < start:
-        call.refuse(400, "end-date: must not be before start-date.")
+        request.fail(400, "end-date: must not be before start-date.")
     if end is not None and end - start > DAYS * DAY:
-        call.refuse(400, "end-date: must be at most 90 days after start-date.")
+        request.fail(400, "end-date: must be at most 90 days after start-date.")
     return start, float("inf") if end is None else end
 
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}/jobs", "insights.list_job_metrics")
-def list_job_metrics(call: Call) -> Answer:
-    """Metrics of each of a workflow's jobs."""
-    project = call.project()
-    window = _Window(call)
-    part = call.one("job-name") or ""
+def list_job_metrics(request: RequestContext) -> Response:
+    """List the metrics of each of a workflow's jobs."""
+    project = request.project()
+    window = _Window(request)
+    part = request.query_value("job-name") or ""
     by_name: dict[str, list[JobRun]] = {}
-    for run in job_runs(window.current(_runs(call, project, call.variable("workflow-name")))):
+    for run in job_runs(window.current(_runs(request, project, request.path_value("workflow-name")))):
         by_name.setdefault(run.job.plan.name, []).append(run)
 
     def show(name: str) -> dict[str, Any]:
@@ -143,21 +146,21 @@ def list_job_metrics(call: Call) -> Answer:
             "window_end": iso_ms(window.end),
         }
 
-    return call.page(sorted(name for name in by_name if part in name), show)
+    return request.respond_page(sorted(name for name in by_name if part in name), show)
 
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}/jobs/{job-name}", "insights.list_job_runs")
-def list_job_runs(call: Call) -> Answer:
-    """A job's runs, newest first; the current reference has this operation no more."""
-    project = call.project()
-    start, end = _dates(call)
-    name = call.variable("job-name")
-    runs = job_runs(_runs(call, project, call.variable("workflow-name")))
+def list_job_runs(request: RequestContext) -> Response:
+    """Return a job's runs, newest first; the current reference has this operation no more."""
+    project = request.project()
+    start, end = _dates(request)
+    name = request.path_value("job-name")
+    runs = job_runs(_runs(request, project, request.path_value("workflow-name")))
     chosen = [run for run in runs if run.job.plan.name == name and start <= run.created < end]
 
     def show(run: JobRun) -> dict[str, Any]:
         return {
-            "id": wire.job_uuid(call, run.job),
+            "id": serializers.job_uuid(request, run.job),
             "duration": run.duration,
             "started_at": iso_ms(run.created),
             "stopped_at": iso_ms(run.stopped),
@@ -165,19 +168,19 @@ def list_job_runs(call: Call) -> Answer:
             "status": run.status,
         }
 
-    return call.page(chosen, show, size=250, newest_first=True)
+    return request.respond_page(chosen, show, size=250, newest_first=True)
 
 
 @routes.add("GET", "/insights/time-series/{project/}/workflows/{workflow-name}/jobs", "insights.list_job_timeseries")
-def list_job_timeseries(call: Call) -> Answer:
-    """Metrics of a workflow's jobs by day, or by hour for the last two days."""
-    project = call.project()
-    hourly = call.choice("granularity", ("daily", "hourly")) == "hourly"
-    start, end = _dates(call)
+def list_job_timeseries(request: RequestContext) -> Response:
+    """List the metrics of a workflow's jobs by day, or by hour for the last two days."""
+    project = request.project()
+    hourly = request.query_choice("granularity", ("daily", "hourly")) == "hourly"
+    start, end = _dates(request)
     step = 3600 if hourly else DAY
-    start = max(start, call.world.anchor - (2 if hourly else DAYS) * DAY)
+    start = max(start, request.state.midnight - (2 if hourly else DAYS) * DAY)
     buckets: dict[tuple[int, str], list[JobRun]] = {}
-    for run in job_runs(_runs(call, project, call.variable("workflow-name"))):
+    for run in job_runs(_runs(request, project, request.path_value("workflow-name"))):
         if start <= run.created < end:
             bucket = int(run.created) // step * step
             buckets.setdefault((bucket, run.job.plan.name), []).append(run)
@@ -203,16 +206,16 @@ def list_job_timeseries(call: Call) -> Answer:
             "metrics": metrics,
         }
 
-    return call.page(sorted(buckets), show, size=250)
+    return request.respond_page(sorted(buckets), show, size=250)
 
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}/summary", "insights.get_workflow_summary")
-def get_workflow_summary(call: Call) -> Answer:
-    """Metrics of one workflow with their trends."""
-    project = call.project()
-    window = _Window(call)
-    runs = _runs(call, project, call.variable("workflow-name"))
-    # The last thirty days against the thirty before: there is no second ninety.
+def get_workflow_summary(request: RequestContext) -> Response:
+    """List the metrics of one workflow with their trends."""
+    project = request.project()
+    window = _Window(request)
+    runs = _runs(request, project, request.path_value("workflow-name"))
+    # The last thirty days against the thirty before: the history has no second ninety days.
     half = [window.end - 30 * DAY, window.end - 60 * DAY]
     current = _seen([run for run in runs if run.created >= half[0]])
     previous = _seen([run for run in runs if half[1] <= run.created < half[0]])
@@ -230,24 +233,24 @@ def get_workflow_summary(call: Call) -> Answer:
     for name in ("p95", "median"):
         trends[f"{name}_duration_secs"] = trend(now["duration_metrics"][name], then["duration_metrics"][name])
     trends["mttr"] = trend(mttr(current), mttr(previous))
-    return call.json({"metrics": metrics, "trends": trends, "workflow_names": sorted(project.history.runs)})
+    return request.respond({"metrics": metrics, "trends": trends, "workflow_names": sorted(project.history.runs)})
 
 
 @routes.add("GET", "/insights/{project/}/branches", "insights.get_branches")
-def get_branches(call: Call) -> Answer:
-    """The branches that Insights knows of a project, or of one of its workflows."""
-    project = call.project()
-    name = call.one("workflow-name")
+def get_branches(request: RequestContext) -> Response:
+    """Return the branches of a project, or of one of its workflows."""
+    project = request.project()
+    name = request.query_value("workflow-name")
     chosen = [runs for workflow, runs in project.history.runs.items() if name in {None, workflow}]
     branches = {run.pipeline.branch for runs in chosen for run in runs}
-    shown = sorted(branch for branch in branches if branch is not None)
-    return call.json({"org_id": project.organization.id, "project_id": project.id, "branches": shown[:5000]})
+    payload = sorted(branch for branch in branches if branch is not None)
+    return request.respond({"org_id": project.organization.id, "project_id": project.id, "branches": payload[:5000]})
 
 
 @routes.add("GET", "/insights/{project/}/flaky-tests", "insights.get_flaky_tests")
-def get_flaky_tests(call: Call) -> Answer:
-    """The tests that failed and passed on the same commit."""
-    project = call.project()
+def get_flaky_tests(request: RequestContext) -> Response:
+    """Return the tests that failed and passed on the same commit."""
+    project = request.project()
     latest: dict[int, Workflow] = {}
     times: dict[int, int] = {}
     for runs in project.history.runs.values():
@@ -257,9 +260,9 @@ def get_flaky_tests(call: Call) -> Answer:
                 times[run.flaky] = times.get(run.flaky, 0) + 1
     tests: list[dict[str, Any]] = []
     for index, run in sorted(latest.items()):
-        job = run.jobs[run.culprit]
+        job = run.jobs[run.failing_job]
         name, classname, file = test_names(index)
-        shown: dict[str, Any] = {
+        payload: dict[str, Any] = {
             "workflow_created_at": iso_ms(run.created),
             "workflow_id": run.id,
             "classname": classname,
@@ -272,21 +275,21 @@ def get_flaky_tests(call: Call) -> Answer:
             "source": "" if index % 2 else None,
             "file": file if index % 3 else "" if index % 2 else None,
         }
-        if call.spelling == "spec":
-            shown["time_wasted"] = 90 * times[index]
-        tests.append(call.spell(shown, *shown))
+        if request.spelling == "spec":
+            payload["time_wasted"] = 90 * times[index]
+        tests.append(request.spell_keys(payload, *payload))
     answer = {"flaky_tests": tests, "total_flaky_tests": len(tests)}
-    return call.json(call.spell(answer, "flaky_tests", "total_flaky_tests"))
+    return request.respond(request.spell_keys(answer, "flaky_tests", "total_flaky_tests"))
 
 
 @routes.add("GET", "/insights/{project/}/workflows/{workflow-name}/test-metrics", "insights.get_test_metrics")
-def get_test_metrics(call: Call) -> Answer:
-    """What the tests of a workflow's ten latest runs said."""
-    project = call.project()
-    runs = [run for run in _runs(call, project, call.variable("workflow-name")) if run.finished][-10:]
+def get_test_metrics(request: RequestContext) -> Response:
+    """Return the metrics of the tests of a workflow's ten latest runs."""
+    project = request.project()
+    runs = [run for run in _runs(request, project, request.path_value("workflow-name")) if run.finished][-10:]
     flaky = set(project.history.flaky_tests)
     cases: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    shown: list[dict[str, Any]] = []
+    payload: list[dict[str, Any]] = []
     for run in reversed(runs):
         results: list[str] = []
         for job in run.jobs:
@@ -301,7 +304,7 @@ def get_test_metrics(call: Call) -> Answer:
             "total": len(results),
         }
         ran = counts["failure"] + counts["success"]
-        shown.append(
+        payload.append(
             {
                 "pipeline_number": run.pipeline.number,
                 "workflow_id": run.id,
@@ -327,15 +330,17 @@ def get_test_metrics(call: Call) -> Answer:
 
     failed = sorted((key for key in cases if _failures(cases[key])), key=lambda key: -_failures(cases[key]))
     slow = sorted(cases, key=lambda key: -_slowness(cases[key]))
-    return call.json(
+    return request.respond(
         {
-            "average_test_count": round(sum(run["test_counts"]["total"] for run in shown) / len(shown)) if shown else 0,
+            "average_test_count": round(sum(run["test_counts"]["total"] for run in payload) / len(payload))
+            if payload
+            else 0,
             "most_failed_tests": [case(key) for key in failed[:10]],
             "most_failed_tests_extra": max(0, len(failed) - 10),
             "slowest_tests": [case(key) for key in slow[:10]],
             "slowest_tests_extra": max(0, len(slow) - 10),
-            "total_test_runs": len(shown),
-            "test_runs": shown,
+            "total_test_runs": len(payload),
+            "test_runs": payload,
         }
     )
 
@@ -350,13 +355,13 @@ def _slowness(tests: Sequence[dict[str, Any]]) -> float:
 
 
 @routes.add("GET", "/insights/pages/{project/}/summary", "insights.get_project_summary")
-def get_project_summary(call: Call) -> Answer:
-    """A project's metrics with trends, by workflow and by branch."""
-    project = call.project()
-    window = _Window(call)
+def get_project_summary(request: RequestContext) -> Response:
+    """Return a project's metrics with trends, by workflow and by branch."""
+    project = request.project()
+    window = _Window(request)
     history = project.history
-    names = call.query.get("workflow-names") or sorted(history.runs)
-    branches = call.query.get("branches")
+    names = request.query.get("workflow-names") or sorted(history.runs)
+    branches = request.query.get("branches")
     everything = [run for runs in history.runs.values() for run in runs]
     by_workflow: list[dict[str, Any]] = []
     by_branch: list[dict[str, Any]] = []
@@ -371,9 +376,9 @@ def get_project_summary(call: Call) -> Answer:
                 chosen = [run for run in runs if run.pipeline.branch == branch]
                 by_branch.append({"workflow_name": name, "branch": branch, **_compared(window, chosen)})
     whole = _totals(window, everything)
-    if call.spelling == "wire":
+    if request.spelling == "wire":
         whole["metrics"]["throughput"] = None
-    return call.json(
+    return request.respond(
         {
             "org_id": project.organization.id,
             "project_id": project.id,
@@ -387,7 +392,7 @@ def get_project_summary(call: Call) -> Answer:
 
 
 def _compared(window: _Window, runs: Sequence[Workflow]) -> dict[str, Any]:
-    """A workflow's metrics on a page of its project, with their trends."""
+    """Return a workflow's metrics on a page of its project, with their trends."""
     now, then = (_page_metrics(_seen(part)) for part in (window.current(runs), window.previous(runs)))
     return {"metrics": now, "trends": {name: trend(now[name], then[name]) for name in now}}
 
@@ -402,7 +407,7 @@ def _page_metrics(runs: Sequence[Counted]) -> dict[str, Any]:
 
 
 def _totals(window: _Window, runs: Sequence[Workflow], throughput: bool = True) -> dict[str, Any]:
-    """The metrics of a whole project or organization, with their trends."""
+    """Return the metrics of a whole project or organization, with their trends."""
     now, then = (_sums(_seen(part), window.days) for part in (window.current(runs), window.previous(runs)))
     if not throughput:
         del now["throughput"]
@@ -420,19 +425,19 @@ def _sums(runs: Sequence[Counted], days: float) -> dict[str, Any]:
 
 
 @routes.add("GET", "/insights/{org/}/summary", "insights.get_org_summary")
-def get_org_summary(call: Call) -> Answer:
-    """An organization's metrics with trends, and those of the projects that are named."""
-    organization = call.org()
-    window = _Window(call)
-    projects = call.world.projects_of(organization)
-    wanted = call.query.get("project-names", ())
+def get_org_summary(request: RequestContext) -> Response:
+    """Return an organization's metrics with trends, and those of the projects that are named."""
+    organization = request.organization()
+    window = _Window(request)
+    projects = request.state.projects_of(organization)
+    wanted = request.query.get("project-names", ())
     everything = [run for project in projects for runs in project.history.runs.values() for run in runs]
     by_project: list[dict[str, Any]] = []
     for project in projects:
         if project.name in wanted:
             runs = [run for own in project.history.runs.values() for run in own]
             by_project.append({"project_name": project.name, **_totals(window, runs, throughput=False)})
-    return call.json(
+    return request.respond(
         {
             "org_data": _totals(window, everything),
             "org_project_data": by_project,

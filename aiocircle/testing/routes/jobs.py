@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from .. import wire
-from ..call import Answer, Call, Routes
-from ..identity import digest
-from ..model import FINISHED, Job
-from ..world import now
+from .. import serializers
+from ..ids import digest
+from ..model import Job
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
+from ..script import raise_if_out
+from ..storage import artifact_url, artifacts_of
 
 __all__ = ["job_tests", "routes"]
 
@@ -19,73 +22,77 @@ _SUBJECTS = ("cart", "session", "invoice", "search", "profile", "upload", "repor
 _BEHAVIOURS = ("is_empty_at_first", "keeps_its_order", "survives_a_restart", "rejects_bad_input", "is_rounded_once")
 
 
-def _job(call: Call) -> Job:
-    history = call.project().history
-    job = history.job(call.number("job-number"))
-    return call.found(job, "Job not found")
+def _job(request: RequestContext) -> Job:
+    history = request.project().history
+    job = history.job(request.path_number("job-number"))
+    return _accessible(request, job)
+
+
+def _accessible(request: RequestContext, job: Job | None) -> Job:
+    job = request.require(job, "Job not found")
+    raise_if_out(job.workflow.pipeline, request.state.now())
+    return job
 
 
 @routes.add("GET", "/project/{project}/job/{job-number}", "jobs.get")
-def get(call: Call) -> Answer:
-    """A job by its number in the project."""
-    return call.json(wire.job_details(call, _job(call)))
+def get(request: RequestContext) -> Response:
+    """Return a job by its number in the project."""
+    return request.respond(serializers.job_details(request, _job(request)))
 
 
 @routes.add("GET", "/jobs/{job-id}", "jobs.get_by_id")
-def get_by_id(call: Call) -> Answer:
-    """A job by its UUID."""
-    return call.json(wire.job_details(call, _job_by_id(call)))
+def get_by_id(request: RequestContext) -> Response:
+    """Return a job by its UUID."""
+    return request.respond(serializers.job_details(request, _job_by_id(request)))
 
 
-def _job_by_id(call: Call) -> Job:
-    return call.found(call.world.job(call.uuid("job-id")), "Job not found")
+def _job_by_id(request: RequestContext) -> Job:
+    return _accessible(request, request.state.job(request.path_uuid("job-id")))
 
 
 @routes.add("POST", "/project/{project}/job/{job-number}/cancel", "jobs.cancel")
-def cancel(call: Call) -> Answer:
+def cancel(request: RequestContext) -> Response:
     """Cancel a job by its number; one that has finished stays as it is."""
-    return _cancel(call, _job(call))
+    return _cancel(request, _job(request))
 
 
 @routes.add("POST", "/jobs/{job-id}/cancel", "jobs.cancel_by_id")
-def cancel_by_id(call: Call) -> Answer:
+def cancel_by_id(request: RequestContext) -> Response:
     """Cancel a job by its UUID; one that has finished stays as it is."""
-    return _cancel(call, _job_by_id(call))
+    return _cancel(request, _job_by_id(request))
 
 
-def _cancel(call: Call, job: Job) -> Answer:
-    if job.status not in FINISHED:
-        job.status, job.canceled_by = "canceled", call.world.me
-        if job.started is not None:
-            job.stopped = now()
-        if not job.workflow.finished:
-            job.workflow.play(job.workflow.elapsed)
-        call.changed(wire.job_uuid(call, job))
-    return call.message("Job canceled successfully.")
+def _cancel(request: RequestContext, job: Job) -> Response:
+    if not job.finished:
+        request.state.cancel_job(job)
+        request.record_change(serializers.job_uuid(request, job))
+    return request.respond_message("Job canceled successfully.")
 
 
 @routes.add("GET", "/project/{project}/{job-number}/artifacts", "jobs.list_artifacts")
-def list_artifacts(call: Call) -> Answer:
-    """A job's artifacts, of each of its parallel runs."""
-    job = _job(call)
-    ident = wire.job_uuid(call, job)
+def list_artifacts(request: RequestContext) -> Response:
+    """Return a job's artifacts, of each of its parallel runs."""
+    job = _job(request)
+    ident = serializers.job_uuid(request, job)
     artifacts = [
-        {"path": path, "node_index": node, "url": f"{call.url}/output/job/{ident}/artifacts/{node}/{path}"}
-        for node in range(job.plan.parallelism)
-        for path in job.plan.artifacts
-        if job.status in {"success", "failed"}
+        {
+            "path": artifact.path,
+            "node_index": artifact.node_index,
+            "url": artifact_url(request.url, ident, job, artifact),
+        }
+        for artifact in artifacts_of(job)
     ]
-    return call.page(artifacts, lambda artifact: artifact, size=100)
+    return request.respond_page(artifacts, lambda artifact: artifact, size=100)
 
 
 @routes.add("GET", "/project/{project}/{job-number}/tests", "jobs.list_tests")
-def list_tests(call: Call) -> Answer:
-    """What a job's tests said."""
-    return call.page(job_tests(_job(call)), lambda test: test, size=100)
+def list_tests(request: RequestContext) -> Response:
+    """List the results of the tests of a job."""
+    return request.respond_page(job_tests(_job(request)), lambda test: test, size=100)
 
 
 def test_names(index: int) -> tuple[str, str, str]:
-    """The name, class and file of the project's test with this index."""
+    """Return the name, class and file of the project's test with this index."""
     subject = _SUBJECTS[index % len(_SUBJECTS)]
     behaviour = _BEHAVIOURS[index // len(_SUBJECTS) % len(_BEHAVIOURS)]
     turn = index // (len(_SUBJECTS) * len(_BEHAVIOURS))
@@ -94,16 +101,16 @@ def test_names(index: int) -> tuple[str, str, str]:
 
 
 def first_test(job: Job) -> int:
-    """The index in the project of a job's first test."""
-    return sum(plan.tests for plan in job.workflow.plan.jobs[: job.leaf])
+    """Return the index in the project of a job's first test."""
+    return sum(plan.tests for plan in job.workflow.plan.jobs[: job.index])
 
 
 def job_tests(job: Job) -> list[dict[str, Any]]:
-    """What a job's tests said: none when it did not get so far."""
+    """Return the results of the tests of a job: empty if the job did not run them."""
     if not job.plan.tests or job.status not in {"success", "failed"}:
         return []
     first = first_test(job)
-    rng = random.Random(int.from_bytes(digest("tests", job.workflow.salt, job.leaf)[:8]))
+    rng = random.Random(int.from_bytes(digest("tests", job.workflow.salt, job.index)[:8]))
     share = (job.duration or 0.0) * job.plan.parallelism / job.plan.tests
     broken: set[int] = set()
     if job.status == "failed":

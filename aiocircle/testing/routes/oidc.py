@@ -7,9 +7,12 @@ from typing import Any, cast
 
 import attrs
 
-from ..call import Answer, Call, Routes, iso_ms
-from ..identity import is_uuid
-from ..world import World, now
+from ..ids import is_uuid
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
+from ..state import State
+from ..times import iso_ms
 
 __all__ = ["routes"]
 
@@ -29,73 +32,73 @@ class _Claims:
 
 
 class _AllClaims:
-    def __init__(self, world: World) -> None:
+    def __init__(self, state: State) -> None:
         self.of: dict[tuple[str, str | None], _Claims] = {}
 
 
-def _target(call: Call) -> tuple[str, str | None]:
-    """The organization and the project whose claims are meant, known to the caller."""
-    org_id = call.variable("orgID")
-    project_id = call.variables.get("projectID")
+def _target(request: RequestContext) -> tuple[str, str | None]:
+    """Return the organization and the project whose claims are meant, known to the caller."""
+    org_id = request.path_value("orgID")
+    project_id = request.path_values.get("projectID")
     if not is_uuid(org_id):
-        call.refuse(400, "OwnerID: must be a valid UUID.", "error")
-    organization = call.world.organization(org_id)
+        request.fail(400, "OwnerID: must be a valid UUID.", "error")
+    organization = request.state.organization(org_id)
     if organization is None:
-        call.refuse(403, "Forbidden", "error")
+        request.fail(403, "Forbidden", "error")
     if project_id is None:
         return organization.id, None
     if not is_uuid(project_id):
-        call.refuse(400, "ProjectID: must be a valid UUID.", "error")
-    project = call.world.project_by_id(project_id)
+        request.fail(400, "ProjectID: must be a valid UUID.", "error")
+    project = request.state.project_by_id(project_id)
     if project is None or project.organization is not organization:
-        call.refuse(403, "Forbidden", "error")
+        request.fail(403, "Forbidden", "error")
     return organization.id, project.id
 
 
-def _answer(call: Call, target: tuple[str, str | None], claims: _Claims) -> Answer:
-    shown: dict[str, Any] = {"org_id": target[0]}
+def _respond(request: RequestContext, target: tuple[str, str | None], claims: _Claims) -> Response:
+    payload: dict[str, Any] = {"org_id": target[0]}
     if target[1] is not None:
-        shown["project_id"] = target[1]
+        payload["project_id"] = target[1]
     if claims.audience is not None:
-        shown["audience"] = claims.audience
-        shown["audience_updated_at"] = iso_ms(claims.audience_updated)
+        payload["audience"] = claims.audience
+        payload["audience_updated_at"] = iso_ms(claims.audience_updated)
     if claims.ttl is not None:
-        shown["ttl"] = claims.ttl
-        shown["ttl_updated_at"] = iso_ms(claims.ttl_updated)
-    return call.json(shown)
+        payload["ttl"] = claims.ttl
+        payload["ttl_updated_at"] = iso_ms(claims.ttl_updated)
+    return request.respond(payload)
 
 
-def _get(call: Call) -> Answer:
-    target = _target(call)
-    return _answer(call, target, call.world.part(_AllClaims).of.get(target, _Claims()))
+def _get(request: RequestContext) -> Response:
+    target = _target(request)
+    return _respond(request, target, request.state.group_state(_AllClaims).of.get(target, _Claims()))
 
 
-def _update(call: Call) -> Answer:
-    target = _target(call)
-    body: object = call.body
+def _update(request: RequestContext) -> Response:
+    target = _target(request)
+    body: object = request.body
     if not isinstance(body, dict):
-        call.refuse(400, "request body: must be an object.", "error")
+        request.fail(400, "request body: must be an object.", "error")
     fields = cast("dict[str, Any]", body)
     audience: object = fields.get("audience")
     ttl: object = fields.get("ttl")
     if audience is not None and not (
         isinstance(audience, list) and all(isinstance(each, str) for each in cast("list[object]", audience))
     ):
-        call.refuse(400, "audience: must be an array of strings.", "error")
+        request.fail(400, "audience: must be an array of strings.", "error")
     if ttl is not None and not (isinstance(ttl, str) and _TTL.fullmatch(ttl)):
-        call.refuse(400, "ttl: must be a valid duration.", "error")
-    claims = call.world.part(_AllClaims).of.setdefault(target, _Claims())
+        request.fail(400, "ttl: must be a valid duration.", "error")
+    claims = request.state.group_state(_AllClaims).of.setdefault(target, _Claims())
     if audience is not None:
-        claims.audience, claims.audience_updated = sorted(cast("list[str]", audience)), now()
+        claims.audience, claims.audience_updated = sorted(cast("list[str]", audience)), request.state.now()
     if isinstance(ttl, str):
-        claims.ttl, claims.ttl_updated = _rewritten(ttl), now()
+        claims.ttl, claims.ttl_updated = _rewritten(ttl), request.state.now()
     if audience is not None or ttl is not None:
-        call.changed(" ".join(filter(None, target)))
-    return _answer(call, target, claims)
+        request.record_change(" ".join(filter(None, target)))
+    return _respond(request, target, claims)
 
 
 def _rewritten(ttl: str) -> str:
-    """A duration as the server writes it: 90m becomes 1h30m0s."""
+    """Return a duration as the server writes it: 90m becomes 1h30m0s."""
     total = sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)(ms|[smhdw])", ttl))
     seconds = int(total)
     if seconds < 1:
@@ -105,20 +108,20 @@ def _rewritten(ttl: str) -> str:
     return f"{written}{seconds % 60}s"
 
 
-def _delete(call: Call) -> Answer:
-    target = _target(call)
-    names = [name for value in call.query.get("claims", ()) for name in value.split(",")]
+def _delete(request: RequestContext) -> Response:
+    target = _target(request)
+    names = [name for value in request.query.get("claims", ()) for name in value.split(",")]
     if not names or not set(names) <= set(_CLAIMS):
-        call.refuse(400, "claims: must be audience, ttl or both.", "error")
-    claims = call.world.part(_AllClaims).of.setdefault(target, _Claims())
+        request.fail(400, "claims: must be audience, ttl or both.", "error")
+    claims = request.state.group_state(_AllClaims).of.setdefault(target, _Claims())
     before = (claims.audience, claims.ttl)
     if "audience" in names:
         claims.audience = None
     if "ttl" in names:
         claims.ttl = None
     if before != (claims.audience, claims.ttl):
-        call.changed(" ".join(filter(None, target)))
-    return _answer(call, target, claims)
+        request.record_change(" ".join(filter(None, target)))
+    return _respond(request, target, claims)
 
 
 for _path, _whose in (("/org/{orgID}", "org"), ("/org/{orgID}/project/{projectID}", "project")):

@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import attrs
 
-from ..call import Answer, Call, Routes
-from ..identity import Kind, is_uuid
-from ..world import World
+from ..ids import Kind, is_uuid
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
+from ..state import State
 
 __all__ = ["routes"]
 
@@ -31,10 +33,10 @@ class _Exporter:
 
 
 class _Exporters:
-    def __init__(self, world: World) -> None:
+    def __init__(self, state: State) -> None:
         self.by_id: dict[str, _Exporter] = {}
-        for organization in world.founding:
-            ident = world.identities.uuid(Kind.EXPORTER, organization.key)
+        for organization in state.initial_organizations:
+            ident = state.ids.uuid(Kind.EXPORTER, organization.key)
             self.by_id[ident] = _Exporter(
                 id=ident,
                 org_id=organization.id,
@@ -47,7 +49,7 @@ class _Exporters:
 
 
 def _show(exporter: _Exporter) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    payload: dict[str, Any] = {
         "id": exporter.id,
         "org_id": exporter.org_id,
         "endpoint": exporter.endpoint,
@@ -56,61 +58,61 @@ def _show(exporter: _Exporter) -> dict[str, Any]:
         "headers": dict.fromkeys(exporter.headers, "xxxx"),
     }
     if exporter.issues:
-        shown["issues"] = exporter.issues
-    return shown
+        payload["issues"] = exporter.issues
+    return payload
 
 
-def _of(call: Call, org_id: str) -> list[_Exporter]:
-    return [exporter for exporter in call.world.part(_Exporters).by_id.values() if exporter.org_id == org_id]
+def _of(request: RequestContext, org_id: str) -> list[_Exporter]:
+    return [exporter for exporter in request.state.group_state(_Exporters).by_id.values() if exporter.org_id == org_id]
 
 
 @routes.add("GET", "/otel/exporters", "otel.list_exporters")
-def list_exporters(call: Call) -> Answer:
-    """An organization's exporters, a bare array."""
-    ident = call.one("org-id") or ""
+def list_exporters(request: RequestContext) -> Response:
+    """Return an organization's exporters, a bare array."""
+    ident = request.query_value("org-id") or ""
     if not is_uuid(ident):
-        call.refuse(400, "org-id: must be a valid UUID.")
-    organization = call.found(call.world.organization(ident), "Organization not found")
-    return call.json([_show(exporter) for exporter in _of(call, organization.id)])
+        request.fail(400, "org-id: must be a valid UUID.")
+    organization = request.require(request.state.organization(ident), "Organization not found")
+    return request.respond([_show(exporter) for exporter in _of(request, organization.id)])
 
 
 @routes.add("POST", "/otel/exporters", "otel.create_exporter")
-def create_exporter(call: Call) -> Answer:
-    """Make an exporter, the sixth of an organization being too many."""
-    fields = call.fields(*_FIELDS)
-    call.only(fields, (*_FIELDS, "headers"))
+def create_exporter(request: RequestContext) -> Response:
+    """Create an exporter. An organization has at most five."""
+    fields = request.body_fields(*_FIELDS)
+    request.reject_unknown_fields(fields, (*_FIELDS, "headers"))
     org_id, endpoint, protocol, insecure = (fields[name] for name in _FIELDS)
     if not isinstance(org_id, str) or not is_uuid(org_id):
-        call.refuse(400, "org_id: must be a valid UUID.")
-    organization = call.found(call.world.organization(org_id), "Organization not found")
+        request.fail(400, "org_id: must be a valid UUID.")
+    organization = request.require(request.state.organization(org_id), "Organization not found")
     if not isinstance(endpoint, str) or not re.fullmatch(r"[^/:\s]+:[0-9]+", endpoint):
-        call.refuse(400, "endpoint: must be host:port.")
+        request.fail(400, "endpoint: must be host:port.")
     if protocol not in ("grpc", "http") or not isinstance(insecure, bool):
-        call.refuse(400, "protocol: must be grpc or http.")
-    sent: object = fields.get("headers") or {}
-    if not isinstance(sent, dict) or not all(
-        isinstance(value, str) for value in cast("dict[str, object]", sent).values()
+        request.fail(400, "protocol: must be grpc or http.")
+    raw: object = fields.get("headers") or {}
+    if not isinstance(raw, dict) or not all(
+        isinstance(value, str) for value in cast("dict[str, object]", raw).values()
     ):
-        call.refuse(400, "headers: must be an object of strings.")
-    if len(_of(call, organization.id)) >= _MOST:
-        call.refuse(422, "Internal server error.")
-    made = _Exporter(
-        id=call.world.new_id(Kind.EXPORTER),
+        request.fail(400, "headers: must be an object of strings.")
+    if len(_of(request, organization.id)) >= _MOST:
+        request.fail(422, "Internal server error.")
+    new = _Exporter(
+        id=request.state.new_id(Kind.EXPORTER),
         org_id=organization.id,
         endpoint=endpoint,
         protocol=protocol,
         insecure=insecure,
-        headers=cast("dict[str, str]", sent),
+        headers=cast("dict[str, str]", raw),
     )
-    call.world.part(_Exporters).by_id[made.id] = made
-    call.changed(made.id)
-    return call.json(_show(made), 201)
+    request.state.group_state(_Exporters).by_id[new.id] = new
+    request.record_change(new.id)
+    return request.respond(_show(new), 201)
 
 
 @routes.add("DELETE", "/otel/exporters/{id}", "otel.delete_exporter")
-def delete_exporter(call: Call) -> Answer:
+def delete_exporter(request: RequestContext) -> Response:
     """Delete an exporter."""
-    ident = call.uuid("id")
-    call.found(call.world.part(_Exporters).by_id.pop(ident, None), "Exporter not found")
-    call.changed(ident)
-    return call.message("Exporter deleted.")
+    ident = request.path_uuid("id")
+    request.require(request.state.group_state(_Exporters).by_id.pop(ident, None), "Exporter not found")
+    request.record_change(ident)
+    return request.respond_message("Exporter deleted.")

@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import attrs
 
-from ..call import Answer, Call, Routes, iso_ms, whole_number
-from ..history import DAY
-from ..identity import Kind, is_uuid
+from ..ids import Kind, is_uuid
 from ..model import Organization, Pipeline
-from ..world import World, now
+from ..request import RequestContext, parse_natural
+from ..response import Response
+from ..router import Routes
+from ..state import State
+from ..times import DAY, iso_ms
 
 __all__ = ["routes"]
 
@@ -51,7 +53,7 @@ class _Decision:
 
 @attrs.define(eq=False)
 class _Owner:
-    """What one organization has decided."""
+    """The policies and decisions of one organization."""
 
     bundle: dict[str, _Policy]
     decisions: list[_Decision]  # newest first
@@ -59,32 +61,32 @@ class _Owner:
 
 
 class _Owners:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: State) -> None:
+        self._state = state
         self._of: dict[str, _Owner] = {}
 
     def of(self, organization: Organization) -> _Owner:
-        """An organization's policies and decisions."""
-        found = self._of.get(organization.id)
-        if found is None:
-            found = self._of[organization.id] = self._first(organization)
-        return found
+        """Return an organization's policies and decisions."""
+        resource = self._of.get(organization.id)
+        if resource is None:
+            resource = self._of[organization.id] = self._first(organization)
+        return resource
 
     def _first(self, organization: Organization) -> _Owner:
-        world = self._world
-        if organization not in world.founding:
+        state = self._state
+        if organization not in state.initial_organizations:
             return _Owner({}, [])
-        created = world.anchor - 120 * DAY
-        policy = _Policy(name="images", content=_POLICY, created=created, created_by=world.me.id)
+        created = state.midnight - 120 * DAY
+        policy = _Policy(name="images", content=_POLICY, created=created, created_by=state.token_owner.id)
         bundle = {"images": policy}
-        rng = random.Random(f"decisions {world.seed} {organization.key}")
+        rng = random.Random(f"decisions {state.seed} {organization.key}")
         pipelines: list[Pipeline] = []
-        for project in world.projects_of(organization)[:3]:
+        for project in state.projects_of(organization)[:3]:
             pipelines += project.history.pipelines[-16:]
         pipelines.sort(key=lambda pipeline: (-pipeline.created, pipeline.id))
         decisions = [
             _Decision(
-                id=world.identities.uuid(Kind.DECISION, organization.key, number),
+                id=state.ids.uuid(Kind.DECISION, organization.key, number),
                 created=pipeline.created,
                 status=rng.choice(("PASS", "PASS", "PASS", "SOFT_FAIL", "HARD_FAIL")),
                 metadata={
@@ -106,22 +108,22 @@ class _Owners:
         return _Owner(bundle, decisions)
 
 
-def _owner(call: Call) -> _Owner:
-    ident = call.variable("ownerID")
+def _owner(request: RequestContext) -> _Owner:
+    ident = request.path_value("ownerID")
     if not is_uuid(ident):
-        call.refuse(400, "OwnerID: must be a valid UUID.", "error")
-    if call.variable("context") != "config":
-        call.refuse(400, "context: must be a valid value.", "error")
-    organization = call.world.organization(ident)
+        request.fail(400, "OwnerID: must be a valid UUID.", "error")
+    if request.path_value("context") != "config":
+        request.fail(400, "context: must be a valid value.", "error")
+    organization = request.state.organization(ident)
     if organization is None:
-        call.refuse(403, "Forbidden", "error")
-    return call.world.part(_Owners).of(organization)
+        request.fail(403, "Forbidden", "error")
+    return request.state.group_state(_Owners).of(organization)
 
 
-def _fields(call: Call) -> dict[str, Any]:
-    body: object = call.body
+def _fields(request: RequestContext) -> dict[str, Any]:
+    body: object = request.body
     if not isinstance(body, dict):
-        call.refuse(400, "request body: must be an object.", "error")
+        request.fail(400, "request body: must be an object.", "error")
     return cast("dict[str, Any]", body)
 
 
@@ -135,53 +137,51 @@ def _document(policy: _Policy) -> dict[str, Any]:
 
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/policy-bundle", "policies.get_bundle")
-def get_bundle(call: Call) -> Answer:
-    """All policies by name."""
-    return call.json({name: _document(policy) for name, policy in _owner(call).bundle.items()})
+def get_bundle(request: RequestContext) -> Response:
+    """Return all policies by name."""
+    return request.respond({name: _document(policy) for name, policy in _owner(request).bundle.items()})
 
 
 @routes.add("POST", "/owner/{ownerID}/context/{context}/policy-bundle", "policies.create_bundle")
-def create_bundle(call: Call) -> Answer:
-    """Replace all policies, or tell what that would do."""
-    owner = _owner(call)
-    sent: object = _fields(call).get("policies")
-    if not isinstance(sent, dict) or not all(
-        isinstance(text, str) for text in cast("dict[str, object]", sent).values()
-    ):
-        call.refuse(400, "policies: must be an object of strings.", "error")
-    policies = cast("dict[str, str]", sent)
+def create_bundle(request: RequestContext) -> Response:
+    """Replace all policies, or return the changes that this would make."""
+    owner = _owner(request)
+    raw: object = _fields(request).get("policies")
+    if not isinstance(raw, dict) or not all(isinstance(text, str) for text in cast("dict[str, object]", raw).values()):
+        request.fail(400, "policies: must be an object of strings.", "error")
+    policies = cast("dict[str, str]", raw)
     if sum(len(text) for text in policies.values()) > _LARGEST_BUNDLE:
-        call.refuse(413, "http: request payload too large", "error")
+        request.fail(413, "http: request payload too large", "error")
     known = owner.bundle
     difference = {
         "created": sorted(policies.keys() - known.keys()),
         "deleted": sorted(known.keys() - policies.keys()),
         "modified": sorted(name for name in policies.keys() & known.keys() if policies[name] != known[name].content),
     }
-    dry = call.one("dry")
+    dry = request.query_value("dry")
     if dry not in {None, "true", "false"}:
-        call.refuse(400, "dry: must be true or false.", "error")
+        request.fail(400, "dry: must be true or false.", "error")
     if dry == "true":
-        return call.json(difference)
+        return request.respond(difference)
     bundle: dict[str, _Policy] = {}
     for name, text in policies.items():
         old = known.get(name)
         same = old is not None and old.content == text
-        made = _Policy(name=name, content=text, created=now(), created_by=call.world.me.id)
-        bundle[name] = old if same and old is not None else made
+        new = _Policy(name=name, content=text, created=request.state.now(), created_by=request.state.token_owner.id)
+        bundle[name] = old if same and old is not None else new
     owner.bundle = bundle
     if any(difference.values()):
-        call.changed(call.variable("ownerID"))
-    return call.json(difference, 201)
+        request.record_change(request.path_value("ownerID"))
+    return request.respond(difference, 201)
 
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/policy-bundle/{policyName}", "policies.get")
-def get(call: Call) -> Answer:
-    """A policy."""
-    policy = _owner(call).bundle.get(call.variable("policyName"))
+def get(request: RequestContext) -> Response:
+    """Return a policy."""
+    policy = _owner(request).bundle.get(request.path_value("policyName"))
     if policy is None:
-        call.refuse(404, "policy not found", "error")
-    return call.json(_document(policy))
+        request.fail(404, "policy not found", "error")
+    return request.respond(_document(policy))
 
 
 def _outcome(status: str) -> dict[str, Any]:
@@ -207,17 +207,17 @@ def _show(decision: _Decision) -> dict[str, Any]:
 
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/decision", "policies.list_decisions")
-def list_decisions(call: Call) -> Answer:
-    """Decisions, newest first: a bare array from an offset on."""
-    owner = _owner(call)
-    start = whole_number(call.one("offset") or "0")
+def list_decisions(request: RequestContext) -> Response:
+    """List the decisions, newest first: a bare array from an offset on."""
+    owner = _owner(request)
+    start = parse_natural(request.query_value("offset") or "0")
     if start is None:
-        call.refuse(400, "offset: must be an integer no less than 0.", "error")
-    after, before = call.time("after"), call.time("before")
+        request.fail(400, "offset: must be an integer no less than 0.", "error")
+    after, before = request.query_time("after"), request.query_time("before")
     wanted = {
         name: value
         for name in ("status", "branch", "project_id", "build_number")
-        if (value := call.one(name)) is not None
+        if (value := request.query_value(name)) is not None
     }
     chosen: list[_Decision] = []
     for decision in owner.decisions:
@@ -231,71 +231,71 @@ def list_decisions(call: Call) -> Answer:
             continue
         if (after is None or decision.created > after) and (before is None or decision.created < before):
             chosen.append(decision)
-    size = call.page_size or _DECISIONS_PER_PAGE
-    return call.json([_show(decision) for decision in chosen[start : start + size]])
+    size = request.page_size or _DECISIONS_PER_PAGE
+    return request.respond([_show(decision) for decision in chosen[start : start + size]])
 
 
 @routes.add("POST", "/owner/{ownerID}/context/{context}/decision", "policies.make_decision")
-def make_decision(call: Call) -> Answer:
-    """Judge a configuration: an untagged `cimg/base` fails, softly where `# soft` is written beside it."""
-    owner = _owner(call)
-    fields = _fields(call)
+def make_decision(request: RequestContext) -> Response:
+    """Decide on a configuration: an untagged `cimg/base` fails, softly if `# soft` is on its line."""
+    owner = _owner(request)
+    fields = _fields(request)
     text: object = fields.get("input")
     metadata: object = fields.get("metadata", {})
     if not isinstance(text, str):
-        call.refuse(400, "input: cannot be blank.", "error")
+        request.fail(400, "input: cannot be blank.", "error")
     if not isinstance(metadata, dict):
-        call.refuse(400, "metadata: must be an object.", "error")
+        request.fail(400, "metadata: must be an object.", "error")
     status = "PASS"
     if owner.bundle and any(line.split("#")[0].rstrip().endswith("cimg/base") for line in text.splitlines()):
         status = "SOFT_FAIL" if "# soft" in text else "HARD_FAIL"
     decision = _Decision(
-        id=call.world.new_id(Kind.DECISION),
-        created=now(),
+        id=request.state.new_id(Kind.DECISION),
+        created=request.state.now(),
         status=status,
         metadata=cast("dict[str, Any]", metadata),
         bundle=owner.bundle,
         branch=None,
     )
     owner.decisions.insert(0, decision)
-    call.changed(decision.id)
-    return call.json(_outcome(status))
+    request.record_change(decision.id)
+    return request.respond(_outcome(status))
 
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/decision/settings", "policies.get_decision_settings")
-def get_decision_settings(call: Call) -> Answer:
-    """Whether policies decide anything."""
-    return call.json({"enabled": _owner(call).enabled})
+def get_decision_settings(request: RequestContext) -> Response:
+    """Return the settings of decisions."""
+    return request.respond({"enabled": _owner(request).enabled})
 
 
 @routes.add("PATCH", "/owner/{ownerID}/context/{context}/decision/settings", "policies.update_decision_settings")
-def update_decision_settings(call: Call) -> Answer:
-    """Let policies decide, or not."""
-    owner = _owner(call)
-    enabled: object = _fields(call).get("enabled", owner.enabled)
+def update_decision_settings(request: RequestContext) -> Response:
+    """Enable or disable decisions."""
+    owner = _owner(request)
+    enabled: object = _fields(request).get("enabled", owner.enabled)
     if not isinstance(enabled, bool):
-        call.refuse(400, "enabled: must be a boolean.", "error")
+        request.fail(400, "enabled: must be a boolean.", "error")
     if enabled != owner.enabled:
         owner.enabled = enabled
-        call.changed(call.variable("ownerID"))
-    return call.json({"enabled": enabled})
+        request.record_change(request.path_value("ownerID"))
+    return request.respond({"enabled": enabled})
 
 
-def _decision(call: Call) -> _Decision:
-    ident = call.variable("decisionID")
-    owner = _owner(call)
+def _decision(request: RequestContext) -> _Decision:
+    ident = request.path_value("decisionID")
+    owner = _owner(request)
     if not is_uuid(ident):
-        call.refuse(400, "DecisionID: must be a valid UUID.", "error")
+        request.fail(400, "DecisionID: must be a valid UUID.", "error")
     decision = next((decision for decision in owner.decisions if decision.id == ident.lower()), None)
     if decision is None:
-        call.refuse(404, "decision log not found", "error")
+        request.fail(404, "decision log not found", "error")
     return decision
 
 
 @routes.add("GET", "/owner/{ownerID}/context/{context}/decision/{decisionID}", "policies.get_decision")
-def get_decision(call: Call) -> Answer:
-    """A decision."""
-    return call.json(_show(_decision(call)))
+def get_decision(request: RequestContext) -> Response:
+    """Return a decision."""
+    return request.respond(_show(_decision(request)))
 
 
 @routes.add(
@@ -303,6 +303,6 @@ def get_decision(call: Call) -> Answer:
     "/owner/{ownerID}/context/{context}/decision/{decisionID}/policy-bundle",
     "policies.get_decision_policy_bundle",
 )
-def get_decision_policy_bundle(call: Call) -> Answer:
-    """The policies that a decision was made by."""
-    return call.json({name: _document(policy) for name, policy in _decision(call).bundle.items()})
+def get_decision_policy_bundle(request: RequestContext) -> Response:
+    """Return the policies that a decision was made by."""
+    return request.respond({name: _document(policy) for name, policy in _decision(request).bundle.items()})

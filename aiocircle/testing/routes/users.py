@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from .. import wire
-from ..call import Answer, Call, Routes
+from .. import serializers
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
 
 __all__ = ["routes"]
 
@@ -11,27 +13,31 @@ routes = Routes()
 
 
 @routes.add("GET", "/me", "users.me")
-def me(call: Call) -> Answer:
-    """Whose token it is."""
-    return call.json(wire.user(call.world.me))
+def me(request: RequestContext) -> Response:
+    """Return the owner of the token."""
+    return request.respond(serializers.user(request.state.token_owner))
 
 
 @routes.add("GET", "/me/collaborations", "users.list_collaborations")
-def collaborations(call: Call) -> Answer:
-    """The organizations of the token's owner, and their own account, which has no id."""
-    shown = [wire.collaboration(call, organization) for organization in call.world.organizations.values()]
-    login = call.world.me.login
+def collaborations(request: RequestContext) -> Response:
+    """Return the organizations of the token's owner, and their own account, which has no id."""
+    payload = [
+        serializers.collaboration(request, organization) for organization in request.state.organizations.values()
+    ]
+    login = request.state.token_owner.login
     own = {
         "id": None,
         "vcs_type": "github",
         "name": login,
-        "avatar_url": call.world.me.avatar_url,
+        "avatar_url": request.state.token_owner.avatar_url,
         "slug": f"gh/{login}",
     }
-    return call.json([*shown, call.spell(own, "vcs_type")])
+    return request.respond([*payload, request.spell_keys(own, "vcs_type")])
 
 
 @routes.add("GET", "/user/{id}", "users.get")
-def get(call: Call) -> Answer:
-    """A user."""
-    return call.json(wire.user(call.found(call.world.user(call.uuid("id")), "User not found")))
+def get(request: RequestContext) -> Response:
+    """Return a user."""
+    return request.respond(
+        serializers.user(request.require(request.state.user(request.path_uuid("id")), "User not found"))
+    )

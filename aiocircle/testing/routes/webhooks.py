@@ -6,10 +6,12 @@ from typing import Any, cast
 
 import attrs
 
-from ..call import Answer, Call, Routes, iso_ms
-from ..history import DAY
-from ..identity import Kind, digest, is_uuid
-from ..world import World, now
+from ..ids import Kind, digest, is_uuid
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
+from ..state import State
+from ..times import DAY, iso_ms
 
 __all__ = ["routes"]
 
@@ -33,14 +35,14 @@ class _Webhook:
 
 
 class _Webhooks:
-    def __init__(self, world: World) -> None:
+    def __init__(self, state: State) -> None:
         self.by_id: dict[str, _Webhook] = {}
-        for project in world.projects.values():
-            if project.write_history is None:
+        for project in state.projects.values():
+            if project.generate_history is None:
                 continue
-            created = world.anchor - 70 * DAY
-            made = _Webhook(
-                id=world.identities.uuid(Kind.WEBHOOK, project.key),
+            created = state.midnight - 70 * DAY
+            new = _Webhook(
+                id=state.ids.uuid(Kind.WEBHOOK, project.key),
                 project_id=project.id,
                 name="chat",
                 url="https://hooks.acme.example/circleci",
@@ -50,11 +52,11 @@ class _Webhooks:
                 created=created,
                 updated=created,
             )
-            self.by_id[made.id] = made
+            self.by_id[new.id] = new
 
 
-def _show(call: Call, webhook: _Webhook) -> dict[str, Any]:
-    return call.spell(
+def _show(request: RequestContext, webhook: _Webhook) -> dict[str, Any]:
+    return request.spell_keys(
         {
             "url": webhook.url,
             "verify_tls": webhook.verify_tls,
@@ -73,98 +75,102 @@ def _show(call: Call, webhook: _Webhook) -> dict[str, Any]:
     )
 
 
-def _of(call: Call, project_id: str) -> list[_Webhook]:
-    return [each for each in call.world.part(_Webhooks).by_id.values() if each.project_id == project_id]
+def _of(request: RequestContext, project_id: str) -> list[_Webhook]:
+    return [each for each in request.state.group_state(_Webhooks).by_id.values() if each.project_id == project_id]
 
 
-def _webhook(call: Call) -> _Webhook:
-    return call.found(call.world.part(_Webhooks).by_id.get(call.uuid("webhook-id")), "Webhook not found")
+def _webhook(request: RequestContext) -> _Webhook:
+    return request.require(
+        request.state.group_state(_Webhooks).by_id.get(request.path_uuid("webhook-id")), "Webhook not found"
+    )
 
 
 @routes.add("GET", "/webhook", "webhooks.list")
-def list_all(call: Call) -> Answer:
-    """A project's webhooks, always all of them."""
-    scope, kind = call.one("scope-id"), call.one("scope-type")
+def list_all(request: RequestContext) -> Response:
+    """Return a project's webhooks, always all of them."""
+    scope, kind = request.query_value("scope-id"), request.query_value("scope-type")
     if scope is None or not is_uuid(scope):
-        call.refuse(400, "scope-id: must be a valid UUID.")
+        request.fail(400, "scope-id: must be a valid UUID.")
     if kind != "project":
-        call.refuse(400, "scope-type: must be one of project.")
-    call.found(call.world.project_by_id(scope), "Project not found")
-    return call.json({"items": [_show(call, each) for each in _of(call, scope.lower())], "next_page_token": None})
+        request.fail(400, "scope-type: must be one of project.")
+    request.require(request.state.project_by_id(scope), "Project not found")
+    return request.respond(
+        {"items": [_show(request, each) for each in _of(request, scope.lower())], "next_page_token": None}
+    )
 
 
 @routes.add("POST", "/webhook", "webhooks.create")
-def create(call: Call) -> Answer:
-    """Make a webhook; fields that are spelt otherwise are dropped without a word."""
-    fields = call.fields("name", "events", "url", "scope")
+def create(request: RequestContext) -> Response:
+    """Create a webhook. Fields with another spelling are dropped silently."""
+    fields = request.body_fields("name", "events", "url", "scope")
     scope: object = fields["scope"]
     if not isinstance(scope, dict):
-        call.refuse(400, "scope: must be an object.")
+        request.fail(400, "scope: must be an object.")
     where = cast("dict[str, object]", scope)
     ident = where.get("id")
     if where.get("type") != "project" or not isinstance(ident, str) or not is_uuid(ident):
-        call.refuse(400, "scope: must be a project and its UUID.")
-    project = call.found(call.world.project_by_id(ident), "Project not found")
-    if len(_of(call, project.id)) >= _MOST:
-        call.refuse(400, "A project can have at most 5 webhooks.")
-    made = _Webhook(
-        id=call.world.new_id(Kind.WEBHOOK),
+        request.fail(400, "scope: must be a project and its UUID.")
+    project = request.require(request.state.project_by_id(ident), "Project not found")
+    if len(_of(request, project.id)) >= _MOST:
+        request.fail(400, "A project can have at most 5 webhooks.")
+    new = _Webhook(
+        id=request.state.new_id(Kind.WEBHOOK),
         project_id=project.id,
         name="",
         url="",
         events=[],
         verify_tls=True,
         secret="",
-        created=now(),
-        updated=now(),
+        created=request.state.now(),
+        updated=request.state.now(),
     )
-    _change(call, made, fields)
-    call.world.part(_Webhooks).by_id[made.id] = made
-    call.changed(made.id)
-    return call.json(_show(call, made), 201)
+    _change(request, new, fields)
+    request.state.group_state(_Webhooks).by_id[new.id] = new
+    request.record_change(new.id)
+    return request.respond(_show(request, new), 201)
 
 
 @routes.add("GET", "/webhook/{webhook-id}", "webhooks.get")
-def get(call: Call) -> Answer:
-    """A webhook."""
-    return call.json(_show(call, _webhook(call)))
+def get(request: RequestContext) -> Response:
+    """Return a webhook."""
+    return request.respond(_show(request, _webhook(request)))
 
 
 @routes.add("PUT", "/webhook/{webhook-id}", "webhooks.update")
-def update(call: Call) -> Answer:
-    """Change a webhook: a secret that is not sent again is gone."""
-    webhook = _webhook(call)
-    _change(call, webhook, call.fields())
-    webhook.updated = now()
-    call.changed(webhook.id)
-    return call.json(_show(call, webhook))
+def update(request: RequestContext) -> Response:
+    """Update a webhook. A secret that is not sent again is deleted."""
+    webhook = _webhook(request)
+    _change(request, webhook, request.body_fields())
+    webhook.updated = request.state.now()
+    request.record_change(webhook.id)
+    return request.respond(_show(request, webhook))
 
 
 @routes.add("DELETE", "/webhook/{webhook-id}", "webhooks.delete")
-def delete(call: Call) -> Answer:
+def delete(request: RequestContext) -> Response:
     """Delete a webhook."""
-    webhook = _webhook(call)
-    del call.world.part(_Webhooks).by_id[webhook.id]
-    call.changed(webhook.id)
-    return call.message("Webhook deleted.")
+    webhook = _webhook(request)
+    del request.state.group_state(_Webhooks).by_id[webhook.id]
+    request.record_change(webhook.id)
+    return request.respond_message("Webhook deleted.")
 
 
-def _change(call: Call, webhook: _Webhook, fields: dict[str, Any]) -> None:
-    """Check all fields, then take them over; the scope stays."""
+def _change(request: RequestContext, webhook: _Webhook, fields: dict[str, Any]) -> None:
+    """Check all fields, then apply them. The scope stays."""
     name: object = fields.get("name", webhook.name)
     url: object = fields.get("url", webhook.url)
     events: object = fields.get("events", webhook.events)
     verify_tls: object = fields.get("verify-tls", webhook.verify_tls)
     secret: object = fields.get("signing-secret")
     if not isinstance(name, str) or not name:
-        call.refuse(400, "name: must be a non-empty string.")
+        request.fail(400, "name: must be a non-empty string.")
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-        call.refuse(400, "url: must be a URL.")
+        request.fail(400, "url: must be a URL.")
     if not isinstance(events, list) or not events or any(each not in _EVENTS for each in cast("list[object]", events)):
-        call.refuse(400, f"events: must be of {', '.join(_EVENTS)}.")
+        request.fail(400, f"events: must be of {', '.join(_EVENTS)}.")
     if not isinstance(verify_tls, bool):
-        call.refuse(400, "verify-tls: must be a boolean.")
+        request.fail(400, "verify-tls: must be a boolean.")
     if secret is not None and not isinstance(secret, str):
-        call.refuse(400, "signing-secret: must be a string.")
+        request.fail(400, "signing-secret: must be a string.")
     webhook.name, webhook.url, webhook.verify_tls = name, url, verify_tls
     webhook.events, webhook.secret = cast("list[str]", events), secret or ""

@@ -4,93 +4,100 @@ from __future__ import annotations
 
 from typing import cast
 
-from .. import wire
-from ..call import Answer, Call, Routes
-from ..identity import Kind
+from .. import serializers
+from ..ids import Kind
 from ..model import Job, Workflow
-from ..world import now
+from ..request import RequestContext
+from ..response import Response
+from ..router import Routes
+from ..script import raise_if_out
 
 __all__ = ["routes"]
 
 routes = Routes()
 
 
-def _workflow(call: Call) -> Workflow:
-    workflow = call.world.workflow(call.uuid("id"))
-    if workflow is not None and workflow.pipeline.visible_at > call.world.clock:
-        workflow = None
-    return call.found(workflow, "Workflow not found")
+def _workflow(request: RequestContext) -> Workflow:
+    workflow = request.state.workflow(request.path_uuid("id"))
+    if workflow is None or workflow.created + _list_lag(workflow) > request.state.now():
+        request.fail(404, "Workflow not found")
+    raise_if_out(workflow.pipeline, request.state.now())
+    return workflow
+
+
+def _list_lag(workflow: Workflow) -> float:
+    return 0.0 if workflow.plan.story is None else workflow.plan.story.list_lag
 
 
 @routes.add("GET", "/workflow/{id}", "workflows.get")
-def get(call: Call) -> Answer:
-    """A workflow."""
-    return call.json(wire.workflow(_workflow(call)))
+def get(request: RequestContext) -> Response:
+    """Return a workflow."""
+    return request.respond(serializers.workflow(_workflow(request), request.state.now()))
 
 
 @routes.add("GET", "/workflow/{id}/job", "workflows.list_jobs")
-def list_jobs(call: Call) -> Answer:
-    """A workflow's jobs."""
-    workflow = _workflow(call)
-    return call.page(workflow.jobs, lambda job: wire.workflow_job(call, workflow, job), size=100)
+def list_jobs(request: RequestContext) -> Response:
+    """Return a workflow's jobs."""
+    workflow = _workflow(request)
+    return request.respond_page(workflow.jobs, lambda job: serializers.workflow_job(request, workflow, job), size=100)
 
 
 @routes.add("POST", "/workflow/{id}/cancel", "workflows.cancel")
-def cancel(call: Call) -> Answer:
+def cancel(request: RequestContext) -> Response:
     """Cancel a workflow; one that has finished stays as it is."""
-    workflow = _workflow(call)
+    workflow = _workflow(request)
     if not workflow.finished:
-        workflow.cancel(now(), call.world.me)
-        call.changed(workflow.id)
-    return call.message("Accepted.", 202)
+        workflow.cancel(request.state.now(), request.state.token_owner)
+        request.record_change(workflow.id)
+    return request.respond_message("Accepted.", 202)
 
 
 @routes.add("POST", "/workflow/{id}/approve/{approval_request_id}", "workflows.approve")
-def approve(call: Call) -> Answer:
-    """Approve a job that waits for it, so that what comes after it runs."""
-    workflow = _workflow(call)
-    job = call.world.job(call.uuid("approval_request_id"), Kind.APPROVAL)
+def approve(request: RequestContext) -> Response:
+    """Approve a job that waits for it, so that the jobs after it run."""
+    workflow = _workflow(request)
+    job = request.state.job(request.path_uuid("approval_request_id"), Kind.APPROVAL)
     if job is None or job not in workflow.jobs:
-        call.refuse(404, "Approval request not found")
+        request.fail(404, "Approval request not found")
     if job.status != "on_hold":
-        call.refuse(400, "Job is not waiting for approval")
-    job.status, job.approved_by, job.stopped = "success", call.world.me, now()
-    call.world.revive(workflow)
-    call.changed(workflow.id)
-    return call.message("Accepted.", 202)
+        request.fail(400, "Job is not waiting for approval")
+    job.status, job.approved_by, job.stopped = "success", request.state.token_owner, request.state.now()
+    request.state.resume(workflow)
+    request.record_change(workflow.id)
+    return request.respond_message("Accepted.", 202)
 
 
 @routes.add("POST", "/workflow/{id}/rerun", "workflows.rerun")
-def rerun(call: Call) -> Answer:
-    """Run a workflow again: all of it, what failed, or chosen jobs with all that come after them."""
-    workflow = _workflow(call)
-    fields = call.fields()
+def rerun(request: RequestContext) -> Response:
+    """Rerun a workflow: all of it, from failed, or chosen jobs with all jobs that follow them."""
+    workflow = _workflow(request)
+    fields = request.body_fields()
     for name in ("enable_ssh", "from_failed", "sparse_tree"):
         if not isinstance(fields.get(name, False), bool):
-            call.refuse(400, f"{name}: must be a boolean.")
+            request.fail(400, f"{name}: must be a boolean.")
     listed: object = fields.get("jobs")
     chosen: set[str] = set()
     if listed is not None:
         idents = cast("list[object]", listed) if isinstance(listed, list) else []
         if not idents or not all(isinstance(ident, str) for ident in idents):
-            call.refuse(400, "jobs: must be an array of job UUIDs.")
+            request.fail(400, "jobs: must be an array of job UUIDs.")
         chosen = {str(ident).lower() for ident in idents}
     from_failed = bool(fields.get("from_failed"))
     if from_failed and chosen:
-        call.refuse(400, "from_failed and jobs are mutually exclusive.")
+        request.fail(400, "from_failed and jobs are mutually exclusive.")
     if fields.get("enable_ssh") and not chosen:
-        call.refuse(400, "enable_ssh: needs jobs.")
+        request.fail(400, "enable_ssh: needs jobs.")
     if from_failed and workflow.status in {"success", "running", "on_hold"}:
-        call.refuse(400, "Workflow has no failed jobs to rerun from")
-    unknown = chosen - {wire.job_uuid(call, job) for job in workflow.jobs}
+        request.fail(400, "Workflow has no failed jobs to rerun from")
+    unknown = chosen - {serializers.job_uuid(request, job) for job in workflow.jobs}
     if unknown:
-        call.refuse(400, "jobs: must be jobs of this workflow.")
+        request.fail(400, "jobs: must be jobs of this workflow.")
     reused: list[Job | None] = [None] * len(workflow.jobs)
     if from_failed or chosen:
-        for leaf, job in enumerate(workflow.jobs):
-            again = wire.job_uuid(call, job) in chosen or job.status != "success"
+        for index, job in enumerate(workflow.jobs):
+            again = serializers.job_uuid(request, job) in chosen or job.status != "success"
             again = again or any(reused[required] is None for required in job.plan.requires)
-            reused[leaf] = None if again else job
-    run = call.world.start(workflow.pipeline, workflow.plan, reused=reused)
-    call.changed(run.id)
-    return call.json({"workflow_id": run.id}, 202)
+            reused[index] = None if again else job
+    run = request.state.rerun(workflow, reused)
+    request.record_change(run.id)
+    return request.respond({"workflow_id": run.id}, 202)

@@ -1,4 +1,4 @@
-"""Ids that say where their thing lives: no table of ids is kept, and nothing is made before it is asked for."""
+"""Ids that contain the address of their resource, so that there is no table of ids and history is generated lazily."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import uuid
 
 import attrs
 
-__all__ = ["Address", "Identities", "Kind", "base62", "digest", "is_uuid", "slug_form"]
+__all__ = ["Address", "IdFactory", "Kind", "base62", "digest", "is_project_slug", "is_uuid"]
 
-_PAYLOAD_BITS = 122  # what a version 4 UUID leaves free of its 128
+_PAYLOAD_BITS = 122  # the free bits of a version 4 UUID
 _MASK = (1 << _PAYLOAD_BITS) - 1
 _HALF = _PAYLOAD_BITS // 2
 _CHECK_BITS = 41
@@ -20,7 +20,7 @@ _FRAGMENT = re.compile(r"[0-9A-Za-z]{21,22}")
 
 
 class Kind(enum.IntEnum):
-    """What an id stands for."""
+    """The type of resource of an id."""
 
     USER = 1
     ORGANIZATION = 2
@@ -45,26 +45,27 @@ class Kind(enum.IntEnum):
     WEBHOOK = 21
     ROLLBACK = 22
     REQUEST = 23
+    EVENT = 24
 
 
 @attrs.frozen
 class Address:
-    """Where a thing lives: its kind, its owner's key and up to three numbers inside that owner."""
+    """The address of a resource: its kind, its owner's key and up to three numbers inside that owner."""
 
     kind: Kind
     owner: int
     number: int
     sub: int
-    leaf: int
+    index: int
 
 
 def digest(*parts: object) -> bytes:
-    """32 bytes that depend on all the parts and on nothing else."""
+    """Return 32 bytes that depend only on the parts."""
     return hashlib.blake2b("\0".join(map(str, parts)).encode(), digest_size=32).digest()
 
 
 def base62(number: int) -> str:
-    """A number as CircleCI writes the parts of a standalone project's slug: 22 digits of base 62."""
+    """Return a number as in the slugs of standalone projects: 22 digits of base 62."""
     digits = ""
     while number:
         number, rest = divmod(number, 62)
@@ -72,20 +73,20 @@ def base62(number: int) -> str:
     return digits.rjust(22, "0")
 
 
-class Identities:
-    """The UUIDs of one seed: a reversible scramble of an address, refused when it was made by anybody else."""
+class IdFactory:
+    """The UUIDs of one seed: a reversible scramble of an address, with a check value."""
 
     def __init__(self, seed: int) -> None:
-        key = digest("identities", seed)
+        key = digest("ids", seed)
         self._first = int.from_bytes(key[:15]) | 1
         self._second = int.from_bytes(key[15:30]) | 1
         self._unfirst = pow(self._first, -1, 1 << _PAYLOAD_BITS)
         self._unsecond = pow(self._second, -1, 1 << _PAYLOAD_BITS)
         self._check = int.from_bytes(digest("check", seed)) & ((1 << _CHECK_BITS) - 1)
 
-    def uuid(self, kind: Kind, owner: int, number: int = 0, sub: int = 0, leaf: int = 0) -> str:
-        """The UUID of an address (owner: 32 bits, number: 24, sub and leaf: 10 each)."""
-        plain = ((((kind << 32 | owner) << 24 | number) << 10 | sub) << 10 | leaf) << _CHECK_BITS | self._check
+    def uuid(self, kind: Kind, owner: int, number: int = 0, sub: int = 0, index: int = 0) -> str:
+        """Return the UUID of an address (owner: 32 bits, number: 24, sub and index: 10 each)."""
+        plain = ((((kind << 32 | owner) << 24 | number) << 10 | sub) << 10 | index) << _CHECK_BITS | self._check
         mixed = plain * self._first & _MASK
         mixed ^= mixed >> _HALF
         mixed = mixed * self._second & _MASK
@@ -96,8 +97,12 @@ class Identities:
         )
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
+    def event_uuid(self, event: str, subject: str) -> str:
+        """Return the UUID of an event: a name-based one (version 3), the same for the same type and subject."""
+        return str(uuid.uuid3(uuid.NAMESPACE_URL, f"{event} {subject}"))
+
     def address(self, uuid: str) -> Address | None:
-        """What `uuid` stands for; None when this seed never made it."""
+        """Return the address of `uuid`, or None if it is not of this seed."""
         try:
             bits = int(uuid.replace("-", ""), 16)
         except ValueError:
@@ -110,18 +115,18 @@ class Identities:
         if plain & ((1 << _CHECK_BITS) - 1) != self._check:
             return None
         plain >>= _CHECK_BITS
-        leaf, plain = plain & 0x3FF, plain >> 10
+        index, plain = plain & 0x3FF, plain >> 10
         sub, plain = plain & 0x3FF, plain >> 10
         number, plain = plain & 0xFFFFFF, plain >> 24
         owner, kind = plain & 0xFFFFFFFF, plain >> 32
         try:
-            return Address(Kind(kind), owner, number, sub, leaf)
+            return Address(Kind(kind), owner, number, sub, index)
         except ValueError:
             return None
 
 
 def is_uuid(text: str) -> bool:
-    """Whether a text is a UUID in its usual form."""
+    """Return True if a text is a UUID in its usual form."""
     if len(text) != 36:
         return False
     try:
@@ -130,8 +135,8 @@ def is_uuid(text: str) -> bool:
         return False
 
 
-def slug_form(slug: str) -> bool:
-    """Whether a text has the form of a project's slug; a standalone one's parts are opaque or UUIDs, never names."""
+def is_project_slug(slug: str) -> bool:
+    """Return True if a text has the form of a project slug. In a standalone one, both parts are opaque or UUIDs."""
     parts = slug.split("/")
     if len(parts) != 3 or not all(parts):
         return False
