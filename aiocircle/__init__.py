@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aiocircle.errors import (
         APIError,
         BadRequest,
+        ChangeErrors,
         CircleCIError,
         ConfigurationError,
         Conflict,
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
         Gone,
         InvalidArgument,
         NotFound,
+        NotReady,
         PaginationError,
         RateLimited,
         RequestError,
         RequestTimeout,
         ServerError,
         Unauthorized,
+        WaitTimeout,
     )
     from aiocircle.slugs import OrgSlug, ProjectSlug
 
@@ -43,6 +46,7 @@ __all__ = [
     "UNSET",
     "APIError",
     "BadRequest",
+    "ChangeErrors",
     "CircleCI",
     "CircleCIError",
     "ConfigurationError",
@@ -53,6 +57,7 @@ __all__ = [
     "Gone",
     "InvalidArgument",
     "NotFound",
+    "NotReady",
     "OrgSlug",
     "Page",
     "Pager",
@@ -65,6 +70,7 @@ __all__ = [
     "ServerError",
     "Throttle",
     "Unauthorized",
+    "WaitTimeout",
     "__version__",
 ]
 

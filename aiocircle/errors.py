@@ -11,7 +11,10 @@
     │   ├── RateLimited 429
     │   └── ServerError 5xx
     ├── DecodeError             an answer that is not what was declared
-    └── PaginationError         a list that does not advance
+    ├── PaginationError         a list that does not advance
+    ├── WaitTimeout             the deadline of a wait passed
+    ├── NotReady                something that the call needs does not exist yet, or not any more
+    └── ChangeErrors            several changes, of which some failed (also an ExceptionGroup)
 
 All of them can be pickled, and none of them holds the token, the user part of a URL or a signed query value.
 """
@@ -19,13 +22,14 @@ All of them can be pickled, and none of them holds the token, the user part of a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from aiocircle._text import one_line
 
 __all__ = [
     "APIError",
     "BadRequest",
+    "ChangeErrors",
     "CircleCIError",
     "ConfigurationError",
     "Conflict",
@@ -35,6 +39,7 @@ __all__ = [
     "Gone",
     "InvalidArgument",
     "NotFound",
+    "NotReady",
     "Outcome",
     "PaginationError",
     "RateLimited",
@@ -42,6 +47,7 @@ __all__ = [
     "RequestTimeout",
     "ServerError",
     "Unauthorized",
+    "WaitTimeout",
 ]
 
 Outcome = Literal["not_done", "unknown", "done"]
@@ -264,3 +270,49 @@ class DecodeError(CircleCIError):
 
 class PaginationError(CircleCIError):
     """A list that does not advance: a token or a page came again, or too many pages in a row were empty."""
+
+
+class WaitTimeout(CircleCIError):
+    """The deadline of a wait passed.
+
+    state: the last known state, of the type that the wait returns; None if nothing was read. The error of the last
+    poll, if it failed, is the `__cause__`.
+    """
+
+    def __init__(self, state: Any, message: str = "the deadline of the wait has passed") -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class NotReady(CircleCIError):
+    """Something that the call needs does not exist yet, or not any more.
+
+    state: a word that names the reason, such as "absent", "blocked", "over" or "skipped".
+    """
+
+    def __init__(self, state: str, message: str = "") -> None:
+        super().__init__(message or f"not ready: {state}")
+        self.state = state
+
+
+class ChangeErrors(CircleCIError, ExceptionGroup[Exception]):
+    """Several changes were tried, and some failed.
+
+    exceptions: one error for each change that failed. done: what was changed. outcome is "done" if there is any.
+    """
+
+    done: tuple[Any, ...]
+
+    def __new__(cls, message: str, exceptions: Sequence[Exception], *, done: Sequence[Any] = ()) -> Self:
+        """Create the group; `done` is kept by `split`, `subgroup` and `except*`."""
+        group = super().__new__(cls, message, exceptions)
+        group.done = tuple(done)
+        group.outcome = "done" if group.done else "not_done"
+        return group
+
+    def __init__(self, message: str, exceptions: Sequence[Exception], *, done: Sequence[Any] = ()) -> None:
+        super().__init__(message, exceptions)
+
+    def derive(self, excs: Sequence[Exception], /) -> Self:  # type: ignore[override]
+        """Return a group of some of the errors, with the same `done`."""
+        return type(self)(self.message, excs, done=self.done)
