@@ -190,3 +190,5 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
     if not task.done():
         task.cancel()
         await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()  # An error that no caller is left to get must not be logged as never retrieved.
