@@ -61,7 +61,11 @@ def test_poll_is_due_earlier() -> None:
 
     async def main() -> list[list[float]]:
         poller = Poller(random=lambda: 0.0)
-        return [await polls(poller, 2, due_in=0.5), await polls(poller, 2, due_in=99.0), await polls(poller, 1, due_in=-1)]
+        return [
+            await polls(poller, 2, due_in=0.5),
+            await polls(poller, 2, due_in=99.0),
+            await polls(poller, 1, due_in=-1),
+        ]
 
     assert run(main) == [[0.5, 0.5], [4.5, 6.75], [0.0]]
 

@@ -83,6 +83,9 @@ DECISIONS: list[tuple[errors.CircleCIError, str]] = [
     (errors.PaginationError("stuck"), NEVER),
     (errors.InvalidArgument("bad"), NEVER),
     (errors.ConfigurationError("bad"), NEVER),
+    (errors.WaitTimeout(None), NEVER),
+    (errors.NotReady("absent"), NEVER),
+    (errors.ChangeErrors("x", [errors.Conflict(409, "x")]), NEVER),
 ]
 
 

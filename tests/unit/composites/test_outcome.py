@@ -31,7 +31,9 @@ def pipeline(state: str = "created", created: float = 0.0, updated: float | None
     )
 
 
-def workflow(status: str, *, name: str = "build", created: float = 0.0, stopped: float | None = None, **more: Any) -> Workflow:
+def workflow(
+    status: str, *, name: str = "build", created: float = 0.0, stopped: float | None = None, **more: Any
+) -> Workflow:
     return Workflow(
         id=more.pop("id", f"{name}-{created:g}"),
         name=name,
@@ -45,7 +47,9 @@ def workflow(status: str, *, name: str = "build", created: float = 0.0, stopped:
     )
 
 
-EXPIRED = Workflow(id="", name="", status="", pipeline_id="p", pipeline_number=1, project_slug="gh/acme/web", created_at=None)  # type: ignore[arg-type]
+EXPIRED = Workflow(
+    id="", name="", status="", pipeline_id="p", pipeline_number=1, project_slug="gh/acme/web", created_at=None
+)  # type: ignore[arg-type]
 
 
 def job(status: str, *, name: str = "a", type: str = "build", **more: Any) -> WorkflowJob:
@@ -82,7 +86,12 @@ CASES = [
     Case("a workflow that runs is not final", None, [workflow("running")], outcome="running"),
     Case("5 s after the last workflow stopped", 105, [workflow("success", stopped=100)], outcome="success"),
     Case("15 s after the newest was created", 110, [workflow("success", created=95, stopped=96)], outcome="success"),
-    Case("each workflow counts", None, [workflow("success", stopped=5), workflow("running", name="test")], outcome="running"),
+    Case(
+        "each workflow counts",
+        None,
+        [workflow("success", stopped=5), workflow("running", name="test")],
+        outcome="running",
+    ),
     Case(
         "an older attempt that still runs counts",
         None,
@@ -156,7 +165,12 @@ CASES = [
         state="setup",
         outcome="failed",
     ),
-    Case("setup and build", 205, [setup("success", stopped=100), workflow("failed", created=101, stopped=200)], outcome="failed"),
+    Case(
+        "setup and build",
+        205,
+        [setup("success", stopped=100), workflow("failed", created=101, stopped=200)],
+        outcome="failed",
+    ),
     Case(
         "a setup workflow has a name of its own",
         205,
@@ -169,7 +183,14 @@ CASES = [
     # --- on hold
     Case("on hold is not finished", None, [workflow("on_hold")], outcome="on_hold"),
     Case("on hold", 15, [workflow("on_hold", id="w")], until="on_hold", jobs={"w": HELD}, outcome="on_hold"),
-    Case("failing, and the rest is on hold", 15, [workflow("failing", id="w")], until="on_hold", jobs={"w": HELD}, outcome="failing"),
+    Case(
+        "failing, and the rest is on hold",
+        15,
+        [workflow("failing", id="w")],
+        until="on_hold",
+        jobs={"w": HELD},
+        outcome="failing",
+    ),
     Case("on hold while a job runs", None, [workflow("on_hold", id="w")], until="on_hold", jobs={"w": BUSY_AND_HELD}),
     Case("on hold without jobs", None, [workflow("on_hold", id="w")], until="on_hold", jobs={"w": ()}),
     Case(
@@ -364,7 +385,19 @@ def test_view_without_a_read_has_no_result() -> None:
 
 # --- outcomes -------------------------------------------------------------------------------------------------
 
-WORST_FIRST = ["error", "failed", "failing", "unauthorized", "canceled", "new", "running", "queued", "on_hold", "not_run", "success"]
+WORST_FIRST = [
+    "error",
+    "failed",
+    "failing",
+    "unauthorized",
+    "canceled",
+    "new",
+    "running",
+    "queued",
+    "on_hold",
+    "not_run",
+    "success",
+]
 
 
 @pytest.mark.parametrize("worse", range(len(WORST_FIRST)))
@@ -420,7 +453,11 @@ JOBS: list[tuple[str, tuple[WorkflowJob, ...], str]] = [
     ("an approval waits", HELD, "on_hold"),
     ("another runs", BUSY_AND_HELD, "active"),
     ("all ended", ENDED, "ended"),
-    ("blocked behind a success: it starts soon", (job("success"), job("blocked", name="b", dependencies=("a",))), "active"),
+    (
+        "blocked behind a success: it starts soon",
+        (job("success"), job("blocked", name="b", dependencies=("a",))),
+        "active",
+    ),
     (
         "blocked behind a failure: it never starts",
         (*HELD, job("failed", name="f"), job("blocked", name="g", dependencies=("f",))),
@@ -438,7 +475,11 @@ JOBS: list[tuple[str, tuple[WorkflowJob, ...], str]] = [
     ),
     ("blocked behind nothing", (*HELD, job("blocked", name="g")), "active"),
     ("a dependency that the list misses", (*HELD, job("blocked", name="g", dependencies=("z",))), "active"),
-    ("all over but for one that never starts", (job("failed"), job("blocked", name="b", dependencies=("a",))), "active"),
+    (
+        "all over but for one that never starts",
+        (job("failed"), job("blocked", name="b", dependencies=("a",))),
+        "active",
+    ),
     ("on hold, but not an approval", (job("on_hold", name="lock", type="lock"),), "active"),
 ]
 
