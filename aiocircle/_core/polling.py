@@ -121,9 +121,10 @@ class Poller:
         if due_in is not None:
             pause = max(due_in, 0.0) if only_when_due else min(pause, max(due_in, 0.0))
         at = now + pause
-        await self._sleep_until(at if self.deadline is None else min(at, self.deadline))
+        await self.wait_until(at if self.deadline is None else min(at, self.deadline))
 
-    async def _sleep_until(self, at: float) -> None:
+    async def wait_until(self, at: float) -> None:
+        """Wait until that time of the loop, or less if an event wakes the wait."""
         while (rest := at - self._loop.time()) > 0:
             if self._is_woken:
                 self._is_woken = False

@@ -101,14 +101,14 @@ class Reader:
 class ServerClock:
     """The server's time of each response. Without one, the own clock stands in for it."""
 
-    __slots__ = ("_offset",)
+    __slots__ = ("offset",)
 
     def __init__(self) -> None:
-        self._offset = time.time() - asyncio.get_running_loop().time()
+        self.offset = time.time() - asyncio.get_running_loop().time()
 
     def of(self, read: Read[Any]) -> float:
         """Return the server's time of the response that was just read."""
-        return asyncio.get_running_loop().time() + self._offset if read.server_time is None else read.server_time
+        return asyncio.get_running_loop().time() + self.offset if read.server_time is None else read.server_time
 
 
 class _PipelineFollower:
