@@ -39,6 +39,7 @@ class StreamState:
     begin: what was final before is not reported; None if everything since `mark` is. open: what is to be read, as
     number -> (created, outcome reported before or None). told: what is final, as number -> (created, outcome).
     newest: the newest pipeline of each branch at the last poll. approvals: the reported jobs of each open workflow.
+    is_by_own_clock: True until a response has shown the server's time; `begin` and `mark` are corrected then.
     """
 
     def __init__(self, project: str, branch: str | None, *, begin: float | None, mark: float) -> None:
@@ -50,6 +51,7 @@ class StreamState:
         self.told: dict[int, tuple[float, str | None]] = {}
         self.newest: dict[str, int] = {}
         self.approvals: dict[str, list[str]] = {}
+        self.is_by_own_clock = False
 
     # --- JSON ---------------------------------------------------------------------------------------------------
 
@@ -66,6 +68,8 @@ class StreamState:
         }
         if self.approvals:
             value["approvals"] = {workflow: [*jobs] for workflow, jobs in self.approvals.items()}
+        if self.is_by_own_clock:
+            value["is_by_own_clock"] = True
         return value
 
     @classmethod
@@ -75,6 +79,7 @@ class StreamState:
             fields = cast("Mapping[str, Any]", json.loads(json.dumps(value)))
             state = cls(fields["project"], fields["branch"], begin=fields["begin"], mark=float(fields["mark"]))
             state.begin = None if state.begin is None else float(state.begin)
+            state.is_by_own_clock = bool(fields.get("is_by_own_clock", False))
             state.open = {int(number): (float(created), before) for number, (created, before) in fields["open"].items()}
             state.told = {int(number): (float(created), before) for number, (created, before) in fields["told"].items()}
             state.newest = {str(name): int(number) for name, number in fields["newest"].items()}
@@ -89,8 +94,11 @@ class StreamState:
 
     # --- the list -----------------------------------------------------------------------------------------------
 
-    def shift(self, seconds: float) -> None:
-        """Correct the times that were taken from the own clock, once the server's clock is known."""
+    def correct(self, seconds: float) -> None:
+        """Correct the times that were taken from the own clock by what the server's clock is ahead of it."""
+        if not self.is_by_own_clock:
+            return
+        self.is_by_own_clock = False
         if self.begin is not None:
             self.begin += seconds
         self.mark += seconds

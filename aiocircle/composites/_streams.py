@@ -101,8 +101,6 @@ class _ProjectStream(Generic[T]):
         self._reads = reads
         self._events = events
         self._poll_interval = check_poll_interval(poll_interval) or POLL_INTERVAL
-        # The times of a new state are those of the own clock, to be corrected by the first response.
-        self._needs_clock = state is None and since is None
         if state is not None:
             self._state = StreamState.from_json(state, project=project, branch=branch)
         elif since is not None:
@@ -111,6 +109,7 @@ class _ProjectStream(Generic[T]):
         else:
             now = time.time()
             self._state = StreamState(project, branch, begin=now, mark=now - LOOK_BACK)
+            self._state.is_by_own_clock = True
         self._loop: asyncio.AbstractEventLoop
         self._poller: Poller
         self._clock: ServerClock
@@ -246,6 +245,7 @@ class _ProjectStream(Generic[T]):
         try:
             while True:
                 read = await self._read_page(token)
+                self._time_of(read)
                 for pipeline in read.value.items:
                     shown[pipeline.number] = _listed(pipeline)
                     self._keep(Read(pipeline, read.server_time))
@@ -267,7 +267,13 @@ class _ProjectStream(Generic[T]):
         self._walk_at = began_at + self._poll_interval * (1 - JITTER * random.random())
 
     def _keep(self, read: Read[Pipeline]) -> None:
-        self._pipelines[read.value.number] = _SeenPipeline(read.value, self._clock.of(read), self._loop.time())
+        self._pipelines[read.value.number] = _SeenPipeline(read.value, self._time_of(read), self._loop.time())
+
+    def _time_of(self, read: Read[Any]) -> float:
+        """Return the server's time of a response. The first one corrects the times of a new state."""
+        if read.server_time is not None:
+            self._state.correct(read.server_time - self._clock.offset - self._loop.time())
+        return self._clock.of(read)
 
     async def _read_page(self, token: str | None) -> Read[Page[Pipeline]]:
         try:
@@ -276,9 +282,6 @@ class _ProjectStream(Generic[T]):
             if token is None:
                 raise _MissingProjectError(error) from None
             raise
-        if self._needs_clock and read.server_time is not None:
-            self._state.shift(read.server_time - self._clock.offset - self._loop.time())
-            self._needs_clock = False
         return read
 
     def _next_open(self) -> list[int]:
@@ -328,7 +331,7 @@ class _ProjectStream(Generic[T]):
             if view.workflows:
                 raise
             read = Read[tuple[Workflow, ...]]((), server_time(error.headers))
-        now = self._clock.of(read)
+        now = self._time_of(read)
         view.update_workflows(read.value, now)
         for workflow_id in view.needs_jobs("finished"):
             view.update_jobs(workflow_id, await self._jobs(workflow_id), now)
