@@ -229,6 +229,13 @@ class PipelineView:
         """The own clock's time from which the second read may be sent; None if none is needed yet."""
         return None if self._first_read is None else self._first_read.answered_at + SECOND_READ
 
+    def may_be_rerun(self, attempts: Sequence[Workflow], now: float) -> bool:
+        """Return True if CircleCI may still rerun one of the attempts of a name by itself."""
+        return any(
+            _may_rerun_itself(each, attempts) and now < (self.stopped_at(each.id) or now) + LONG_GRACE
+            for each in attempts
+        )
+
     def result(self) -> PipelineResult | None:
         """Return the result so far: the newest workflow of each name. None if the pipeline was never read."""
         if self.pipeline is None:
@@ -236,7 +243,7 @@ class PipelineView:
         attempts: dict[str, tuple[Workflow, ...]] = {}
         for each in self.workflows:
             attempts[each.name] = (*attempts.get(each.name, ()), each)
-        newest = sorted((group[-1] for group in self._groups()), key=_age)
+        newest = sorted((group[-1] for group in self.groups()), key=_age)
         return PipelineResult(pipeline=self.pipeline, workflows=tuple(newest), attempts=attempts)
 
     def _is_settled(self, now: float, is_last: bool, reported: Mapping[str, str]) -> bool:
@@ -254,7 +261,7 @@ class PipelineView:
         stopped = self.stopped_at(latest.id)
         return (stopped is not None and now - stopped > LONG_GRACE) or reported.get(latest.id) == latest.status
 
-    def _groups(self) -> Iterable[tuple[Workflow, ...]]:
+    def groups(self) -> Iterable[tuple[Workflow, ...]]:
         """Return the attempts of each name, oldest first. Setup workflows have names of their own."""
         groups: dict[tuple[str, bool], tuple[Workflow, ...]] = {}
         for each in self.workflows:
@@ -274,7 +281,7 @@ class PipelineView:
         if not self._workflows:
             yield self._creation_grace_end()
             return
-        for group in self._groups():
+        for group in self.groups():
             for each in group:
                 if _may_rerun_itself(each, group):
                     yield (stops[each.id] or -math.inf) + LONG_GRACE
@@ -289,7 +296,7 @@ class PipelineView:
     def _setup_grace_end(self) -> float:
         """Return the time until which the workflows that a setup workflow configures may appear."""
         assert self.pipeline is not None
-        newest = [group[-1] for group in self._groups()]
+        newest = [group[-1] for group in self.groups()]
         if not all(each.is_setup and each.id in self._ended_at for each in newest):
             return -math.inf
         if self.pipeline.state == PipelineState.SETUP and any(each.status != "success" for each in newest):

@@ -3,8 +3,8 @@
     python -m tests.support.stream_stories --stories 20000                 # stream_finished
     python -m tests.support.stream_stories --stories 20000 --approvals     # stream_approvals
 
-The consumer crashes and starts again with the state that it saved last. Requests fail, for an hour all of them. Events are
-lost, doubled and late. Times are seconds; 0 is when the stream first begins.
+The consumer crashes and starts again with the state that it saved last. Requests fail, for an hour all of them. Events
+are lost, doubled and late. Times are seconds; 0 is when the stream first begins.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class PipelineStory:
         if any(each.stopped > at for each in there):
             return None
         last = there[-1]
-        may_rerun = last.status == "failed" and last.auto_number < last.max_auto and (last.auto_number or len(there) == 1)
+        may_rerun = (
+            last.status == "failed" and last.auto_number < last.max_auto and (last.auto_number or len(there) == 1)
+        )
         since = max(last.created + 15, last.stopped + (60 if may_rerun else 5))
         return (since, last.status) if at >= since else None
 
@@ -201,7 +203,9 @@ class ProjectServer:
         date = datetime.fromtimestamp(math.floor(EPOCH + at), UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
         return NotFound(404, "Not found.", headers={"Date": date})
 
-    async def list_pipelines(self, project: str, /, *, branch: str | None, page_token: str | None) -> Read[Page[Pipeline]]:
+    async def list_pipelines(
+        self, project: str, /, *, branch: str | None, page_token: str | None
+    ) -> Read[Page[Pipeline]]:
         at, begin = await self._serve(), int(page_token or 0)
         rows = [each for each in self.story.pipelines if each.visible <= at and branch in (None, each.branch)]
         rows.sort(key=lambda each: (-each.created, -each.number))
@@ -245,9 +249,9 @@ class ProjectServer:
         at, story = await self._serve(), self.by_number[int(workflow_id.split(".")[0])]
         attempt = next(each for each in story.attempts if each.id == workflow_id)
         jobs = [WorkflowJob(id="b", name="b", type="build", status="running")]
-        for id, begin, end in attempt.approvals:
+        for job_id, begin, end in attempt.approvals:
             status = "blocked" if at < begin else "on_hold" if at < end else "success"
-            jobs.append(WorkflowJob(id=id, name=id, type="approval", status=status))
+            jobs.append(WorkflowJob(id=job_id, name=job_id, type="approval", status=status))
         return self._read(tuple(jobs), at)
 
     read_workflow: Any = None
@@ -403,18 +407,20 @@ def finished_faults(consumer: Consumer, pipeline: PipelineStory, is_newest: bool
 def approval_faults(consumer: Consumer, pipeline: PipelineStory, is_newest: bool) -> list[str]:
     found, end = [], consumer.story.horizon
     for attempt in pipeline.attempts:
-        for id, begin, to in attempt.approvals:
-            if twice(consumer.reports, pipeline.number, id):
+        for job_id, begin, to in attempt.approvals:
+            if twice(consumer.reports, pipeline.number, job_id):
                 found.append("reported twice")
             is_followed = is_newest or attempt is pipeline.attempts[0]
             is_excused = consumer.story.with_since and pipeline.created < -1000
             waits = begin <= end - 400 and to > end
-            if waits and is_followed and not is_excused and not any(each.what == id for each in consumer.reports):
+            if waits and is_followed and not is_excused and not any(each.what == job_id for each in consumer.reports):
                 found.append("missed")
     return found
 
 
-async def campaign(numbers: Iterable[int], approvals: bool, save_first: bool = False) -> tuple[Counter[str], dict[str, int], int]:
+async def campaign(
+    numbers: Iterable[int], approvals: bool, save_first: bool = False
+) -> tuple[Counter[str], dict[str, int], int]:
     counts: Counter[str] = Counter()
     examples: dict[str, int] = {}
     requests = 0
@@ -424,12 +430,16 @@ async def campaign(numbers: Iterable[int], approvals: bool, save_first: bool = F
         requests += consumer.server.requests
         for fault in {*faults(consumer)}:
             counts[fault] += 1
-            if fault not in examples or len(story.pipelines) < len(tell(random.Random(examples[fault]), approvals).pipelines):
+            if fault not in examples or len(story.pipelines) < len(
+                tell(random.Random(examples[fault]), approvals).pipelines
+            ):
                 examples[fault] = number
     return counts, examples, requests
 
 
-def run_campaign(numbers: Iterable[int], approvals: bool, save_first: bool = False) -> tuple[Counter[str], dict[str, int], int]:
+def run_campaign(
+    numbers: Iterable[int], approvals: bool, save_first: bool = False
+) -> tuple[Counter[str], dict[str, int], int]:
     with asyncio.Runner(debug=False, loop_factory=VirtualTimeLoop) as runner:
         return runner.run(campaign(numbers, approvals, save_first))
 
