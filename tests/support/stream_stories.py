@@ -271,6 +271,7 @@ class Report:
     what: str
     at: float
     is_saved: bool = False
+    is_handled: bool = False
 
 
 class Consumer:
@@ -303,6 +304,7 @@ class Consumer:
                     self.save(stream, report)
                 if self.rng.random() < 0.5:
                     await asyncio.sleep(self.rng.choice([0.1, 5.0, 90.0]))
+                report.is_handled = True
                 self.save(stream, report)
 
     def requests_per_poll(self) -> float:
@@ -391,6 +393,8 @@ def finished_faults(consumer: Consumer, pipeline: PipelineStory, is_newest: bool
         return []
     if not mine:
         return ["missed"]
+    if any(each.is_saved and not each.is_handled for each in mine):
+        return ["its work was lost in a crash"]
     saved = [each for each in mine if each.is_saved]
     if mine[-1].what == final[1] or (saved and not mine[-1].is_saved and saved[-1].what == final[1]):
         return []
