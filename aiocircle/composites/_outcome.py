@@ -11,10 +11,11 @@ from typing import Final, Literal
 
 import attrs
 
+from aiocircle.errors import InvalidArgument
 from aiocircle.resources.pipelines import Pipeline, PipelineResult, PipelineState
 from aiocircle.resources.workflows import JobStatus, Workflow, WorkflowJob
 
-__all__ = ["JobsState", "PipelineView", "Until", "has_ended", "jobs_state"]
+__all__ = ["JobsState", "PipelineView", "Until", "check_until", "has_ended", "jobs_state"]
 
 Until = Literal["finished", "on_hold"]
 JobsState = Literal["on_hold", "ended", "active"]
@@ -32,6 +33,15 @@ LONG_GRACE: Final = 60.0
 """Seconds in which an automatic rerun, or the first workflow of a pipeline, may still appear."""
 SECOND_READ: Final = 2.0
 """Least seconds between the response of the first read and the request of the second."""
+
+
+def check_until(until: object) -> Until:
+    """Return the state to wait for. Raise InvalidArgument if it is not known."""
+    if until == "finished":
+        return "finished"
+    if until == "on_hold":
+        return "on_hold"
+    raise InvalidArgument(f"until must be 'finished' or 'on_hold', got {until!r}")
 
 
 def has_ended(workflow: Workflow) -> bool:

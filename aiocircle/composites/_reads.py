@@ -1,18 +1,21 @@
-"""What waits and streams read: values together with the server's time."""
+"""Reads of waits and streams: values with the server's time, shared requests, and events."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
+from aiocircle._core.polling import SharedCalls
 from aiocircle.resources.jobs import Job
 from aiocircle.resources.pipelines import Pipeline
 from aiocircle.resources.workflows import Workflow, WorkflowJob
 
-__all__ = ["PipelineReads", "Read", "server_time"]
+__all__ = ["EventSource", "PipelineReads", "Read", "Reader", "ServerClock", "server_time"]
 
 T = TypeVar("T")
 
@@ -59,4 +62,56 @@ class PipelineReads(Protocol):
 
     async def read_job(self, project: str, job_number: int, /) -> Read[Job]:
         """Return the job."""
+        ...
+
+
+class Reader:
+    """The reads of one client: concurrent waits share a request for the same thing that is in flight."""
+
+    __slots__ = ("_calls", "_reads")
+
+    def __init__(self, reads: PipelineReads) -> None:
+        self._reads = reads
+        self._calls = SharedCalls()
+
+    async def pipeline(self, pipeline_id: str) -> tuple[Read[Any], float]:
+        """Return the pipeline, and the loop's time when the request was sent."""
+        return await self._calls.get(("pipeline", pipeline_id), lambda: self._reads.read_pipeline(pipeline_id))
+
+    async def workflows(self, pipeline_id: str) -> tuple[Read[tuple[Workflow, ...]], float]:
+        """Return the workflows of a pipeline, and the loop's time when the request was sent."""
+        return await self._calls.get(("workflows", pipeline_id), lambda: self._reads.list_workflows(pipeline_id))
+
+    async def jobs(self, workflow_id: str) -> tuple[Read[tuple[WorkflowJob, ...]], float]:
+        """Return the jobs of a workflow, and the loop's time when the request was sent."""
+        return await self._calls.get(("jobs", workflow_id), lambda: self._reads.list_jobs(workflow_id))
+
+    async def workflow(self, workflow_id: str) -> tuple[Read[Workflow], float]:
+        """Return the workflow, and the loop's time when the request was sent."""
+        return await self._calls.get(("workflow", workflow_id), lambda: self._reads.read_workflow(workflow_id))
+
+    async def job(self, project: str, job_number: int) -> tuple[Read[Job], float]:
+        """Return the job, and the loop's time when the request was sent."""
+        key = ("job", project, job_number)
+        return await self._calls.get(key, lambda: self._reads.read_job(project, job_number))
+
+
+class ServerClock:
+    """The server's time of each response. Without one, the own clock stands in for it."""
+
+    __slots__ = ("offset",)
+
+    def __init__(self) -> None:
+        self.offset = time.time() - asyncio.get_running_loop().time()
+
+    def of(self, read: Read[Any]) -> float:
+        """Return the server's time of the response that was just read."""
+        return asyncio.get_running_loop().time() + self.offset if read.server_time is None else read.server_time
+
+
+class EventSource(Protocol):
+    """A source of events, such as an `EventRouter`."""
+
+    def subscribe(self, listener: Callable[[Any], None], /) -> Callable[[], None]:
+        """Call the listener with each new event, in the running loop. Return the function that ends this."""
         ...

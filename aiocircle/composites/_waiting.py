@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from aiocircle._core.polling import Poller, SharedCalls, check_poll_interval, check_timeout
+from aiocircle._core.polling import Poller, check_poll_interval, check_timeout
 from aiocircle.composites._job_changes import JobsView
 from aiocircle.composites._outcome import (
     ACTIVE,
@@ -18,26 +17,26 @@ from aiocircle.composites._outcome import (
     SECOND_READ,
     PipelineView,
     Until,
+    check_until,
     has_ended,
     jobs_state,
 )
-from aiocircle.composites._reads import PipelineReads, Read, server_time
+from aiocircle.composites._reads import EventSource, Read, Reader, ServerClock, server_time
 from aiocircle.errors import (
     BadRequest,
     CircleCIError,
     ConfigurationError,
     Forbidden,
     Gone,
-    InvalidArgument,
     NotFound,
     Unauthorized,
     WaitTimeout,
 )
 from aiocircle.resources.jobs import Job
 from aiocircle.resources.pipelines import Change, ChangeKind, PipelineResult
-from aiocircle.resources.workflows import Workflow, WorkflowJob
+from aiocircle.resources.workflows import Workflow
 
-__all__ = ["EventSource", "Reader", "wait_for_job", "wait_for_pipeline", "wait_for_workflow", "watch_pipeline"]
+__all__ = ["wait_for_job", "wait_for_pipeline", "wait_for_workflow", "watch_pipeline"]
 
 T = TypeVar("T")
 
@@ -55,60 +54,8 @@ _ENDING = (BadRequest, Unauthorized, Forbidden, NotFound, Gone, ConfigurationErr
 """Errors that a later poll would meet again. A 404 of a list is handled where the list is read."""
 
 
-class EventSource(Protocol):
-    """A source of events, such as an `EventRouter`."""
-
-    def subscribe(self, listener: Callable[[Any], None], /) -> Callable[[], None]:
-        """Call the listener with each new event, in the running loop. Return the function that ends this."""
-        ...
-
-
 class _ListMissingError(Exception):
     """A list that had items before is a 404."""
-
-
-class Reader:
-    """The reads of one client: concurrent waits share a request for the same thing that is in flight."""
-
-    __slots__ = ("_calls", "_reads")
-
-    def __init__(self, reads: PipelineReads) -> None:
-        self._reads = reads
-        self._calls = SharedCalls()
-
-    async def pipeline(self, pipeline_id: str) -> tuple[Read[Any], float]:
-        """Return the pipeline, and the loop's time when the request was sent."""
-        return await self._calls.get(("pipeline", pipeline_id), lambda: self._reads.read_pipeline(pipeline_id))
-
-    async def workflows(self, pipeline_id: str) -> tuple[Read[tuple[Workflow, ...]], float]:
-        """Return the workflows of a pipeline, and the loop's time when the request was sent."""
-        return await self._calls.get(("workflows", pipeline_id), lambda: self._reads.list_workflows(pipeline_id))
-
-    async def jobs(self, workflow_id: str) -> tuple[Read[tuple[WorkflowJob, ...]], float]:
-        """Return the jobs of a workflow, and the loop's time when the request was sent."""
-        return await self._calls.get(("jobs", workflow_id), lambda: self._reads.list_jobs(workflow_id))
-
-    async def workflow(self, workflow_id: str) -> tuple[Read[Workflow], float]:
-        """Return the workflow, and the loop's time when the request was sent."""
-        return await self._calls.get(("workflow", workflow_id), lambda: self._reads.read_workflow(workflow_id))
-
-    async def job(self, project: str, job_number: int) -> tuple[Read[Job], float]:
-        """Return the job, and the loop's time when the request was sent."""
-        key = ("job", project, job_number)
-        return await self._calls.get(key, lambda: self._reads.read_job(project, job_number))
-
-
-class ServerClock:
-    """The server's time of each response. Without one, the own clock stands in for it."""
-
-    __slots__ = ("offset",)
-
-    def __init__(self) -> None:
-        self.offset = time.time() - asyncio.get_running_loop().time()
-
-    def of(self, read: Read[Any]) -> float:
-        """Return the server's time of the response that was just read."""
-        return asyncio.get_running_loop().time() + self.offset if read.server_time is None else read.server_time
 
 
 class _PipelineFollower:
@@ -140,12 +87,11 @@ class _PipelineFollower:
         self._answered_at = self._loop.time()
         self._reported: dict[str, tuple[str, float]] = {}
         self._has_events = events is not None
-        self._unsubscribe = None if events is None else events.subscribe(self._on_event)
+        self._unsubscribe = _do_nothing if events is None else events.subscribe(self._on_event)
 
     def close(self) -> None:
         """End the subscription to events."""
-        if self._unsubscribe is not None:
-            self._unsubscribe()
+        self._unsubscribe()
 
     # --- events -------------------------------------------------------------------------------------------------
 
@@ -282,6 +228,9 @@ class _PipelineFollower:
         return math.ceil(end) - self._now - (self._loop.time() - self._answered_at)
 
 
+def _do_nothing() -> None: ...
+
+
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
@@ -336,15 +285,6 @@ async def watch_pipeline(
             await follower.pause()
     finally:
         follower.close()
-
-
-def check_until(until: object) -> Until:
-    """Return the state to wait for. Raise InvalidArgument if it is not known."""
-    if until == "finished":
-        return "finished"
-    if until == "on_hold":
-        return "on_hold"
-    raise InvalidArgument(f"until must be 'finished' or 'on_hold', got {until!r}")
 
 
 # --- workflows and jobs -----------------------------------------------------------------------------------------

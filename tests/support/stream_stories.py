@@ -357,7 +357,7 @@ def twice(reports: list[Report], number: int, key: str | None = None) -> bool:
 
 
 def faults(consumer: Consumer) -> list[str]:
-    story, found = consumer.story, list[str]()
+    story, end, found = consumer.story, consumer.story.horizon, list[str]()
     for report in consumer.reports:
         pipeline = consumer.server.by_number[report.number]
         if story.branch not in (None, pipeline.branch):
@@ -371,7 +371,7 @@ def faults(consumer: Consumer) -> list[str]:
             states = [pipeline.final(report.at - seconds) for seconds in (0.0, 1.0, 2.5, 5.0)]
             if not any(state is not None and state[1] == report.what for state in states):
                 found.append("reported an outcome that is not the pipeline's")
-    shown = [each for each in story.pipelines if story.branch in (None, each.branch)]
+    shown = [each for each in story.pipelines if story.branch in (None, each.branch) and each.visible < end - 300]
     newest = {each.branch: each.number for each in shown}
     for pipeline in shown:
         check = approval_faults if consumer.approvals else finished_faults

@@ -21,8 +21,8 @@ from itertools import pairwise
 from typing import Any
 
 from aiocircle.composites._outcome import Until
-from aiocircle.composites._reads import Read
-from aiocircle.composites._waiting import Reader, wait_for_pipeline
+from aiocircle.composites._reads import Read, Reader
+from aiocircle.composites._waiting import wait_for_pipeline
 from aiocircle.errors import NotFound, ServerError, WaitTimeout
 from aiocircle.resources.jobs import Job
 from aiocircle.resources.pipelines import Pipeline, PipelineResult

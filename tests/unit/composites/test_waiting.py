@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from aiocircle.composites import _job_changes, _outcome
-from aiocircle.composites._reads import Read, server_time
-from aiocircle.composites._waiting import Reader, wait_for_job, wait_for_pipeline, wait_for_workflow, watch_pipeline
+from aiocircle.composites._reads import Read, Reader, server_time
+from aiocircle.composites._waiting import wait_for_job, wait_for_pipeline, wait_for_workflow, watch_pipeline
 from aiocircle.errors import (
     BadRequest,
     CircleCIError,
