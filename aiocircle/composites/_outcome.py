@@ -82,10 +82,10 @@ def _age(workflow: Workflow) -> tuple[float, int]:
 
 @attrs.frozen
 class _FirstRead:
-    """A read that showed the pipeline as final, to be confirmed by a second one. answered_at is on the own clock."""
+    """A read that showed the pipeline as final, to be confirmed by a second one. received_at is on the own clock."""
 
     statuses: frozenset[tuple[str, str]]
-    answered_at: float
+    received_at: float
 
 
 class PipelineView:
@@ -213,13 +213,13 @@ class PipelineView:
         *,
         until: Until = "finished",
         sent_at: float,
-        answered_at: float,
+        received_at: float,
         is_last: bool = False,
         reported: Mapping[str, str] | None = None,
     ) -> bool:
         """Return True if the pipeline is final as of the last read. Call it once after each complete read.
 
-        now: the server's time of that read. sent_at, answered_at: the own clock when it was sent and answered.
+        now: the server's time of that read. sent_at, received_at: the own clock at its request and its response.
         is_last: True if no other read follows. reported: statuses of workflows that events have reported, by id.
         """
         if now < self.final_at(until):
@@ -230,14 +230,14 @@ class PipelineView:
         statuses = frozenset((each.id, each.status) for each in self._workflows.values())
         first = self._first_read
         if first is not None and first.statuses == statuses:
-            return sent_at >= first.answered_at + SECOND_READ
-        self._first_read = _FirstRead(statuses, answered_at)
+            return sent_at >= first.received_at + SECOND_READ
+        self._first_read = _FirstRead(statuses, received_at)
         return False
 
     @property
     def second_read_at(self) -> float | None:
         """The own clock's time from which the second read may be sent; None if none is needed yet."""
-        return None if self._first_read is None else self._first_read.answered_at + SECOND_READ
+        return None if self._first_read is None else self._first_read.received_at + SECOND_READ
 
     def may_be_rerun(self, attempts: Sequence[Workflow], now: float) -> bool:
         """Return True if CircleCI may still rerun one of the attempts of a name by itself."""

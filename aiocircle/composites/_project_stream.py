@@ -29,7 +29,7 @@ __all__ = ["ProjectReads", "ProjectStream"]
 T = TypeVar("T")
 
 ON_HOLD_PER_POLL: Final = 50
-"""Pipelines on hold that one poll reads, in turn: a project can have thousands that nobody approves."""
+"""Pipelines on hold that one poll reads, in turn: a project can have thousands that are never approved."""
 POLL_INTERVAL: Final = 60.0
 LOOK_BACK: Final = 7 * 86_400.0
 """Seconds before the beginning of a stream in which the pipelines that it follows may have been created."""
@@ -335,9 +335,9 @@ class ProjectStream(Generic[T]):
         view.update_workflows(read.value, now)
         for workflow_id in view.needs_jobs("finished"):
             view.update_jobs(workflow_id, await self._jobs(workflow_id), now)
-        answered_at = self._loop.time()
+        received_at = self._loop.time()
         reported = {each.workflow_id: each.status for each in self._reported.get(number, {}).values()}
-        is_final = view.is_final(now, sent_at=sent_at, answered_at=answered_at, reported=reported)
+        is_final = view.is_final(now, sent_at=sent_at, received_at=received_at, reported=reported)
         self._plan(number, view, is_final=is_final, now=now)
         return is_final
 

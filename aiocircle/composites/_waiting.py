@@ -84,7 +84,7 @@ class _PipelineFollower:
         self._clock = ServerClock()
         self._changes: list[Change] = []
         self._now = 0.0
-        self._answered_at = self._loop.time()
+        self._received_at = self._loop.time()
         self._reported: dict[str, tuple[str, float]] = {}
         self._has_events = events is not None
         self._unsubscribe = _do_nothing if events is None else events.subscribe(self._on_event)
@@ -142,12 +142,12 @@ class _PipelineFollower:
         sent_at = await self._read_workflows()
         for workflow_id in view.needs_jobs(self._until):
             await self._read_deciding_jobs(workflow_id)
-        self._answered_at = self._loop.time()
+        self._received_at = self._loop.time()
         is_final = view.is_final(
             self._now,
             until=self._until,
             sent_at=sent_at,
-            answered_at=self._answered_at,
+            received_at=self._received_at,
             is_last=self._poller.is_last,
             reported={each: status for each, (status, _) in self._reported.items()},
         )
@@ -225,7 +225,7 @@ class _PipelineFollower:
         if end is None:
             return None
         # `Date` has whole seconds: a response shows the end of the period from the next whole second on.
-        return math.ceil(end) - self._now - (self._loop.time() - self._answered_at)
+        return math.ceil(end) - self._now - (self._loop.time() - self._received_at)
 
 
 def _do_nothing() -> None: ...

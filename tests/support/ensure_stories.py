@@ -32,7 +32,7 @@ class Story:
     has_lost_create: bool  # the first create gets no response, and may be made later
 
     @classmethod
-    def tell(cls, rng: random.Random) -> Story:
+    def random(cls, rng: random.Random) -> Story:
         lost = rng.random() < 0.3
         others, doubles = rng.choice([(0, 0), (2, 0), (3, 0), (4, 0), (5, 0), (0, 1), (1, 2)])
         created_at = rng.choice(["made", "arrived", "coarse"])
@@ -143,7 +143,7 @@ async def campaign(numbers: Iterable[int]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for number in numbers:
         rng = random.Random(number)
-        counts.update(await play(Story.tell(rng), rng))
+        counts.update(await play(Story.random(rng), rng))
     return counts
 
 

@@ -93,7 +93,7 @@ class Story:
         return self.end + 5 * self.poll_interval + 400
 
 
-def tell(rng: random.Random, approvals: bool) -> Story:
+def make_story(rng: random.Random, approvals: bool) -> Story:
     end = rng.choice([600.0, 1800.0, 5400.0])
     pipelines: list[PipelineStory] = []
     number, at = 100, -rng.uniform(0, 3000)
@@ -105,7 +105,7 @@ def tell(rng: random.Random, approvals: bool) -> Story:
         if at < end - 60:
             pipelines.append(story)
             if not story.is_errored and rng.random() < 0.92:
-                tell_attempts(rng, story, end, approvals)
+                add_attempts(rng, story, end, approvals)
     outages, crashes = [], []
     if rng.random() < 0.2:
         begin = rng.uniform(0, end)
@@ -127,7 +127,7 @@ def tell(rng: random.Random, approvals: bool) -> Story:
     return story
 
 
-def tell_attempts(rng: random.Random, story: PipelineStory, end: float, approvals: bool) -> None:
+def add_attempts(rng: random.Random, story: PipelineStory, end: float, approvals: bool) -> None:
     at, max_auto, auto_number = story.created + rng.uniform(0.2, 5), rng.choice([0, 0, 1]), 0
     while at < end - 30 and len(story.attempts) < 4:
         stopped = at + rng.choice([rng.uniform(1, 60), rng.uniform(60, 900), INF])
@@ -429,13 +429,13 @@ async def campaign(
     examples: dict[str, int] = {}
     requests = 0
     for number in numbers:
-        story = tell(random.Random(number), approvals)
+        story = make_story(random.Random(number), approvals)
         consumer = await play(story, number, approvals, save_first)
         requests += consumer.server.requests
         for fault in {*faults(consumer)}:
             counts[fault] += 1
             if fault not in examples or len(story.pipelines) < len(
-                tell(random.Random(examples[fault]), approvals).pipelines
+                make_story(random.Random(examples[fault]), approvals).pipelines
             ):
                 examples[fault] = number
     return counts, examples, requests

@@ -88,8 +88,8 @@ class Story:
         return [each for each in self.workflows if not each.expired]
 
 
-class Teller:
-    """The author of one random story."""
+class StoryMaker:
+    """The maker of one random story."""
 
     KINDS = (
         "success*50 failed*16 canceled*4 error*2 unauthorized*2 not_run*4 unknown*3 unknown_open*1 hold_first*5 "
@@ -120,7 +120,7 @@ class Teller:
         story.stop_lag = 0.0 if self.chance(0.8) else self.within(0, 6)
         # Not the first list: of what stopped long ago, one read is enough.
         story.missed = self.rng.randrange(2, 25) if self.chance(0.03) else -1
-        self.tell(story, kind, self.length())
+        self.fill(story, kind, self.length())
         may_rerun = story.end == "failed" and story.ended < INF and story.auto_number < story.max_auto
         if may_rerun and not self.is_manual(story) and not self.chance(0.07):
             delay = self.within(0.1, 3) if self.chance(0.9) else self.within(3, 40)
@@ -136,7 +136,7 @@ class Teller:
         low, high = self.rng.choices([(0.2, 3), (3, 60), (60, 600)], [10, 36, 54])[0]
         return self.within(low, high)
 
-    def tell(self, story: WorkflowStory, kind: str, length: float) -> None:
+    def fill(self, story: WorkflowStory, kind: str, length: float) -> None:
         at, log = story.created, story.history
         log.append((at, "running"))
         if self.chance(0.05):
@@ -461,7 +461,7 @@ def faults(story: Story, until: Until, run: Run, deadline: float) -> list[str]:
 
 def case(number: int) -> tuple[Story, Until, float]:
     deadline = random.Random(number * 7 + 1).uniform(60, 900) if number % 7 == 0 else 3600.0
-    return Teller(random.Random(number)).story(), "on_hold" if number % 3 == 0 else "finished", deadline
+    return StoryMaker(random.Random(number)).story(), "on_hold" if number % 3 == 0 else "finished", deadline
 
 
 async def campaign(numbers: Iterable[int]) -> tuple[Counter[str], dict[str, int], int]:

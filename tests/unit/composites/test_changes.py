@@ -209,7 +209,7 @@ def test_unauthorized_ends_the_changes() -> None:
 
 
 def test_reruns_never_exceed_their_number() -> None:
-    """1,000 random stories: calls of one client, concurrent or not, while the new attempts fail, too."""
+    """1,000 random stories: calls of one client, concurrent or not, while the new attempts also fail."""
 
     async def play(rng: random.Random) -> bool:
         calls, memory, at_most = Calls(p1=[workflow("a")]), RerunMemory(), rng.randint(1, 3)

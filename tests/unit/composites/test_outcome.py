@@ -241,21 +241,21 @@ def test_view_needs_the_graces_and_a_second_read(case: Case) -> None:
     view = view_of(case)
     assert case.final_at is not None
     if case.outcome == "error":
-        assert view.is_final(EPOCH, until=case.until, sent_at=0.0, answered_at=0.1)
+        assert view.is_final(EPOCH, until=case.until, sent_at=0.0, received_at=0.1)
         return
     end = EPOCH + case.final_at
-    assert not view.is_final(end - 0.01, until=case.until, sent_at=0.0, answered_at=0.1)
-    assert not view.is_final(end, until=case.until, sent_at=1.0, answered_at=1.1)
+    assert not view.is_final(end - 0.01, until=case.until, sent_at=0.0, received_at=0.1)
+    assert not view.is_final(end, until=case.until, sent_at=1.0, received_at=1.1)
     assert view.second_read_at == pytest.approx(3.1)
-    assert not view.is_final(end, until=case.until, sent_at=3.0, answered_at=3.1)
-    assert view.is_final(end, until=case.until, sent_at=3.2, answered_at=3.3)
+    assert not view.is_final(end, until=case.until, sent_at=3.0, received_at=3.1)
+    assert view.is_final(end, until=case.until, sent_at=3.2, received_at=3.3)
 
 
 # --- one read -------------------------------------------------------------------------------------------------
 
 
 def final(view: PipelineView, at: float, **more: Any) -> bool:
-    return view.is_final(EPOCH + at, sent_at=0.0, answered_at=0.1, **more)
+    return view.is_final(EPOCH + at, sent_at=0.0, received_at=0.1, **more)
 
 
 def test_one_read_is_enough_for_an_old_end() -> None:
@@ -283,10 +283,10 @@ def test_one_read_is_enough_after_an_event() -> None:
 def test_second_read_starts_over_after_a_change() -> None:
     """Both reads must show the same statuses of the same workflows."""
     view = view_of(Case("", None, [workflow("success", stopped=100)]))
-    assert not view.is_final(EPOCH + 110, sent_at=0.0, answered_at=0.0)
+    assert not view.is_final(EPOCH + 110, sent_at=0.0, received_at=0.0)
     view.update_workflows([workflow("canceled", stopped=100)], EPOCH + 112)
-    assert not view.is_final(EPOCH + 112, sent_at=2.0, answered_at=2.0)
-    assert view.is_final(EPOCH + 114, sent_at=4.0, answered_at=4.0)
+    assert not view.is_final(EPOCH + 112, sent_at=2.0, received_at=2.0)
+    assert view.is_final(EPOCH + 114, sent_at=4.0, received_at=4.0)
 
 
 # --- what was seen --------------------------------------------------------------------------------------------

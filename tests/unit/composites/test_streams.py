@@ -43,7 +43,7 @@ def test_approval_stream_reports_what_the_observer_knows() -> None:
 
 
 def test_observer_notices_a_state_that_is_saved_too_early() -> None:
-    """Before the work is done: a crash in between loses the result. The documentation says when to save."""
+    """Before the work is done: a crash in between loses the result. The state is to be saved after the work."""
     counts, _, _ = stories.run_campaign([892], approvals=False, save_first=True)
     assert {*counts} == {"its work was lost in a crash"}
 
@@ -332,7 +332,7 @@ def test_quiet_poll_costs_a_list_and_the_newest_of_each_branch() -> None:
 
 
 def test_pipelines_on_hold_are_read_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty in a poll, so that those that nobody approves do not use up the rate limit."""
+    """Fifty in a poll, so that those that are never approved do not use up the rate limit."""
 
     async def main() -> None:
         held = [(f"{1}/0", -3000.0, INF)]

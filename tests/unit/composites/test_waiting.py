@@ -286,7 +286,7 @@ def test_poll_is_one_request(server: Server) -> None:
 
 
 def test_second_read_comes_two_seconds_after_the_first(server: Server) -> None:
-    """Whatever the interval of the polls."""
+    """For every interval of the polls."""
     for interval in (0.05, 1.0, 30.0):
         server.reads.clear()
         wait(server, poll_interval=interval)
@@ -310,7 +310,7 @@ def test_polls_are_rarer_on_hold(server: Server) -> None:
 
 
 def test_missing_date_is_replaced_by_the_own_clock(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait ends without the header, too."""
+    """A wait also ends without the header."""
     monkeypatch.setattr("time.time", lambda: float(EPOCH))
     server.has_date = False
     assert wait(server).succeeded
@@ -484,7 +484,7 @@ def test_watch_yields_each_change_in_order(server: Server) -> None:
     """Of workflows and jobs; a blocked job of a workflow that ended will not run."""
     server.then("jobs w", 0, NotFound(404, "Not found."))
     server.then("jobs w", 5, (job("a", "running"), job("b", "blocked")))
-    server.then("jobs w", 40, (job("a", "failed"), job("b", "blocked")))
+    server.then("jobs w", 44, (job("a", "failed"), job("b", "blocked")))
     server.script["workflows"][-1] = (40.0, (workflow("failed", created=1, stopped=40),))
     assert run(lambda: collect(server)) == [
         ("workflow_added", "build", "running", None),
