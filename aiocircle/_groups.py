@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from aiocircle.resources.usage import Usage
     from aiocircle.resources.users import Users
     from aiocircle.resources.webhooks import Webhooks
+    from aiocircle.v1 import builds as v1_builds
+    from aiocircle.v1 import projects as v1_projects
+    from aiocircle.v1 import users as v1_users
 
-__all__ = ["LazyGroup", "V2Groups"]
+__all__ = ["ClientGroups", "LazyGroup", "V1Groups", "V2Groups"]
 
 T = TypeVar("T")
 
@@ -101,3 +104,25 @@ class V2Groups:
     """Outbound webhooks."""
     workflows: LazyGroup[Workflows] = LazyGroup("aiocircle.composites.workflows:Workflows")
     """Workflows: read, approve, cancel, run again."""
+
+
+class V1Groups:
+    """The groups of API v1.1: `circle.v1`. They have what API v2 lacks and what stays after February 2027."""
+
+    builds: LazyGroup[v1_builds.Builds] = LazyGroup("aiocircle.v1.builds:Builds")
+    """Builds, which are API v2's jobs, with their steps."""
+    projects: LazyGroup[v1_projects.Projects] = LazyGroup("aiocircle.v1.projects:Projects")
+    """Followed projects, their settings and SSH keys."""
+    users: LazyGroup[v1_users.Users] = LazyGroup("aiocircle.v1.users:Users")
+    """The token's user."""
+
+    def __init__(self, executor: Executor) -> None:
+        """Take the executor of the client."""
+        self._executor = executor
+
+
+class ClientGroups(V2Groups):
+    """The groups of a client: those of API v2, and a namespace for each other API."""
+
+    v1: LazyGroup[V1Groups] = LazyGroup("aiocircle._groups:V1Groups")
+    """API v1.1: what API v2 lacks."""

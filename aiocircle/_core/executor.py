@@ -151,6 +151,7 @@ class Executor:
         query: Mapping[str, Any] | None = None,
         page_token: str | None = None,
         stop: Callable[[T], bool] | None = None,
+        identity: Callable[[T], object] | None = None,
     ) -> Pager[T]:
         """Return the endpoint's list. All arguments are checked here, before the first iteration."""
         url, paging = self._url(endpoint, values, query), endpoint.paging
@@ -160,7 +161,7 @@ class Executor:
             call = self._new_call(endpoint, _with_query(url, paging.params(token)), None)
             return await self.perform(call, partial(endpoint.parse, page_token=token))
 
-        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop)
+        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity)
 
     def _url(self, endpoint: Route, values: tuple[Any, ...], query: Mapping[str, Any] | None) -> str:
         url = self.connection.base_url + endpoint.expand(values)

@@ -14,6 +14,7 @@ from aiocircle.slugs import OrgSlug, ProjectSlug, check_segment
 __all__ = ["expand_path", "raw_path", "split_template"]
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?::([a-z_]+))?\}")
+_LONG_NAMES: Final = {"gh": "github", "bb": "bitbucket"}
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\\\\#]")
 
 Template = tuple[tuple[str, ...], tuple[tuple[str, Callable[[str, Any], str]], ...]]
@@ -24,6 +25,7 @@ def split_template(path: str) -> Template:
     """Split a path such as `/project/{project:slug}/pipeline/{number}`. Raise ValueError if a placeholder is invalid.
 
     Converters, after the colon: `slug` a project's slug, as its segments; `full_slug` the same, but not a UUID alone;
+    `long_slug` a full slug that names the provider in full, as API v1.1 has it;
     `org_slug` an organization's slug, as its segments; `slug_or_id` the same in one segment; `id` an id. Without a
     converter, the value is one segment: text, a UUID or a number.
     """
@@ -75,13 +77,22 @@ def _project(_: str, value: Any) -> str:
 
 
 def _full_project(_: str, value: Any) -> str:
+    return _join(_full_slug(value).segments)
+
+
+def _long_project(_: str, value: Any) -> str:
+    provider, *names = _full_slug(value).segments
+    return _join((_LONG_NAMES.get(provider, provider), *names))
+
+
+def _full_slug(value: Any) -> ProjectSlug:
     project = ProjectSlug.parse(value)
     if project.provider is None:
         raise InvalidArgument(
             "project must be a full slug here, such as gh/<org>/<repo> or circleci/<org id>/<project id>. A UUID alone "
             "does not name the organization"
         )
-    return _join(project.segments)
+    return project
 
 
 def _org(_: str, value: Any) -> str:
@@ -111,6 +122,7 @@ def _segment(name: str, value: Any) -> str:
 _CONVERTERS: Final[Mapping[str, Callable[[str, Any], str]]] = {
     "full_slug": _full_project,
     "id": _segment,
+    "long_slug": _long_project,
     "org_slug": _org,
     "slug": _project,
     "slug_or_id": _org_segment,
