@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 from aiocircle._core.executor import Executor
 
 if TYPE_CHECKING:
+    from aiocircle.composites.jobs import Jobs
+    from aiocircle.composites.pipelines import Pipelines
     from aiocircle.composites.projects import Projects
+    from aiocircle.composites.usage import Usage
     from aiocircle.composites.workflows import Workflows
     from aiocircle.resources.contexts import Contexts
     from aiocircle.resources.deploys import Deploys
     from aiocircle.resources.groups import Groups
     from aiocircle.resources.insights import Insights
-    from aiocircle.resources.jobs import Jobs
     from aiocircle.resources.oidc import Oidc
     from aiocircle.resources.organizations import Organizations
     from aiocircle.resources.otel import Otel
     from aiocircle.resources.pipeline_definitions import PipelineDefinitions
-    from aiocircle.resources.pipelines import Pipelines
     from aiocircle.resources.policies import Policies
     from aiocircle.resources.schedules import Schedules
     from aiocircle.resources.triggers import Triggers
-    from aiocircle.resources.usage import Usage
     from aiocircle.resources.users import Users
     from aiocircle.resources.webhooks import Webhooks
     from aiocircle.v1 import builds as v1_builds
@@ -74,8 +74,8 @@ class V2Groups:
     """Groups of an organization's members."""
     insights: LazyGroup[Insights] = LazyGroup("aiocircle.resources.insights:Insights")
     """Metrics of workflows, jobs and tests."""
-    jobs: LazyGroup[Jobs] = LazyGroup("aiocircle.resources.jobs:Jobs")
-    """Jobs, their artifacts and tests."""
+    jobs: LazyGroup[Jobs] = LazyGroup("aiocircle.composites.jobs:Jobs")
+    """Jobs, their steps and output, artifacts and tests."""
     oidc: LazyGroup[Oidc] = LazyGroup("aiocircle.resources.oidc:Oidc")
     """Custom claims of the identity tokens that jobs get."""
     organizations: LazyGroup[Organizations] = LazyGroup("aiocircle.resources.organizations:Organizations")
@@ -86,7 +86,7 @@ class V2Groups:
         "aiocircle.resources.pipeline_definitions:PipelineDefinitions"
     )
     """Pipeline definitions: which configuration runs on which code."""
-    pipelines: LazyGroup[Pipelines] = LazyGroup("aiocircle.resources.pipelines:Pipelines")
+    pipelines: LazyGroup[Pipelines] = LazyGroup("aiocircle.composites.pipelines:Pipelines")
     """Pipelines: read, start, continue."""
     policies: LazyGroup[Policies] = LazyGroup("aiocircle.resources.policies:Policies")
     """Policies for configurations, and the decisions made by them."""
@@ -96,7 +96,7 @@ class V2Groups:
     """Schedules: pipelines that start by the clock."""
     triggers: LazyGroup[Triggers] = LazyGroup("aiocircle.resources.triggers:Triggers")
     """Triggers: which events start a pipeline definition."""
-    usage: LazyGroup[Usage] = LazyGroup("aiocircle.resources.usage:Usage")
+    usage: LazyGroup[Usage] = LazyGroup("aiocircle.composites.usage:Usage")
     """Exports of what an organization used."""
     users: LazyGroup[Users] = LazyGroup("aiocircle.resources.users:Users")
     """Users and their organizations."""

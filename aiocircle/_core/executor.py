@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
+import attrs
+
 from aiocircle._core.admission_queue import Queue
 from aiocircle._core.api_errors import decode_error, error_for
 from aiocircle._core.client_state import ClientState
@@ -40,6 +42,13 @@ class Executor:
         self.retry = retry
         self.caller = Caller(state.account, state.places)
 
+    def for_job(self) -> Executor:
+        """Return the executor of a job of many requests.
+
+        The job takes turns with other calls as one caller. max_wait does not bound its waits.
+        """
+        return Executor(self.state, self.timeout, attrs.evolve(self.retry, max_wait=None))
+
     async def call(
         self,
         endpoint: Operation[T],
@@ -61,6 +70,7 @@ class Executor:
         page_token: str | None = None,
         stop: Callable[[T], bool] | None = None,
         identity: Callable[[T], object] | None = None,
+        keep: Callable[[T], bool] | None = None,
     ) -> Pager[T]:
         """Return the list of the endpoint. All arguments are checked here, before the first iteration."""
         url, paging = self._url(endpoint, values, query), endpoint.paging
@@ -70,7 +80,7 @@ class Executor:
             call = self._new_call(endpoint, _with_query(url, paging.params(token)), None)
             return await self._execute(call, partial(endpoint.parse, page_token=token))
 
-        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity)
+        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity, keep=keep)
 
     def _url(self, endpoint: Route, values: tuple[Any, ...], query: Mapping[str, Any] | None) -> str:
         url = self.state.base_url + endpoint.expand(values)

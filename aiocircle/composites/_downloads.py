@@ -14,16 +14,16 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import attrs
 
 from aiocircle._core.clock import Clock
+from aiocircle._core.ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
 from aiocircle._core.retry import RetryPolicy
+from aiocircle._core.streams import Open, StreamedResponse
 from aiocircle._core.tasks import gather
 from aiocircle.composites._filenames import FilePaths, make_parents, require_inside
 from aiocircle.composites._parts import PartFile, part_key
-from aiocircle.composites._ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
-from aiocircle.composites._streams import Open, StreamedResponse
 from aiocircle.errors import CircleCIError, DownloadError, DownloadErrors, InvalidArgument, RequestError
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact, DownloadProgress
 
-__all__ = ["Existing", "Target", "download_artifacts", "list_targets"]
+__all__ = ["Existing", "Target", "check_options", "download_artifacts", "list_targets"]
 
 T = TypeVar("T")
 
@@ -81,7 +81,6 @@ async def download_artifacts(
 
     Raise DownloadErrors after all other files are finished. Nothing is written outside of `into`.
     """
-    _check_options(concurrency, existing)
     root = await _in_thread(partial(_make_root, Path(into)))
     batch = _Batch(open_, root, policy, existing, on_progress)
     await batch.run(targets, concurrency)
@@ -91,11 +90,19 @@ async def download_artifacts(
     return batch.done
 
 
-def _check_options(concurrency: int, existing: str) -> None:
+def check_options(
+    into: str | PathLike[str] | None, match: object, concurrency: object, existing: object
+) -> str | PathLike[str]:
+    """Return `into`. Raise InvalidArgument if an option of a download has another value than documented."""
+    if not isinstance(into, str | PathLike):
+        raise InvalidArgument(f"into must be the path of a folder, got {type(into).__name__}. Pass a str or a Path.")
+    if not isinstance(match, str):
+        raise InvalidArgument(f"match must be a pattern for paths, got {type(match).__name__}. Pass '**' for all.")
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise InvalidArgument(f"concurrency must be an int of at least 1, got {concurrency!r}. Pass 8, for example.")
     if existing not in get_args(Existing):
         raise InvalidArgument(f"existing must be 'replace' or 'skip', got {existing!r}. Pass one of them.")
+    return into
 
 
 def _make_root(into: Path) -> Path:
@@ -297,7 +304,7 @@ class _Download:
         writing: asyncio.Future[int] | None = None
         position = self._part.size
         try:
-            async for chunk in response.iter_chunks():
+            async for chunk in response:
                 position += len(chunk)
                 if plan.end is not None and position > plan.end:
                     raise self._error("the body is longer than its length", None)

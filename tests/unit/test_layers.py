@@ -240,8 +240,11 @@ def test_events_load_no_client() -> None:
 # A group that shows another one's models.
 SHARED = {"pipelines": {"workflows"}, "schedules": {"users"}, "triggers": {"pipeline_definitions"}}
 
+# Files that a composite group inherits from.
+MIXINS = {"pipelines": {"_pipeline_files"}}
+
 # A group with methods of several requests inherits the group of single requests.
-COMPOSITES = {"projects", "workflows"}
+COMPOSITES = {"jobs", "pipelines", "projects", "usage", "workflows"}
 
 TOUCH_EACH = """
 import json, sys
@@ -268,6 +271,7 @@ def test_touching_a_group_loads_it_and_what_it_shares() -> None:
             expected.add("resources._statuses")
         if group in COMPOSITES:
             expected |= {"composites", f"composites.{group}"}
+        expected |= {f"composites.{name}" for name in MIXINS.get(group, ())}
         assert {*modules} == {f"aiocircle.{name}" for name in expected}, group
 
 
