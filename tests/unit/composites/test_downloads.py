@@ -497,7 +497,7 @@ async def test_failed_write_leaves_no_gap(
     def writev(descriptor: int, views: Any) -> int:
         nonlocal calls
         calls += 1
-        if calls == 30:
+        if calls == 10:
             raise OSError(errno.ENOSPC, "No space left on device")
         return os.writev(descriptor, [*views[:1], *views[1:2]] if calls % 2 else [views[0][:1000]])
 
