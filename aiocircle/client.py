@@ -36,7 +36,7 @@ from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import Throttle
 from aiocircle._core.timeouts import client_timeout
 from aiocircle._core.transport import USER_AGENT, Transport
-from aiocircle._groups import LazyGroup, V2Groups
+from aiocircle._groups import ClientGroups, LazyGroup
 from aiocircle.errors import InvalidArgument
 
 __all__ = ["CircleCI", "add_observer"]
@@ -46,7 +46,7 @@ T = TypeVar("T")
 _METHOD = re.compile(r"[A-Z]{3,10}")
 
 
-class CircleCI(V2Groups):
+class CircleCI(ClientGroups):
     """A client for CircleCI's API.
 
         async with CircleCI() as circle:

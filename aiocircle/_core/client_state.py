@@ -57,6 +57,8 @@ class ClientState:
         self.clock = clock
         self.account = account
         self.places = Places(max_concurrency)
+        self.file_places = self.places.half()  # of downloads, so that they do not starve calls
+        self.has_v3: bool | None = None  # None until the first response of API v3
         self.observers: tuple[Observer, ...] = (LOG,)
         self.deprecations: dict[str, Deprecation] = {}
         # More polls would only wait in the queue, before the requests of other callers.

@@ -177,9 +177,8 @@ class ListEndpoint(Route, Generic[T]):
     def bind(self, api: Api, operation: str) -> None:
         """Make this the route of an operation of an API, and page as the API does."""
         Route.bind(self, api, operation)
-        # A list that the API does not page: if it sends a token nevertheless, the next page is still fetched.
-        unpaged = attrs.evolve(api.pagination, is_paged=False)
-        self.paging = unpaged if self.pagination is NONE else self.pagination or api.pagination
+        is_unpaged = self.pagination is NONE
+        self.paging = api.pagination.unpaged() if is_unpaged else self.pagination or api.pagination
         self._page_type = self.paging.page_type(self.model, items_optional=self.items_optional)
         self._array_type = array_type(self.model)
 

@@ -72,6 +72,8 @@ class Executor:
         query: Mapping[str, Any] | None = None,
         page_token: str | None = None,
         stop: Callable[[T], bool] | None = None,
+        identity: Callable[[T], object] | None = None,
+        keep: Callable[[T], bool] | None = None,
     ) -> Pager[T]:
         """Return the list of the endpoint. All arguments are checked here, before the first iteration."""
         url, paging = self._url(endpoint, values, query), endpoint.paging
@@ -85,8 +87,9 @@ class Executor:
                 return _page_with_errors(call, bad)
             return page if call.attempts == 1 else DecodedPage(page.items, page.next_page_token, (), call.attempts)
 
-        identity = paging.identity if isinstance(paging, Offset) else None
-        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity)
+        if identity is None and isinstance(paging, Offset):
+            identity = paging.identity
+        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity, keep=keep)
 
     def _url(self, endpoint: Route, values: tuple[Any, ...], query: Mapping[str, Any] | None) -> str:
         url = endpoint.url(values, self.state.base_url)

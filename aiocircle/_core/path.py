@@ -10,11 +10,12 @@ from uuid import UUID
 
 from aiocircle.errors import InvalidArgument
 from aiocircle.links import org_at, project_at
-from aiocircle.slugs import check_segment
+from aiocircle.slugs import ProjectSlug, check_segment
 
 __all__ = ["expand_path", "raw_path", "split_template"]
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?::([a-z_]+))?\}")
+_LONG_NAMES: Final = {"gh": "github", "bb": "bitbucket"}
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\\\\#]")
 
 Converter = Callable[[str, Any, str], str]
@@ -28,6 +29,7 @@ def split_template(path: str) -> Template:
     """Split a path such as `/project/{project:slug}/pipeline/{number}`. Raise ValueError if a placeholder is invalid.
 
     Converters, after the colon: `slug` a project's slug, as its segments; `full_slug` the same, but not a UUID alone;
+    `long_slug` a full slug that names the provider in full, as API v1.1 has it;
     `org_slug` an organization's slug, as its segments; `slug_or_id` the same in one segment; `id` an id. Without a
     converter, the value is one segment: text, a UUID or a number.
     """
@@ -82,13 +84,22 @@ def _project(_: str, value: Any, base_url: str) -> str:
 
 
 def _full_project(_: str, value: Any, base_url: str) -> str:
+    return _join(_full_slug(value, base_url).segments)
+
+
+def _long_project(_: str, value: Any, base_url: str) -> str:
+    provider, *names = _full_slug(value, base_url).segments
+    return _join((_LONG_NAMES.get(provider, provider), *names))
+
+
+def _full_slug(value: Any, base_url: str) -> ProjectSlug:
     project = project_at(value, base_url)
     if project.provider is None:
         raise InvalidArgument(
             "project must be a full slug here, such as gh/<org>/<repo> or circleci/<org id>/<project id>. A UUID alone "
             "does not name the organization"
         )
-    return _join(project.segments)
+    return project
 
 
 def _org(_: str, value: Any, base_url: str) -> str:
@@ -118,6 +129,7 @@ def _segment(name: str, value: Any, _: str) -> str:
 _CONVERTERS: Final[Mapping[str, Converter]] = {
     "full_slug": _full_project,
     "id": _segment,
+    "long_slug": _long_project,
     "org_slug": _org,
     "slug": _project,
     "slug_or_id": _org_segment,

@@ -10,7 +10,7 @@ import attrs
 
 from aiocircle.errors import ConfigurationError
 
-__all__ = ["ScheduledTimeout", "Timeout", "TimeoutScheduler", "client_timeout"]
+__all__ = ["ScheduledTimeout", "Timeout", "TimeoutScheduler", "client_timeout", "stream_timeout"]
 
 _CONNECT_SHARE: Final = 0.9  # of the time for one attempt, that may be spent on its connection
 
@@ -40,6 +40,12 @@ def client_timeout(timeout: float | aiohttp.ClientTimeout | None) -> Timeout:
         limits = aiohttp.ClientTimeout(total=timeout, connect=_CONNECT_SHARE * timeout)
     without_total = aiohttp.ClientTimeout(None, limits.connect, limits.sock_read, limits.sock_connect)
     return Timeout(limits, limits.total, without_total)
+
+
+def stream_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
+    """Return the timeouts of a body without a bound on its size: of the connection, and of each read."""
+    limits = timeout.client_timeout
+    return aiohttp.ClientTimeout(None, limits.connect, limits.sock_read or limits.total, limits.sock_connect)
 
 
 @attrs.define(eq=False)

@@ -242,8 +242,11 @@ SHARED = {"pipelines": {"workflows"}, "schedules": {"users"}, "triggers": {"pipe
 # What several groups of composites use, and is small.
 SMALL = {"aiocircle.composites._ids", "aiocircle.composites._job_waits"}
 
+# Files that a composite group inherits from.
+MIXINS = {"pipelines": {"_pipeline_files"}}
+
 # A group with methods of several requests inherits the group of single requests.
-COMPOSITES = {"jobs", "pipelines", "projects", "workflows"}
+COMPOSITES = {"jobs", "pipelines", "projects", "usage", "workflows"}
 
 TOUCH_EACH = """
 import json, sys
@@ -270,6 +273,7 @@ def test_touching_a_group_loads_it_and_what_it_shares() -> None:
             expected.add("resources._statuses")
         if group in COMPOSITES:
             expected |= {"composites", f"composites.{group}"}
+        expected |= {f"composites.{name}" for name in MIXINS.get(group, ())}
         assert {*modules} - SMALL == {f"aiocircle.{name}" for name in expected}, group
 
 

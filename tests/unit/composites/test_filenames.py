@@ -181,7 +181,7 @@ class Body:
     status = 200
     headers: Mapping[str, str] = {"Content-Length": "7"}
 
-    async def iter_chunks(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b"written"
 
 

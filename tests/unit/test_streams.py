@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from aiocircle._core.retry import RetryPolicy
-from aiocircle.composites._streams import stream_body
+from aiocircle._core.streams import stream_body
 from aiocircle.errors import DownloadError
 from tests.unit.composites.file_server import File, FileServer, content, opener
 

@@ -8,8 +8,8 @@ import random
 import pytest
 from multidict import CIMultiDict
 
+from aiocircle._core.ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
 from aiocircle._core.retry import RetryPolicy
-from aiocircle.composites._ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
 
 STORIES = 100_000 if os.environ.get("AIOCIRCLE_THOROUGH") else 5_000
 
