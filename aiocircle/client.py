@@ -12,14 +12,16 @@ import aiohttp
 from multidict import CIMultiDict
 
 from aiocircle._config import (
-    as_secret,
     bound_concurrency,
+    check_flag,
     check_retry,
     check_session,
+    mask_option,
+    parse_auth,
     parse_base_url,
     resolve_token,
 )
-from aiocircle._core.auth import Auth, auth_header, hash_account
+from aiocircle._core.auth import Auth, Credentials, TokenProvider
 from aiocircle._core.clock import Clock
 from aiocircle._core.encode import encode_json
 from aiocircle._core.endpoint import raw_endpoint, raw_list_endpoint
@@ -49,10 +51,12 @@ class CircleCI(V2Groups):
         async with CircleCI() as circle:
             me = await circle.users.me()
 
-    token: a personal API token; without it CIRCLECI_TOKEN, then CIRCLE_TOKEN, of the environment is read, now.
-    base_url: the root of the host; without it CIRCLECI_BASE_URL, then https://circleci.com. Plain http is refused
-        except to this machine, unless `allow_http`.
-    auth: how the token is sent: as the Circle-Token header, as a bearer token, or as the user of basic auth.
+    token: a personal API token, or a function that returns the present one (TokenProvider). Without it the first of
+        CIRCLECI_TOKEN, CIRCLE_TOKEN and CIRCLECI_CLI_TOKEN in the environment is read, when the client is created.
+    base_url: the root of the host, perhaps with a gateway's path before `/api`; without it CIRCLECI_BASE_URL, then
+        https://circleci.com. Plain http is refused except to this machine, unless `allow_http`.
+    auth: the way in which the token is sent: as the Circle-Token header, as a bearer token, or as the user of basic
+        auth. With "none" no token is read or sent, as for public projects and `pipelines.continue_setup`.
     session: an aiohttp.ClientSession of the caller's, which stays the caller's to close. Without one the client
         makes its own when it first sends something.
     retry: how often and how patiently one call is tried.
@@ -66,7 +70,7 @@ class CircleCI(V2Groups):
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | TokenProvider | None = None,
         *,
         base_url: str | None = None,
         auth: Auth = "circle-token",
@@ -78,21 +82,25 @@ class CircleCI(V2Groups):
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         allow_http: bool = False,
     ) -> None:
-        # The values are masked before anything can fail, so that no traceback with locals shows them.
-        token = as_secret(token, "token")
-        base_url = as_secret(base_url, "base_url")
-        token = resolve_token(token)
-        root = parse_base_url(base_url, allow_http=allow_http)
-        check_session(session, has_trace_configs=bool(trace_configs))
+        # The values are masked before anything can fail, so that no traceback with locals shows them. Any of them may
+        # be the token, by mistake.
+        token, base_url, auth = mask_option(token), mask_option(base_url), mask_option(auth)
+        session, retry, timeout, throttle = map(mask_option, (session, retry, timeout, throttle))
+        max_concurrency, trace_configs, allow_http = map(mask_option, (max_concurrency, trace_configs, allow_http))
+        auth = parse_auth(auth)
+        token = resolve_token(token, auth)
+        root = parse_base_url(base_url, allow_http=check_flag(allow_http, "allow_http"))
+        check_session(session, trace_configs)
         max_concurrency = bound_concurrency(max_concurrency, session)
         self._owns_throttle = not isinstance(throttle, Throttle)
-        headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **auth_header(auth, token)})
+        credentials = Credentials(root, auth, token)
+        headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **credentials.header})
         connection = Connection(
             root,
             headers,
             Transport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
             throttle if isinstance(throttle, Throttle) else Throttle(throttle),
-            hash_account(root, token),
+            credentials.account,
             max_concurrency,
             Clock(),
         )
@@ -119,16 +127,21 @@ class CircleCI(V2Groups):
         retry: RetryPolicy | None = None,
     ) -> Self:
         """A copy with other per-call options, which shares session, throttle and token. What is left out stays."""
-        executor = self._executor
+        executor, timeout, retry = self._executor, mask_option(timeout), mask_option(retry)
         other = copy.copy(self)
-        # Groups in use are bound to this client's executor.
-        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), LazyGroup)]:
-            del other.__dict__[name]
         other._executor = Executor(
             executor.connection,
             executor.timeout if timeout is UNSET else client_timeout(timeout),
             executor.retry if retry is None else check_retry(retry),
         )
+        return other
+
+    def __copy__(self) -> Self:
+        # A copy shares the session, and closes nothing. Groups in use are bound to this client's executor.
+        other = object.__new__(type(self))
+        for name, value in vars(self).items():
+            if not isinstance(getattr(type(self), name, None), LazyGroup):
+                other.__dict__[name] = value
         other._owns_transport = False
         return other
 

@@ -21,7 +21,12 @@ __all__ = ["RetryPolicy"]
 
 def _finite(policy: RetryPolicy, field: attrs.Attribute[Any], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ConfigurationError(f"{field.name} must be seconds, zero or more, got {value!r}. See RetryPolicy")
+        raise ConfigurationError(f"{field.name} must be seconds, zero or more, got {_shown(value)}. See RetryPolicy")
+
+
+def _shown(value: object) -> str:
+    """Return a number, or the type of another value: it may be the token."""
+    return repr(value) if isinstance(value, int | float) else type(value).__name__
 
 
 def _finite_or_none(policy: RetryPolicy, field: attrs.Attribute[Any], value: Any) -> None:
@@ -53,11 +58,11 @@ class RetryPolicy:
     def __attrs_post_init__(self) -> None:
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
             raise ConfigurationError(
-                f"attempts must be a number of at least 1, got {self.attempts!r}. RetryPolicy counts the first attempt"
+                f"attempts must be a number of at least 1, got {_shown(self.attempts)}. It counts the first one"
             )
         if not isinstance(self.repeat_unsafe, bool):
             raise ConfigurationError(
-                f"repeat_unsafe must be True or False, got {self.repeat_unsafe!r}. See RetryPolicy"
+                f"repeat_unsafe must be True or False, got {_shown(self.repeat_unsafe)}. See RetryPolicy"
             )
 
     def may_repeat(self, error: CircleCIError, *, repeatable: bool) -> bool:

@@ -50,7 +50,8 @@ _CALLS: list[tuple[str, str]] = [
     (name, method)
     for name, group in vars(V2Groups).items()
     if isinstance(group, LazyGroup)
-    for method, function in inspect.getmembers(type(getattr(CircleCI("token"), name)), inspect.iscoroutinefunction)
+    for method, function in inspect.getmembers(type(getattr(CircleCI("token"), name)), inspect.isfunction)
+    if inspect.iscoroutinefunction(inspect.unwrap(function))
     if not method.startswith("_") and any(each.kind is each.KEYWORD_ONLY for each in _parameters(function))
 ]
 
