@@ -54,6 +54,9 @@ class Secret(str):
         # Pretty printers cut long strings before they call repr: the cut must stay masked.
         return Secret(super().__getitem__(key))
 
+    def __deepcopy__(self, _: Any) -> Secret:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a secret cannot be pickled")
 
@@ -69,6 +72,9 @@ class SecretBytes(bytes):
     def __getitem__(self, key: Any) -> Any:
         item = super().__getitem__(key)
         return SecretBytes(item) if isinstance(item, bytes) else item
+
+    def __deepcopy__(self, _: Any) -> SecretBytes:
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("a secret cannot be pickled")

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from email.message import Message
 from functools import cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import attrs
@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_NO_CONTENT: Final = frozenset({204, 205})  # statuses of responses without a body
 
 
 class Table:
@@ -113,7 +115,7 @@ class Endpoint(Operation[T]):
 
     def parse(self, response: Response) -> T:
         """Return the model of a successful response. Raise StructureProblems if it does not match."""
-        body = _complete_body(response)
+        body = _json_body(response)
         if self.wrap_in is not None:
             model: Any = self.model
             return cast("T", model(**{self.wrap_in: decode(_field_type(model, self.wrap_in), body)}))
@@ -162,7 +164,7 @@ class ListEndpoint(Route, Generic[T]):
 
     def parse(self, response: Response, page_token: str | None) -> Page[T]:
         """Return the page of a successful response. Raise StructureProblems if it does not match."""
-        body = _complete_body(response)
+        body = _json_body(response)
         try:
             return self.paging.page(
                 decode(self._array_type if body.lstrip()[:1] == b"[" else self._page_type, body), page_token
@@ -193,7 +195,7 @@ class RawEndpoint(Operation[Any]):
             return decode_json(body) if body else None
         if self.into is bytes:
             return body
-        return _text(body, response.headers) if self.into is str else decode(self.into, body)
+        return _text(body, response.headers) if self.into is str else decode(self.into, _json_body(response))
 
 
 def raw_endpoint(method: str, path: str, into: Any) -> RawEndpoint:
@@ -222,6 +224,14 @@ def _complete_body(response: Response) -> bytes:
     if reason is not None:
         raise StructureProblems((reason,), malformed=not response.is_too_large)
     return response.body
+
+
+def _json_body(response: Response) -> bytes:
+    body = _complete_body(response)
+    if not body and response.status in _NO_CONTENT:
+        # Another attempt would get the same response.
+        raise StructureProblems((f"$ is missing: the status is {response.status}, which has no body",))
+    return body
 
 
 def _text(body: bytes, headers: Mapping[str, str]) -> str:
