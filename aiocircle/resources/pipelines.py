@@ -13,8 +13,10 @@ from aiocircle._core.api import kebab
 from aiocircle._core.encode import parse_datetime
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
 from aiocircle._core.fields import KEBAB, RARELY_PRESENT, Timestamp
-from aiocircle._core.group import Group, Id, Org, Project, encode_optional, omit_none, org_slug_text
+from aiocircle._core.group import Group, Id, Org, Project, encode_optional, omit_none
 from aiocircle._core.pager import Pager
+from aiocircle.errors import InvalidArgument
+from aiocircle.links import Link, pipeline_url
 from aiocircle.resources.workflows import Workflow
 
 __all__ = [
@@ -140,6 +142,11 @@ class Pipeline:
     vcs: PipelineVcs | None = None
 
     @property
+    def web_url(self) -> str | None:
+        """The page of the pipeline on the cloud; None if the project or the number is unknown."""
+        return pipeline_url(self.project_slug, self.number)
+
+    @property
     def branch(self) -> str | None:
         """The branch that it ran on; None for a tag, or where the API does not say."""
         return (self.vcs and self.vcs.branch) or self._git("branch")
@@ -249,6 +256,18 @@ class Pipelines(Group):
         """
         return await self._call(_Endpoints.get_by_number, project, pipeline_number)
 
+    async def get_by_link(self, url: str | Link) -> Pipeline:
+        """Return the pipeline of a page of CircleCI: of the pipeline itself, of one of its workflows or jobs.
+
+        Raise InvalidArgument if the page names no pipeline, or is one of another host than the client's.
+
+        https://circleci.com/docs/api/v2/#operation/getPipelineByNumber
+        """
+        link = self._link(url)
+        if link.project is None or link.pipeline_number is None:
+            raise InvalidArgument(f"url must be the page of a pipeline, got {link}. It names no pipeline")
+        return await self.get_by_number(link.project, link.pipeline_number)
+
     async def get_config(self, pipeline_id: Id) -> PipelineConfig:
         """A pipeline's configuration, as written and as compiled.
 
@@ -273,7 +292,7 @@ class Pipelines(Group):
         https://circleci.com/docs/api/v2/#operation/listPipelines
         """
         return self._list(
-            _Endpoints.list, query={"org_slug": org_slug_text(org_slug), "mine": mine}, page_token=page_token
+            _Endpoints.list, query={"org_slug": self._org_slug(org_slug), "mine": mine}, page_token=page_token
         )
 
     def list_for_project(
