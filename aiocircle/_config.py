@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
 import yarl
 
 from aiocircle._core.auth import Auth, TokenProvider, parse_token
+from aiocircle._core.observer import RetryDetails
 from aiocircle._core.path import raw_path
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._redact import Secret, type_name
@@ -20,6 +22,7 @@ from aiocircle.errors import ConfigurationError, InvalidArgument
 __all__ = [
     "bound_concurrency",
     "check_flag",
+    "check_on_retry",
     "check_retry",
     "check_session",
     "check_text",
@@ -169,6 +172,14 @@ def check_session(session: aiohttp.ClientSession | None, trace_configs: object) 
         raise ConfigurationError(f"session must be an aiohttp.ClientSession, got {type_name(session)}")
     if session is not None and trace_configs:
         raise ConfigurationError("trace_configs are for the client's own session. Pass them to yours instead")
+
+
+def check_on_retry(on_retry: Callable[[RetryDetails], object] | None) -> None:
+    """Raise ConfigurationError if it is not a plain function: nothing would await a coroutine."""
+    if on_retry is None:
+        return
+    if not callable(on_retry) or inspect.iscoroutinefunction(on_retry):
+        raise ConfigurationError(f"on_retry must be a function that is not async, got {type(on_retry).__name__}")
 
 
 def check_retry(retry: RetryPolicy) -> RetryPolicy:

@@ -323,7 +323,7 @@ def assert_idle(request: pytest.FixtureRequest) -> Callable[..., Awaitable[None]
     async def check(circle: CircleCI, turns: int = 8) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
-        connection = circle._executor.connection
+        connection = circle._executor.state
         places = connection.places
         assert places.free == places.size, "a place of max_concurrency is held"
         assert not places.queues, "a request still waits"
@@ -332,7 +332,7 @@ def assert_idle(request: pytest.FixtureRequest) -> Callable[..., Awaitable[None]
             assert queue.in_flight == queue._has_permission, "a request is still counted in its family"
             assert not queue._waiting, "a request still waits in its family"
             assert queue._acquiring is None, "a permission is still requested"
-        session = connection.transport._session
+        session = connection.transport._session._session
         if session is not None and session.connector is not None:
             assert not session.connector._acquired, "a connection is not given back"
         mine = {task for server in servers for task in server.tasks} | {asyncio.current_task()}

@@ -219,7 +219,7 @@ async def test_the_bound_is_64_mib():
 
 @pytest.mark.parametrize("size", [1000, 1001])
 async def test_a_body_of_just_the_bound_is_read_and_one_byte_more_is_not(server, once, size, assert_idle):
-    once._executor.connection.transport._max_body = 1000
+    once._executor.state.transport._max_body = 1000
     server.on(X, server.reply(200, body=b"1" + b" " * (size - 1)))
     if size == 1000:
         assert await once.request("GET", X) == 1
@@ -232,7 +232,7 @@ async def test_a_body_of_just_the_bound_is_read_and_one_byte_more_is_not(server,
 
 
 async def test_an_error_with_too_large_a_body_is_still_that_error(server, once):
-    once._executor.connection.transport._max_body = 1000
+    once._executor.state.transport._max_body = 1000
     server.on(X, server.reply(404, body=b"<title>Gone fishing</title>" + b" " * 5000))
     with pytest.raises(NotFound, match="Gone fishing") as caught:
         await once.request("GET", X)
@@ -241,7 +241,7 @@ async def test_an_error_with_too_large_a_body_is_still_that_error(server, once):
 
 async def test_a_bomb_is_not_unpacked(server, once, assert_idle):
     """300 MB of spaces in 300 kB, with a bound of 1 MB: never more than a few MB are held."""
-    once._executor.connection.transport._max_body = 1_000_000
+    once._executor.state.transport._max_body = 1_000_000
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join(packer.compress(b" " * 1_000_000) for _ in range(300)) + packer.flush()
     server.on(X, server.reply(200, body=bomb, headers={"Content-Encoding": "gzip"}))
@@ -258,7 +258,7 @@ async def test_a_bomb_is_not_unpacked(server, once, assert_idle):
 
 async def test_an_endless_body_ends(server, once, assert_idle):
     """No Content-Length, and no end: the bound ends it, and its connection is closed."""
-    once._executor.connection.transport._max_body = 1_000_000
+    once._executor.state.transport._max_body = 1_000_000
 
     async def endless(exchange) -> bool:
         exchange.writer.write(b"HTTP/1.1 200 OK\r\n\r\n")

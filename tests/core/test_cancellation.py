@@ -319,7 +319,7 @@ async def test_a_cancelled_close_can_be_repeated(server, make):
         close = CancelAt(circle.close(), number, gently=True)
         await asyncio.ensure_future(_end(close))
         await circle.close()
-        assert circle._executor.connection.transport._session.closed
+        assert circle._executor.state.transport._session._session.closed
         if not close.happened:
             break
     else:

@@ -22,10 +22,10 @@ X = "/api/v2/x"
 async def test_the_own_session_is_made_by_the_first_request_and_closed_with_the_client(server, canary):
     server.on("/api/v2/me", server.reply(200, ME))
     async with CircleCI(canary, base_url=server.url) as circle:
-        transport = circle._executor.connection.transport
-        assert transport._session is None
+        transport = circle._executor.state.transport
+        assert transport._session._session is None
         await circle.users.me()
-        session = transport._session
+        session = transport._session._session
         assert not session.closed
     assert session.closed
     await asyncio.sleep(0.1)
@@ -45,7 +45,7 @@ async def test_the_session_is_closed_when_the_block_fails(server, canary):
         async with CircleCI(canary, base_url=server.url) as circle:
             await circle.users.me()
             raise ZeroDivisionError
-    assert circle._executor.connection.transport._session.closed
+    assert circle._executor.state.transport._session._session.closed
 
 
 async def test_an_injected_session_is_used_and_stays_open(server, make):
@@ -219,7 +219,7 @@ async def test_a_client_that_was_closed_before_its_first_use_does_not_open_anyth
     await circle.close()
     with pytest.raises(ConfigurationError, match="closed"):
         await circle.users.me()
-    assert circle._executor.connection.transport._session is None
+    assert circle._executor.state.transport._session._session is None
 
 
 async def test_closing_twice_is_fine(server, circle):
@@ -260,7 +260,7 @@ async def test_close_while_requests_are_in_flight(server, make, assert_idle, met
     errors = await asyncio.gather(*calls, return_exceptions=True)
     for error in errors:
         assert isinstance(error, ConnectionFailed)
-        assert "closed meanwhile" in str(error)
+        assert "closed in the meantime" in str(error)
         assert error.attempts == 1
         assert error.outcome == ("not_done" if method == "GET" else "unknown")
     assert asyncio.get_running_loop().time() == before
@@ -327,7 +327,7 @@ async def test_a_copy_shares_session_token_throttle_and_knowledge(server, circle
     assert server.requests[1].headers["Circle-Token"] == canary
     assert copy.rate_limits.keys() == circle.rate_limits.keys() == {"v2/x"}
     assert copy.deprecations == circle.deprecations != {}
-    assert copy._executor.connection is circle._executor.connection
+    assert copy._executor.state is circle._executor.state
 
 
 async def test_a_copy_has_its_own_timeout_and_keeps_the_rest(server, make):

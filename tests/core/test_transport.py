@@ -11,7 +11,7 @@ import pytest
 
 from aiocircle import APIError, ConfigurationError, ConnectionFailed, RequestTimeout, RetryPolicy
 from aiocircle._core.timeouts import TimeoutScheduler
-from aiocircle._core.transport import _failure
+from aiocircle._core.transport import _map_exception
 
 X, Y = "/api/v2/x", "/api/v2/y"
 
@@ -65,14 +65,14 @@ async def test_nobody_else_gets_the_token_or_even_a_request(server, other_server
 
 
 async def test_a_redirect_from_https_to_http_is_not_followed():
-    from aiocircle._core.transport import _within_host
+    from aiocircle._core.transport import _same_origin
 
-    assert _within_host("https://circleci.com/a", "http://circleci.com/a") is None
-    assert _within_host("https://circleci.com/a", "https://circleci.com/b") == "https://circleci.com/b"
-    assert _within_host("https://circleci.com/a", "https://circleci.com:443/b") is not None
-    assert _within_host("https://circleci.com/a", "https://circleci.com:444/b") is None
-    assert _within_host("https://circleci.com/a", "https://circleci.com.evil.example/b") is None
-    assert _within_host("https://circleci.com/a", "https://evil.example\\@circleci.com/") is None
+    assert _same_origin("https://circleci.com/a", "http://circleci.com/a") is None
+    assert _same_origin("https://circleci.com/a", "https://circleci.com/b") == "https://circleci.com/b"
+    assert _same_origin("https://circleci.com/a", "https://circleci.com:443/b") is not None
+    assert _same_origin("https://circleci.com/a", "https://circleci.com:444/b") is None
+    assert _same_origin("https://circleci.com/a", "https://circleci.com.evil.example/b") is None
+    assert _same_origin("https://circleci.com/a", "https://evil.example\\@circleci.com/") is None
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ async def test_a_drip_of_bytes_does_not_stretch_the_timeout(server, once):
 async def test_aiohttps_own_timeouts_pass_through(server, make, assert_idle):
     circle = make(timeout=aiohttp.ClientTimeout(total=None, sock_read=4.0), retry=RetryPolicy(attempts=1))
     server.on(X, server.hang())
-    with pytest.raises(RequestTimeout, match="no complete answer"):
+    with pytest.raises(RequestTimeout, match="no complete response"):
         await circle.request("GET", X)
     assert now() == 4.0
     await assert_idle(circle)
@@ -278,7 +278,7 @@ KEY = SimpleNamespace(host="circleci.com", port=443, ssl=True, is_ssl=True)
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_each_failure_is_told_apart_by_whether_anything_can_have_been_sent(error, kind, outcome):
-    failure = _failure(error, "POST", "https://circleci.com/x", aiohttp.ClientTimeout(total=5), closed=False)
+    failure = _map_exception(error, "POST", "https://circleci.com/x", aiohttp.ClientTimeout(total=5), closed=False)
     assert type(failure) is kind
     assert failure.outcome == outcome
     assert "POST https://circleci.com/x" in str(failure)
