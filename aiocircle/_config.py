@@ -7,6 +7,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Sequence
+from ssl import SSLContext
 from typing import Any, Final
 
 import aiohttp
@@ -25,6 +26,7 @@ __all__ = [
     "check_on_retry",
     "check_retry",
     "check_session",
+    "check_ssl",
     "check_text",
     "mask_option",
     "parse_auth",
@@ -155,23 +157,35 @@ def bound_concurrency(max_concurrency: int, session: aiohttp.ClientSession | Non
         raise ConfigurationError(
             f"max_concurrency must be a number of requests, at least 1, got {_type_or_number(max_concurrency)}"
         )
-    connector = None if session is None else session.connector
+    connector = getattr(session, "connector", None)
     if connector is None:
         return max_concurrency
     # A limit of 0 is none.
-    return min(max_concurrency, *filter(None, (connector.limit, connector.limit_per_host)))
+    limit: int = min(max_concurrency, *filter(None, (connector.limit, connector.limit_per_host)))
+    return limit
 
 
-def check_session(session: aiohttp.ClientSession | None, trace_configs: object) -> None:
+def check_session(session: aiohttp.ClientSession | None, *, trace_configs: object, proxy: object, ssl: object) -> None:
     """Raise ConfigurationError if it is not a session, or if there are options for a session of the client's own."""
     if isinstance(trace_configs, str) or not isinstance(trace_configs, Sequence):
         raise ConfigurationError(
             f"trace_configs must be a sequence of aiohttp.TraceConfig, got {type_name(trace_configs)}"
         )
-    if session is not None and not isinstance(session, aiohttp.ClientSession):
+    if session is None:
+        return
+    # Whatever behaves as a session works, such as a wrapper that caches.
+    if isinstance(session, str | type) or not callable(getattr(session, "request", None)):
         raise ConfigurationError(f"session must be an aiohttp.ClientSession, got {type_name(session)}")
-    if session is not None and trace_configs:
-        raise ConfigurationError("trace_configs are for the client's own session. Pass them to yours instead")
+    for name, option in {"trace_configs": trace_configs or None, "proxy": proxy, "ssl": ssl}.items():
+        if option is not None:
+            raise ConfigurationError(f"{name} must not be passed with session. Pass it to your session instead")
+
+
+def check_ssl(ssl: SSLContext | None) -> SSLContext | None:
+    """Return the context. Raise ConfigurationError if it is not one."""
+    if ssl is not None and not isinstance(ssl, SSLContext):
+        raise ConfigurationError(f"ssl must be an ssl.SSLContext, got {type_name(ssl)}")
+    return ssl
 
 
 def check_on_retry(on_retry: Callable[[RetryDetails], object] | None) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "RedactedURL",
     "Secret",
     "SecretBytes",
+    "SecretHeader",
     "SecretMask",
     "conceal",
     "conceal_credentials",
@@ -61,8 +62,17 @@ class Secret(str):
         raise TypeError("a secret cannot be pickled")
 
 
+class SecretHeader(Secret):
+    """The value of a request header. A pickle has `***` in its place, so that recorders of requests keep no token."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, ("***",)
+
+
 class SecretBytes(bytes):
-    """Bytes that a repr, a log line or a traceback with locals shows as `***`."""
+    """Bytes that a repr, a log line, a traceback with locals or a pickle shows as `***`."""
 
     __slots__ = ()
 
@@ -77,7 +87,7 @@ class SecretBytes(bytes):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a secret cannot be pickled")
+        return bytes, (b"***",)
 
 
 class RedactedURL(str):
@@ -150,7 +160,9 @@ class SecretMask:
         if self._pattern is None or self._bytes_pattern is None:
             forms = {form for secret in self._secrets for form in _forms(secret)}
             pattern = "|".join(map(re.escape, sorted(forms, key=len, reverse=True)))
-            self._pattern, self._bytes_pattern = re.compile(pattern), re.compile(pattern.encode())
+            self._pattern = re.compile(pattern)
+            plain = [form.encode(encoding) for form in self._secrets for encoding in ("utf-16-le", "utf-16-be")]
+            self._bytes_pattern = re.compile(b"|".join([pattern.encode(), *map(re.escape, plain)]))
         return self._pattern.sub("***", data) if isinstance(data, str) else self._bytes_pattern.sub(b"***", data)
 
 

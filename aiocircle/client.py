@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
+from ssl import SSLContext
 from typing import Any, Self, TypeVar, get_origin, overload
 from urllib.parse import urlsplit
 
 import aiohttp
-from multidict import CIMultiDict
 
 from aiocircle._config import (
     bound_concurrency,
@@ -17,6 +17,8 @@ from aiocircle._config import (
     check_on_retry,
     check_retry,
     check_session,
+    check_ssl,
+    check_text,
     mask_option,
     parse_auth,
     parse_base_url,
@@ -32,13 +34,15 @@ from aiocircle._core.fields import JSON, UNSET, Unset
 from aiocircle._core.observer import Observer, RetryDetails, RetryObserver
 from aiocircle._core.pager import Pager
 from aiocircle._core.path import raw_path
+from aiocircle._core.proxy import parse_proxy
 from aiocircle._core.rate_headers import RateLimit
 from aiocircle._core.rate_limiter import RateLimiter
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import Throttle
 from aiocircle._core.timeouts import client_timeout
-from aiocircle._core.transport import USER_AGENT, Transport
+from aiocircle._core.transport import Transport
 from aiocircle._groups import LazyGroup, V2Groups
+from aiocircle._redact import Secret, conceal, type_name
 from aiocircle.errors import InvalidArgument
 
 __all__ = ["CircleCI", "add_observer"]
@@ -67,6 +71,9 @@ class CircleCI(V2Groups):
     max_concurrency: the most requests in flight; not more than the connections of `session`.
     throttle: a Throttle to share with other clients, or a RateLimiter, which stands for Throttle(limiter).
     trace_configs: aiohttp's, for the client's own session.
+    proxy: the URL of an HTTP proxy, perhaps with credentials; without it HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the
+        environment apply, but not to loopback hosts. ssl: an ssl.SSLContext, such as one that trusts a private
+        certificate authority. Both are for the client's own session.
     on_retry: called with RetryDetails before each repeated attempt, but not for waits in the queue.
 
     Raises ConfigurationError, at once, for what cannot work. Belongs to the event loop that first uses it.
@@ -85,6 +92,8 @@ class CircleCI(V2Groups):
         throttle: Throttle | RateLimiter | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         allow_http: bool = False,
+        proxy: str | None = None,
+        ssl: SSLContext | None = None,
         on_retry: Callable[[RetryDetails], object] | None = None,
     ) -> None:
         # The values are masked before anything can fail, so that no traceback with locals shows them. Any of them may
@@ -92,20 +101,26 @@ class CircleCI(V2Groups):
         token, base_url, auth = mask_option(token), mask_option(base_url), mask_option(auth)
         session, retry, timeout, throttle = map(mask_option, (session, retry, timeout, throttle))
         max_concurrency, trace_configs, allow_http = map(mask_option, (max_concurrency, trace_configs, allow_http))
+        proxy, ssl, on_retry = map(mask_option, (proxy, ssl, on_retry))
         auth = parse_auth(auth)
         token = resolve_token(token, auth)
         root = parse_base_url(base_url, allow_http=check_flag(allow_http, "allow_http"))
-        check_session(session, trace_configs)
+        check_session(session, trace_configs=trace_configs, proxy=proxy, ssl=ssl)
         max_concurrency = bound_concurrency(max_concurrency, session)
         self._owns_throttle = not isinstance(throttle, Throttle)
         credentials = Credentials(root, auth, token)
-        headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **credentials.header})
+        transport = Transport(
+            session,
+            max_concurrency=max_concurrency,
+            trace_configs=trace_configs,
+            proxy=None if proxy is None else parse_proxy(check_text(proxy, "proxy") or Secret(), "proxy"),
+            ssl_context=check_ssl(ssl),
+        )
         state = ClientState(
             root,
-            headers,
-            Transport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
+            credentials,
+            transport,
             throttle if isinstance(throttle, Throttle) else Throttle(throttle),
-            credentials.account,
             max_concurrency,
             Clock(),
         )
@@ -199,7 +214,7 @@ class CircleCI(V2Groups):
         json: JSON = ...,
         into: None = None,
     ) -> JSON: ...
-    async def request(
+    def request(
         self,
         method: str,
         path: str,
@@ -214,6 +229,10 @@ class CircleCI(V2Groups):
         rate limits and errors are those of all other calls: PUT and DELETE count as safe to repeat, POST and PATCH
         do not.
         """
+        # Not a coroutine function: one that is cancelled before it starts would show its arguments as they are.
+        return self._request(method, mask_option(path), conceal(params), conceal(json), into)
+
+    async def _request(self, method: str, path: str, params: Any, json: Any, into: Any) -> Any:
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
             raise InvalidArgument(f"{method!r} is no HTTP method; it is written in capitals")
         body = None if json is None else encode_json(json, "json")
@@ -252,6 +271,7 @@ class CircleCI(V2Groups):
         """
         if into is bytes:
             raise InvalidArgument("into must be the type of an item, got bytes. No JSON value is bytes")
+        path, params = mask_option(path), conceal(params)
         endpoint, query = raw_list_endpoint(self._path(path), Any if into is None else _type(into), _params(params))
         return self._executor.list(endpoint, query=query, page_token=page_token)
 
@@ -281,8 +301,8 @@ def _params(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if params is None:
         return {}
     if not isinstance(params, Mapping):
-        raise InvalidArgument(f"params takes a mapping, not {type(params).__name__}")
+        raise InvalidArgument(f"params must be a mapping, got {type_name(params)}")
     for name in params:
         if not isinstance(name, str):
-            raise InvalidArgument(f"params has a name that is no string: {name!r}")
+            raise InvalidArgument(f"params must have strings as names, got {type(name).__name__}")
     return params

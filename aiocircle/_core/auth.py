@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
-from aiocircle._redact import Secret, SecretMask
+from aiocircle._redact import Secret, SecretHeader, SecretMask
 from aiocircle.errors import ConfigurationError
 
 __all__ = ["Auth", "Credentials", "TokenProvider", "hash_account", "parse_token"]
@@ -52,7 +52,7 @@ class Credentials:
     """The token of a client and its copies.
 
     header: the name and value of the request header that carries the token; empty without a token. account: the key of
-    the budget. mask: masks all tokens that were used. is_pending: True until the provider has returned a first token.
+    the budget. mask: masks all tokens that were used. can_renew: True if a token that was refused can be replaced.
     """
 
     def __init__(self, root: str, auth: Auth, token: Secret | TokenProvider | None) -> None:
@@ -63,6 +63,7 @@ class Credentials:
         self._calls = 0  # of the provider, that have ended
         self._failure: str | None = None  # of its last call
         self._calling: asyncio.Lock | None = None
+        self.can_renew = self._provider is not None
         self.header: dict[str, str] = {}
         self.account = hash_account(root, "")
         self.mask = SecretMask()
@@ -70,19 +71,9 @@ class Credentials:
             self._use(token)
 
     @property
-    def is_pending(self) -> bool:
-        """True if the provider must be called before the first request."""
-        return self._provider is not None and self._present is None
-
-    @property
     def token(self) -> Secret | None:
         """The present token; None before the first one, and without one."""
         return self._present
-
-    @property
-    def can_renew(self) -> bool:
-        """True if a token that was refused can be replaced."""
-        return self._provider is not None
 
     async def renew(self, refused: Secret | None) -> bool:
         """Return True if there is another token than the one that was refused. Call the provider if need be.
@@ -121,11 +112,11 @@ class Credentials:
         self.account = hash_account(self._root, token)
         self.mask.add(token)
         if self._auth == "circle-token":
-            self.header = {"Circle-Token": token}
+            self.header = {"Circle-Token": SecretHeader(token)}
         elif self._auth == "bearer":
-            self.header = {"Authorization": Secret(f"Bearer {token}")}
+            self.header = {"Authorization": SecretHeader(f"Bearer {token}")}
         else:
-            self.header = {"Authorization": Secret("Basic " + base64.b64encode(f"{token}:".encode()).decode())}
+            self.header = {"Authorization": SecretHeader("Basic " + base64.b64encode(f"{token}:".encode()).decode())}
 
 
 async def _call(provider: TokenProvider) -> Secret:

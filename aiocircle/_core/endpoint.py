@@ -17,6 +17,7 @@ from aiocircle._core.message import Response, is_idempotent
 from aiocircle._core.pagination import NONE, PAGE_TOKEN, Page, Pagination, array_type
 from aiocircle._core.path import expand_path, split_template
 from aiocircle._core.structure import StructureProblems
+from aiocircle._redact import RedactedURL
 
 __all__ = [
     "Action",
@@ -233,7 +234,7 @@ class RawEndpoint(Operation[Any]):
 def raw_endpoint(method: str, path: str, into: Any) -> RawEndpoint:
     """Return the endpoint of a path below the host, which may have a query."""
     api, rest = split_api(path)
-    endpoint = RawEndpoint(method, rest, into, query=snake)
+    endpoint = RawEndpoint(method, RedactedURL(rest), into, query=snake)
     endpoint.bind(api, f"{method} {path.partition('?')[0]}")
     return endpoint
 
@@ -246,7 +247,7 @@ def raw_list_endpoint(path: str, into: Any, query: Mapping[str, Any]) -> tuple[L
     api, rest = split_api(path)
     in_path = {name for name, _ in parse_qsl(path.partition("?")[2], keep_blank_values=True)}
     paging, query = api.pagination.requested_by(query, in_path)
-    endpoint = ListEndpoint("GET", rest, into, query=snake, pagination=paging)
+    endpoint = ListEndpoint("GET", RedactedURL(rest), into, query=snake, pagination=paging)
     endpoint.bind(api, f"GET {path.partition('?')[0]}")
     return endpoint, query
 

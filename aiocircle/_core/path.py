@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 from uuid import UUID
 
+from aiocircle._redact import RedactedURL
 from aiocircle.errors import InvalidArgument
 from aiocircle.links import org_at, project_at
 from aiocircle.slugs import check_segment
@@ -88,7 +89,7 @@ def raw_path(path: str) -> str:
     # Servers and proxies decode and resolve in different orders, and drop what follows a semicolon.
     if any(segment.partition(";")[0] in (".", "..") for segment in _SEPARATOR.split(decoded)):
         raise InvalidArgument("path must not have a dot segment, which a server would resolve")
-    return quote(path, safe="/%:@!$&'()*+,;=-._~?")
+    return RedactedURL(quote(path, safe="/%:@!$&'()*+,;=-._~?"))
 
 
 def _fully_decoded(path: str) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import attrs
 import yarl
 
-from aiocircle._redact import Secret
+from aiocircle._redact import Secret, SecretHeader
 from aiocircle.errors import ConfigurationError
 
 __all__ = ["Proxies", "Proxy", "parse_proxy", "proxies_of"]
@@ -27,7 +27,7 @@ class Proxy:
     """An HTTP proxy. url: without credentials. authorization: the value of Proxy-Authorization; None without one."""
 
     url: yarl.URL
-    authorization: Secret | None = None
+    authorization: SecretHeader | None = None
 
 
 def parse_proxy(text: Secret, source: str) -> Proxy:
@@ -49,7 +49,7 @@ def parse_proxy(text: Secret, source: str) -> Proxy:
     if not user and not password:
         return Proxy(url)
     credentials = f"{unquote(user)}:{unquote(password)}".encode()
-    return Proxy(url, Secret("Basic " + base64.b64encode(credentials).decode()))
+    return Proxy(url, SecretHeader("Basic " + base64.b64encode(credentials).decode()))
 
 
 @attrs.frozen

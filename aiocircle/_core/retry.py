@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from aiocircle.errors import (
+    APIError,
     CircleCIError,
     ConfigurationError,
     DecodeError,
@@ -17,6 +18,8 @@ from aiocircle.errors import (
 )
 
 __all__ = ["RetryPolicy"]
+
+_TRANSIENT: Final = frozenset({408, 425})  # Request Timeout, Too Early: RFC 9110 and 8470 let a client repeat them
 
 
 def _finite(policy: RetryPolicy, field: attrs.Attribute[Any], value: float) -> None:
@@ -69,9 +72,13 @@ class RetryPolicy:
         """Return True if a request that ended in `error` may be sent again. is_idempotent: of its method."""
         if isinstance(error, RateLimited):
             return not error.is_local
+        if isinstance(error, RequestError) and not error.is_transient:
+            return False
         if isinstance(error, RequestError):
             return error.outcome == "not_done" or is_idempotent or self.repeat_unsafe
         if isinstance(error, ServerError) or (isinstance(error, DecodeError) and error.malformed):
+            return is_idempotent or self.repeat_unsafe
+        if isinstance(error, APIError) and error.status in _TRANSIENT:
             return is_idempotent or self.repeat_unsafe
         return False
 
