@@ -10,6 +10,7 @@ from typing import Any, Final, overload
 from urllib.parse import quote, quote_plus, unquote
 
 __all__ = [
+    "NO_MASK",
     "RedactedURL",
     "Secret",
     "SecretBytes",
@@ -164,6 +165,10 @@ class SecretMask:
             plain = [form.encode(encoding) for form in self._secrets for encoding in ("utf-16-le", "utf-16-be")]
             self._bytes_pattern = re.compile(b"|".join([pattern.encode(), *map(re.escape, plain)]))
         return self._pattern.sub("***", data) if isinstance(data, str) else self._bytes_pattern.sub(b"***", data)
+
+
+NO_MASK: Final = SecretMask()
+"""The mask of a client that has no secrets. Nothing is added to it."""
 
 
 def _forms(secret: str) -> set[str]:

@@ -14,7 +14,7 @@ from aiocircle._core.fields import JSON
 from aiocircle._core.message import redact_headers
 from aiocircle._core.rate_headers import retry_after
 from aiocircle._core.structure import StructureProblems
-from aiocircle._redact import SecretMask, redact_url, single_line
+from aiocircle._redact import NO_MASK, SecretMask, redact_url, single_line
 from aiocircle.errors import (
     APIError,
     BadRequest,
@@ -53,7 +53,14 @@ _MAX_SCANNED: Final = 4096  # bytes of a body: a message or a title beyond them 
 
 
 def error_for(
-    status: int, headers: Mapping[str, str], body: bytes, *, method: str, url: str, now: float, mask: SecretMask
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    method: str,
+    url: str,
+    now: float,
+    mask: SecretMask = NO_MASK,
 ) -> APIError:
     """Return the error for a response whose status is not a success.
 
@@ -83,7 +90,7 @@ def decode_error(
     *,
     method: str,
     url: str,
-    mask: SecretMask,
+    mask: SecretMask = NO_MASK,
 ) -> DecodeError:
     """Return the error for a successful response whose body is not what was declared.
 

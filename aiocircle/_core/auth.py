@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Awaitable, Callable
-from typing import Literal, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from aiocircle._redact import Secret, SecretHeader, SecretMask
@@ -54,6 +54,9 @@ class Credentials:
     header: the name and value of the request header that carries the token; empty without a token. account: the key of
     the budget. mask: masks all tokens that were used. can_renew: True if a token that was refused can be replaced.
     """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("credentials cannot be pickled")
 
     def __init__(self, root: str, auth: Auth, token: Secret | TokenProvider | None) -> None:
         self._root = root

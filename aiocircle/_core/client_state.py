@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from multidict import CIMultiDict, istr
@@ -35,6 +35,13 @@ class Deprecation:
     link: str | None
 
 
+class _Headers(CIMultiDict[str]):
+    """Request headers with the token. They cannot be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("headers with a token cannot be pickled")
+
+
 class ClientState:
     """The host, the token, the connections and the budget of a client and its copies."""
 
@@ -60,8 +67,8 @@ class ClientState:
     def use_present_token(self) -> None:
         """Put the present token into the headers, and count requests towards its budget."""
         self.account = self.credentials.account
-        self.headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **self.credentials.header})
-        self.headers_with_body = CIMultiDict({**self.headers, "Content-Type": "application/json"})
+        self.headers = _Headers({"Accept": "application/json", "User-Agent": USER_AGENT, **self.credentials.header})
+        self.headers_with_body = _Headers({**self.headers, "Content-Type": "application/json"})
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
         """Keep the reported end of an operation, and warn of it once."""

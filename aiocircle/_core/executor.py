@@ -207,7 +207,9 @@ class Executor:
                 return parse(response)
             except StructureProblems as problems:
                 error: CircleCIError = self._decode_error(call, response, problems)
-        elif call.is_repeated_delete(status) and is_api_error(response.headers, response.body):
+        elif call.is_repeated_delete(status) and (
+            call.outcome == "done" or is_api_error(response.headers, response.body)
+        ):
             return cast("R", None)
         else:
             error = error_for(

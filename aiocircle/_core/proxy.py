@@ -30,14 +30,14 @@ class Proxy:
     authorization: SecretHeader | None = None
 
 
-def parse_proxy(text: Secret, source: str) -> Proxy:
-    """Return the proxy that a URL names, `http://` if it has no scheme.
+def parse_proxy(text: Secret, source: str, *, scheme: str = "") -> Proxy:
+    """Return the proxy that a URL names. scheme: the one of a URL that has none.
 
     Raise ConfigurationError, which names the source and not the value, if it is not the URL of an HTTP proxy.
     """
     text = Secret(text.strip())
     try:
-        url = yarl.URL(text if _SCHEME.match(text) else Secret("http://" + text))
+        url = yarl.URL(text if _SCHEME.match(text) else Secret(scheme + text))
         is_proxy = url.scheme in _DEFAULT_PORTS and bool(url.host) and url.port != 0
         user, password = Secret(url.raw_user or ""), Secret(url.raw_password or "")
         bare = url.origin() if is_proxy else yarl.URL()
@@ -81,7 +81,7 @@ def proxies_of(environment: Mapping[str, str]) -> Proxies | None:
         name, value = _variable(environment, f"{scheme}_proxy")
         # A web server passes the request header `Proxy` to a CGI program as HTTP_PROXY.
         if value and not (name == "HTTP_PROXY" and "REQUEST_METHOD" in environment):
-            found[scheme] = parse_proxy(value, name)
+            found[scheme] = parse_proxy(value, name, scheme="http://")
     if not found:
         return None
     _, excluded = _variable(environment, "no_proxy")

@@ -60,7 +60,8 @@ class CallState:
 
         After a 502 or 503 it does not: the earlier request may never have reached the API.
         """
-        return status == 404 and self.was_lost and self.request.method == "DELETE" and self.expects_no_content
+        is_gone = status == 404 and self.request.method == "DELETE" and self.expects_no_content
+        return is_gone and (self.was_lost or self.outcome == "done")
 
 
 async def retry(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 from collections.abc import Iterable, Mapping, Sequence
+from ssl import SSLContext
 from typing import Any, Final
 
 import aiohttp
@@ -34,7 +34,7 @@ class Session:
         max_concurrency: int,
         trace_configs: Sequence[aiohttp.TraceConfig],
         proxy: Proxy | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: SSLContext | None = None,
     ) -> None:
         self._session = session
         self.is_own = session is None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import ssl
 from collections.abc import AsyncGenerator, Sequence
+from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self
 
@@ -39,7 +39,7 @@ class Transport:
         max_concurrency: int,
         trace_configs: Sequence[aiohttp.TraceConfig],
         proxy: Proxy | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: SSLContext | None = None,
         max_body: int = MAX_BODY,
     ) -> None:
         self._session = Session(
