@@ -54,8 +54,16 @@ def encode_json(value: Any, name: str) -> bytes:
 
 
 def _to_json(value: JSON) -> bytes:
-    # Masked texts stay masked up to here, and the body is masked again: tracebacks show local variables.
-    return SecretBytes(msgspec.json.encode(value, enc_hook=str.__str__))
+    # Masked texts stay masked up to here, and the body with them is masked: tracebacks show local variables.
+    has_secret = False
+
+    def unmask(secret: Any) -> str:
+        nonlocal has_secret
+        has_secret = True
+        return str.__str__(secret)
+
+    body = msgspec.json.encode(value, enc_hook=unmask)
+    return SecretBytes(body) if has_secret else body
 
 
 def encode_nested(shape: type, value: Any, path: str, *, fixed: Sequence[str] = ()) -> dict[str, JSON]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -15,9 +16,13 @@ import yarl
 from aiocircle._redact import Secret, SecretHeader
 from aiocircle.errors import ConfigurationError
 
-__all__ = ["Proxies", "Proxy", "parse_proxy", "proxies_of"]
+__all__ = ["Proxies", "Proxy", "parse_proxy", "proxies_of", "read_environment"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_VARIABLES: Final = (
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    "REQUEST_METHOD",
+)
 _SEPARATOR = re.compile(r"[,\s]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -69,6 +74,11 @@ class Proxies:
 
     def _excludes(self, host: str, port: int | None) -> bool:
         return any(_matches(entry, host, port) for entry in self.excluded)
+
+
+def read_environment() -> dict[str, Secret]:
+    """Return the variables that `proxies_of` reads, masked: a traceback with local variables shows no password."""
+    return {name: Secret(os.environ[name]) for name in _VARIABLES if name in os.environ}
 
 
 def proxies_of(environment: Mapping[str, str]) -> Proxies | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from ssl import SSLContext
 from typing import Any, Final
 
@@ -12,7 +11,9 @@ import aiohttp
 import yarl
 from multidict import CIMultiDict
 
-from aiocircle._core.proxy import Proxies, Proxy, proxies_of
+from aiocircle._core.message import Request
+from aiocircle._core.proxy import Proxies, Proxy, proxies_of, read_environment
+from aiocircle._redact import SecretHeader
 from aiocircle.errors import ConfigurationError
 
 __all__ = ["Session"]
@@ -74,7 +75,7 @@ class Session:
         """Return the session, created if it is the client's own and this is the first request."""
         if self._session is None:
             if self._proxy is None:
-                self._proxies = proxies_of(os.environ)
+                self._proxies = proxies_of(read_environment())
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._max_concurrency, ssl=self._ssl_context or True),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -82,17 +83,17 @@ class Session:
             )
         return self._session
 
-    def options(
-        self, url: yarl.URL, headers: Mapping[str, str], *middlewares: aiohttp.ClientMiddlewareType
-    ) -> dict[str, Any]:
-        """Return the arguments of one request that depend on the session: headers, middlewares, and the proxy.
+    def options(self, request: Request, url: yarl.URL, *middlewares: aiohttp.ClientMiddlewareType) -> dict[str, Any]:
+        """Return the arguments of one request that depend on the session: headers, body, middlewares, and the proxy.
 
         The headers are a copy: instrumentation of aiohttp writes into them.
         """
-        copy = CIMultiDict(headers)
+        copy = CIMultiDict(request.headers)
         if not self.is_own:
-            return self._foreign_options(copy, middlewares)
-        options: dict[str, Any] = {"headers": copy}
+            # Recorders of requests know plain bytes only.
+            body = None if request.body is None else bytes(request.body)
+            return {"data": body, **self._foreign_options(copy, middlewares)}
+        options: dict[str, Any] = {"headers": copy, "data": request.body}
         if middlewares:
             options["middlewares"] = middlewares
         if self._proxy is not None or self._proxies is not None:
@@ -104,11 +105,10 @@ class Session:
     ) -> dict[str, Any]:
         """Return the arguments that keep the credentials of the caller's session out of a request.
 
-        aiohttp refuses a request with an Authorization header if the session has its own credentials. A middleware
-        therefore sets the client's, in place of the session's.
+        A middleware sets the client's in place of the session's. aiohttp would refuse a request that has both, and
+        what records or caches requests gets no token.
         """
-        credentials = {name: headers[name] for name in _CREDENTIALS if name in headers}
-        headers.popall("Authorization", None)
+        credentials = {name: SecretHeader(headers.pop(name)) for name in _CREDENTIALS if name in headers}
 
         async def use_own_credentials(
             request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType

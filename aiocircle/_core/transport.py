@@ -200,12 +200,11 @@ class StreamedResponse:
             return await session.request(
                 request.method,
                 url,
-                data=request.body,
                 allow_redirects=False,
                 auto_decompress=True,
                 timeout=self._timeout,
                 raise_for_status=False,
-                **self._session.options(url, request.headers, *middlewares),
+                **self._session.options(request, url, *middlewares),
             )
         except Exception as error:
             # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.
