@@ -83,7 +83,7 @@ class Session:
             )
         return self._session
 
-    def options(self, request: Request, url: yarl.URL, *middlewares: aiohttp.ClientMiddlewareType) -> dict[str, Any]:
+    def options(self, request: Request, url: str, *middlewares: aiohttp.ClientMiddlewareType) -> dict[str, Any]:
         """Return the arguments of one request that depend on the session: headers, body, middlewares, and the proxy.
 
         The headers are a copy: instrumentation of aiohttp writes into them.
@@ -122,14 +122,14 @@ class Session:
         own = tuple(getattr(self._session, "_middlewares", ()))
         return {"headers": headers, "middlewares": (*own, *middlewares, use_own_credentials)}
 
-    def _proxy_options(self, url: yarl.URL, headers: CIMultiDict[str]) -> dict[str, Any]:
-        proxy = self._proxy or (self._proxies and self._proxies.find(url))
+    def _proxy_options(self, url: str, headers: CIMultiDict[str]) -> dict[str, Any]:
+        proxy = self._proxy or (self._proxies and self._proxies.find(yarl.URL(url, encoded=True)))
         if not proxy:
             return {}
         if proxy.authorization is None:
             return {"proxy": proxy.url}
         authorization = {"Proxy-Authorization": proxy.authorization}
-        if url.scheme == "https":
+        if url.startswith("https:"):
             return {"proxy": proxy.url, "proxy_headers": authorization}  # of the request for the tunnel
         headers.update(authorization)
         return {"proxy": proxy.url}

@@ -50,7 +50,8 @@ class Transport:
             ssl_context=ssl_context,
         )
         self._max_body = max_body
-        self._open_responses: set[aiohttp.ClientResponse] = set()
+        # By identity: a response that a cache has kept is not hashable.
+        self._open_responses: dict[int, aiohttp.ClientResponse] = {}
         self._timeouts = TimeoutScheduler()
 
     @property
@@ -97,7 +98,7 @@ class Transport:
         """Close the client's own session and its connections. The caller's session stays open."""
         self._timeouts.close()
         # aiohttp would let a task that reads a body wait for its timeout.
-        await self._session.close(self._open_responses)
+        await self._session.close(self._open_responses.values())
 
 
 class StreamedResponse:
@@ -109,7 +110,7 @@ class StreamedResponse:
     def __init__(
         self,
         session: Session,
-        open_responses: set[aiohttp.ClientResponse],
+        open_responses: dict[int, aiohttp.ClientResponse],
         request: Request,
         timeout: aiohttp.ClientTimeout,
     ) -> None:
@@ -125,13 +126,13 @@ class StreamedResponse:
             raw = await self._follow(raw)
         self._raw = raw
         self.status, self.headers = raw.status, raw.headers
-        self._open_responses.add(raw)
+        self._open_responses[id(raw)] = raw
         return self
 
     async def __aexit__(
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._open_responses.discard(self._raw)
+        self._open_responses.pop(id(self._raw), None)
         # A body that was read to its end has given its connection back. Any other connection is of no more use.
         if not self._raw.closed:
             self._raw.close()
@@ -195,16 +196,15 @@ class StreamedResponse:
         """Return the response to one request when its headers have arrived."""
         request, session = self._request, self._session.get()
         try:
-            url = yarl.URL(self._url, encoded=True)
             middlewares = () if is_safe(request.method) else (_no_auto_retry,)
             return await session.request(
                 request.method,
-                url,
+                yarl.URL(self._url, encoded=True),
                 allow_redirects=False,
                 auto_decompress=True,
                 timeout=self._timeout,
                 raise_for_status=False,
-                **self._session.options(request, url, *middlewares),
+                **self._session.options(request, self._url, *middlewares),
             )
         except Exception as error:
             # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.

@@ -91,9 +91,7 @@ async def test_foreign_credentials_are_never_sent(server, make, canary, auth, fo
             assert canary in request.headers[expected]
 
 
-@pytest.mark.parametrize(
-    "error", [TypeError("a bug"), KeyError("k"), RuntimeError("x"), AssertionError(), LookupError()]
-)
+@pytest.mark.parametrize("error", [TypeError("a bug"), KeyError("k"), RuntimeError("x"), AssertionError()])
 @pytest.mark.parametrize("where", ["middleware", "trace"])
 async def test_foreign_exceptions_are_ours(server, make, error, where):
     """Every Exception of the session becomes a CircleCIError, which is not repeated: it would come again."""
@@ -206,14 +204,13 @@ async def test_cached_session(server, make, canary):
 @pytest.mark.parametrize("own", [True, False], ids=["own session", "a caller's"])
 @pytest.mark.parametrize("serializer", ["yaml", "json"])
 async def test_vcr_records_and_replays(server, make, canary, tmp_path, own, serializer):
-    """vcrpy: GET, POST and an error, replayed without a server. The cassette of YAML has no token."""
+    """vcrpy: GET, POST and an error, replayed without a server. The cassette has no token."""
     vcr = pytest.importorskip("vcr")
     server.on("/api/v2/me", server.reply(200, ME))
     server.on(X, server.reply(201, {"id": "a"}))
     server.on("/api/v2/y", server.reply(404, {"message": "not here"}))
-    recorder = vcr.VCR(
-        serializer=serializer, filter_headers=["Authorization"] + ["Circle-Token"] * (serializer == "json")
-    )
+    # The headers of the client's own session have the token, which a recorder must leave out.
+    recorder = vcr.VCR(serializer=serializer, filter_headers=["Circle-Token"] if own else [])
     cassette = str(tmp_path / "cassette")
 
     async def calls(circle: CircleCI) -> None:

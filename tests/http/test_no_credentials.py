@@ -50,8 +50,10 @@ def test_missing_token_names_the_remedies(monkeypatch):
 
 @pytest.mark.parametrize(
     "option",
-    ["auth", "timeout", "max_concurrency", "base_url", "session", "retry", "throttle", "trace_configs", "allow_http"]
-    + ["proxy", "ssl", "on_retry"],
+    [
+        *["auth", "timeout", "max_concurrency", "base_url", "session", "retry", "throttle", "trace_configs"],
+        *["allow_http", "proxy", "ssl", "on_retry"],
+    ],
 )
 def test_misplaced_token_is_not_repeated(option):
     """Not in the message, and not in the local variables of any of the library's frames."""
@@ -82,8 +84,10 @@ def test_base_url_refuses_other_paths(path):
 
 @pytest.mark.parametrize(
     "path",
-    ["/api/v2/..%2fx", "/api/v2/%2e%2e%2fx", "/api/v2/..;/x", "/api/v2/.;a=1/x", "/api/v2/%252e%252e/x"]
-    + ["/api/v2/..%5cx", "/api/v2/a%2f../x", "/api/v2/%2E%2E;x/y", "/api/v2/a%00", "/api/v2/a%0d%0ab"],
+    [
+        *["/api/v2/..%2fx", "/api/v2/%2e%2e%2fx", "/api/v2/..;/x", "/api/v2/.;a=1/x", "/api/v2/%252e%252e/x"],
+        *["/api/v2/..%5cx", "/api/v2/a%2f../x", "/api/v2/%2E%2E;x/y", "/api/v2/a%00", "/api/v2/a%0d%0ab"],
+    ],
 )
 async def test_encoded_dot_segments_are_refused(server, circle, path):
     """Servers and proxies decode and resolve in different orders."""
