@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aiocircle.errors import (
         APIError,
         BadRequest,
+        ChangeErrors,
         CircleCIError,
         ConfigurationError,
         Conflict,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         InvalidArgument,
         MalformedEvent,
         NotFound,
+        NotReady,
         PaginationError,
         RateLimited,
         RequestError,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         ServerError,
         SignatureError,
         Unauthorized,
+        WaitTimeout,
     )
     from aiocircle.slugs import OrgSlug, ProjectSlug
 
@@ -54,6 +57,7 @@ __all__ = [
     "UNSET",
     "APIError",
     "BadRequest",
+    "ChangeErrors",
     "CircleCI",
     "CircleCIError",
     "ConfigurationError",
@@ -68,6 +72,7 @@ __all__ = [
     "InvalidArgument",
     "MalformedEvent",
     "NotFound",
+    "NotReady",
     "Observed",
     "OrgSlug",
     "Page",
@@ -86,6 +91,7 @@ __all__ = [
     "Throttle",
     "TokenProvider",
     "Unauthorized",
+    "WaitTimeout",
     "__version__",
     "to_dict",
 ]

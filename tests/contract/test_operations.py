@@ -19,6 +19,10 @@ from tests.contract.tables import ENDPOINTS, TABLES, model_of
 
 # Public methods that are no operations of CircleCI's, and what they are good for.
 EXTRAS = {
+    "jobs.get_by_link": "a person has the address of a page",
+    "pipelines.find": "a person has a commit or a number, not an id",
+    "pipelines.get_by_link": "a person has the address of a page",
+    "workflows.get_by_link": "a person has the address of a page",
     "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
     "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
 }
