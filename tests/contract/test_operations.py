@@ -74,12 +74,12 @@ def test_an_operation_is_reachable(operation: Operation, record_property: Callab
     assert reference == f"https://circleci.com/docs/api/v2/#operation/{operation.reference}"
     if operation.is_list:
         assert isinstance(endpoint, ListEndpoint)
-        assert not inspect.iscoroutinefunction(method)
+        assert not inspect.iscoroutinefunction(inspect.unwrap(method))
         assert inspect.signature(method, eval_str=True).return_annotation == Pager[endpoint.model]
         assert endpoint.paging.is_paged == (operation.is_paged or endpoint.pagination is OFFSET)
     else:
         assert isinstance(endpoint, Endpoint | Action)
-        assert inspect.iscoroutinefunction(method)
+        assert inspect.iscoroutinefunction(inspect.unwrap(method))
         assert inspect.signature(method, eval_str=True).return_annotation == model_of(endpoint)
     record_property("reached", 1)
 

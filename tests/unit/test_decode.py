@@ -344,8 +344,6 @@ def test_of_very_many_wrong_values_the_first_are_named_and_no_more_are_looked_at
         b'{"id": "a",}',
         b"NaN",
         b"<html>502 Bad Gateway</html>",
-        b'{"id": "\xff"}',
-        b'\xef\xbb\xbf{"id": "a"}',
         b'{"id": "\x00"}',
         b'{"id": "\\ud800"}',
         b"[" * 200_000,
@@ -361,6 +359,36 @@ def test_what_is_no_json_is_malformed(kind: Any, body: bytes) -> None:
             way()
         assert caught.value.malformed
         assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id": "\xff"}',
+        '{"id": "é"}'.encode("latin-1"),
+        '{"id": "a"}'.encode("utf-16"),
+        '{"id": "a"}'.encode("utf-16-le"),
+    ],
+)
+def test_other_encodings_are_not_malformed(body: bytes) -> None:
+    """The next response would be encoded in the same way: another attempt is of no use."""
+    for way in (lambda: decode(Leaf, body), lambda: decode_json(body)):
+        with pytest.raises(StructureProblems, match="not UTF-8") as caught:
+            way()
+        assert not caught.value.malformed
+
+
+def test_a_cut_character_is_malformed() -> None:
+    """A body that was cut in the middle of a character may be whole the next time."""
+    with pytest.raises(StructureProblems) as caught:
+        decode_json('{"id": "é'.encode()[:-1])
+    assert caught.value.malformed
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    """Some gateways write one, which JSON does not permit."""
+    assert decode_json(b'\xef\xbb\xbf{"id": "a"}') == {"id": "a"}
+    assert decode(Leaf, b'\xef\xbb\xbf{"id": "a"}') == decode(Leaf, b'{"id": "a"}')
 
 
 def test_what_is_json_of_another_shape_is_not_malformed() -> None:

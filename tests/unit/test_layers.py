@@ -184,9 +184,9 @@ def test_no_other_http_client_is_used() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             wrong = {name for name in names if name in others or name.split(".")[0] in others - {"http"}}
-            # http.HTTPStatus is a table of numbers.
-            if wrong == {"http"} and isinstance(node, ast.ImportFrom):
-                wrong = {alias.name for alias in node.names} - {"HTTPStatus"}
+            # http.HTTPStatus is a table of numbers, and ssl.SSLContext an option of the client.
+            if wrong in ({"http"}, {"ssl"}) and isinstance(node, ast.ImportFrom):
+                wrong = {alias.name for alias in node.names} - {"HTTPStatus", "SSLContext"}
             assert not wrong, module
 
 
@@ -330,7 +330,7 @@ def test_the_root_exports_what_design_says() -> None:
     """The client, what it takes and gives, and the errors. Checkers see the same as the interpreter."""
     assert {*aiocircle.__all__} == {
         *["CircleCI", "ProjectSlug", "OrgSlug", "RetryPolicy", "Throttle", "Pager", "Page", "UNSET", "__version__"],
-        *["RetryDetails", "to_dict"],
+        *["RetryDetails", "TokenProvider", "to_dict"],
         *["Observed", "RateLimit", "RateLimiter"],
         *[name for name in importlib.import_module("aiocircle.errors").__all__ if name != "Outcome"],
     }
