@@ -50,6 +50,8 @@ R = TypeVar("R")
 _Reader = Callable[[Response, Request], R]
 
 _log = logging.getLogger("aiocircle")
+# Without a handler, Python prints warnings to stderr: the application decides where they go.
+_log.addHandler(logging.NullHandler())
 
 _STATUSES: Final[Mapping[int, type[APIError]]] = {
     400: BadRequest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 import re
 import textwrap
 from collections.abc import Iterator
@@ -52,12 +53,24 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> Any:
         yield server
 
 
+@pytest.fixture
+def _restored_logger() -> Iterator[None]:
+    """Undo what an example does to the logger, so that later tests find it as it was."""
+    logger = logging.getLogger("aiocircle")
+    level, handlers = logger.level, [*logger.handlers]
+    yield
+    logger.setLevel(level)
+    logger.handlers = handlers
+
+
 @pytest.mark.parametrize("block", list(blocks()), ids=str)
+@pytest.mark.usefixtures("_restored_logger")
 async def test_block_runs(block: Block, server: LocalCircleCI) -> None:
+    """Each Python block of the documentation runs."""
     names: dict[str, Any] = {"__name__": "example"}
-    under_way = eval(block.compiled(), names)
-    if under_way is not None:
-        await under_way
+    coroutine = eval(block.compiled(), names)
+    if coroutine is not None:
+        await coroutine
     for name, value in list(names.items()):
         if name.startswith("test_"):
             fixtures = {"local_circleci": server} if inspect.signature(value).parameters else {}

@@ -248,10 +248,34 @@ def test_importing_the_package_costs_nothing() -> None:
     assert {*loaded} == {"aiocircle", "aiocircle.errors", "aiocircle._text"}
 
 
-def test_the_logger_is_left_alone() -> None:
-    """No handler, no level: those are the application's."""
+def test_logger_has_only_a_null_handler() -> None:
+    """The logger has one NullHandler and no level. Where records go is for the application to decide."""
     code = "import json, logging, aiocircle.bulk; logger = logging.getLogger('aiocircle'); "
-    assert run(code + "print(json.dumps([len(logger.handlers), logger.level]))") == [0, 0]
+    found = run(code + "print(json.dumps([[type(each).__name__ for each in logger.handlers], logger.level]))")
+    assert found == [["NullHandler"], 0]
+
+
+WARN = """
+import asyncio, json
+from aiocircle import CircleCI, RetryPolicy
+from aiocircle.testing import LocalCircleCI
+
+async def main():
+    async with LocalCircleCI(1) as server:
+        server.inject("500")
+        async with CircleCI(server.token, base_url=server.url, retry=RetryPolicy(base=0)) as circle:
+            await circle.users.me()
+        print(json.dumps(server.statistics.requests))
+
+asyncio.run(main())
+"""
+
+
+def test_warnings_print_nothing_by_default() -> None:
+    """Without logging configured, a retry is a warning that does not reach stderr."""
+    done = subprocess.run([sys.executable, "-c", WARN], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == 2
 
 
 def test_a_client_loads_no_group() -> None:
