@@ -13,8 +13,8 @@ import pytest
 from aiocircle import CircleCI, Pager
 from aiocircle._core.endpoint import Endpoint, ListEndpoint, reference_url
 from aiocircle.resources._group import Group
-from tests.contract.official import ABSENT, OPERATIONS, Operation, needs_document
 from tests.contract.tables import ENDPOINTS, TABLES
+from tests.support.official_spec import ABSENT, OPERATIONS, Operation, needs_document
 
 # Public methods that are no operations of CircleCI's, and what they are good for.
 EXTRAS = {

@@ -17,24 +17,28 @@ class Thing:
     name: str | None = None
 
 
-async def test_plain_json_comes_back_as_it_is(server, circle):
+async def test_json_is_returned_as_it_is(server, circle):
+    """JSON is returned as it is."""
     server.on("/api/v1.1/projects", server.reply(200, [{"a": 1}, None, "x"]))
     assert await circle.request("GET", "/api/v1.1/projects") == [{"a": 1}, None, "x"]
 
 
-async def test_a_model_comes_back_as_that_model(server, circle):
+async def test_model_is_decoded(server, circle):
+    """A response is decoded as the model."""
     server.on("/api/v2/me", server.reply(200, {"id": "1", "login": "ada", "name": "Ada", "more": 1}))
     server.on("/api/v3/thing", server.reply(200, {"id": 1}))
     assert await circle.request("GET", "/api/v2/me", into=User) == User(id="1", login="ada", name="Ada")
     assert await circle.request("GET", "/api/v3/thing", into=Thing) == Thing(id=1)
 
 
-async def test_an_empty_answer_is_none(server, circle):
+async def test_empty_response_is_none(server, circle):
+    """An empty response returns None."""
     server.on("/api/v2/x", server.reply(204, headers={"Content-Length": "0"}))
     assert await circle.request("DELETE", "/api/v2/x") is None
 
 
-async def test_what_is_sent(server, circle):
+async def test_request_is_sent_as_declared(server, circle):
+    """Method, path, query and body are sent as passed."""
     server.on("/api/v2/x", server.reply(200, {}))
     await circle.request(
         "POST",
@@ -51,13 +55,15 @@ async def test_what_is_sent(server, circle):
     assert request.headers["User-Agent"].startswith("aiocircle/")
 
 
-async def test_a_request_without_a_body_names_no_content_type(server, circle):
+async def test_no_body_means_no_content_type(server, circle):
+    """A request without a body has no Content-Type."""
     server.on("/api/v2/x", server.reply(200, {}))
     await circle.request("GET", "/api/v2/x")
     assert "Content-Type" not in server.requests[0].headers
 
 
-async def test_a_query_in_the_path_is_kept_and_added_to(server, circle):
+async def test_query_in_the_path_is_extended(server, circle):
+    """A query in the path is kept, and parameters are added to it."""
     server.on("/api/v2/x", server.reply(200, {}))
     await circle.request("GET", "/api/v2/x?a=1", params={"b": 2})
     assert server.requests[0].target == "/api/v2/x?a=1&b=2"
@@ -79,8 +85,8 @@ async def test_a_query_in_the_path_is_kept_and_added_to(server, circle):
         ('/api/v2/"<>', "/api/v2/%22%3C%3E"),
     ],
 )
-async def test_a_path_arrives_as_it_was_given(server, circle, path, target):
-    """What is encoded already is not encoded again; what no URL can hold is."""
+async def test_path_arrives_unchanged(server, circle, path, target):
+    """A path arrives unchanged: what is encoded stays so, and what a URL cannot contain is encoded."""
     with pytest.raises(NotFound):
         await circle.request("GET", path)
     assert server.requests[0].target == target
@@ -107,7 +113,8 @@ async def test_a_path_arrives_as_it_was_given(server, circle, path, target):
         5,
     ],
 )
-async def test_a_path_that_could_lead_elsewhere_is_refused_unsent(server, circle, path):
+async def test_unsafe_path_is_refused_unsent(server, circle, path):
+    """A path that could lead to another host raises InvalidArgument before anything is sent."""
     with pytest.raises(InvalidArgument, match="path"):
         await circle.request("GET", path)
     with pytest.raises(InvalidArgument, match="path"):
@@ -116,7 +123,8 @@ async def test_a_path_that_could_lead_elsewhere_is_refused_unsent(server, circle
 
 
 @pytest.mark.parametrize("method", ["get", "", "GET ", "GET\r\n", "G\u0116T", None, 5])
-async def test_what_is_no_method_is_refused_unsent(server, circle, method):
+async def test_invalid_method_is_refused_unsent(server, circle, method):
+    """An invalid method raises InvalidArgument before anything is sent."""
     with pytest.raises(InvalidArgument, match="method"):
         await circle.request(method, "/api/v2/me")
     assert server.requests == []
@@ -139,13 +147,15 @@ async def test_what_is_no_method_is_refused_unsent(server, circle, method):
     ],
     ids=str,
 )
-async def test_what_cannot_go_on_the_wire_is_refused_unsent(server, circle, arguments):
+async def test_unencodable_value_is_refused_unsent(server, circle, arguments):
+    """A value that cannot be encoded raises InvalidArgument before anything is sent."""
     with pytest.raises(InvalidArgument):
         await circle.request("POST", "/api/v2/x", **arguments)
     assert server.requests == []
 
 
-async def test_a_body_that_refers_to_itself_is_refused_unsent(server, circle):
+async def test_recursive_body_is_refused_unsent(server, circle):
+    """A body that contains itself raises InvalidArgument before anything is sent."""
     loop: dict[str, object] = {}
     loop["again"] = loop
     with pytest.raises(InvalidArgument):
@@ -153,13 +163,15 @@ async def test_a_body_that_refers_to_itself_is_refused_unsent(server, circle):
     assert server.requests == []
 
 
-async def test_an_error_is_the_same_as_everywhere(server, circle):
+async def test_raw_request_raises_the_same_errors(server, circle):
+    """A raw request raises the same errors as a method."""
     server.on("/api/v2/x", server.reply(400, {"message": "no such thing"}))
     with pytest.raises(BadRequest, match=r"POST .*/api/v2/x -> 400: no such thing"):
         await circle.request("POST", "/api/v2/x", json={})
 
 
-async def test_an_answer_that_is_no_such_model_is_a_decode_error(server, circle):
+async def test_wrong_model_is_a_decode_error(server, circle):
+    """A response that does not match the model raises DecodeError."""
     server.on("/api/v2/x", server.reply(200, {"id": "one"}))
     with pytest.raises(DecodeError) as caught:
         await circle.request("GET", "/api/v2/x", into=Thing)
@@ -168,7 +180,8 @@ async def test_an_answer_that_is_no_such_model_is_a_decode_error(server, circle)
     assert len(server.requests) == 1
 
 
-async def test_pages_of_plain_json(server, circle):
+async def test_pages_of_json(server, circle):
+    """request_pages() yields JSON items of all pages."""
     server.pages(
         "/api/v2/x",
         {None: {"items": [1, {"a": 2}], "next_page_token": "t"}, "t": {"items": [3], "next_page_token": None}},
@@ -177,20 +190,22 @@ async def test_pages_of_plain_json(server, circle):
     assert [request.query for request in server.requests] == [{"q": "a"}, {"q": "a", "page-token": "t"}]
 
 
-async def test_pages_of_a_model_and_bare_arrays(server, circle):
+async def test_pages_of_models_and_bare_arrays(server, circle):
+    """request_pages() decodes models, and accepts an array instead of a page."""
     server.on("/api/v2/x", server.reply(200, {"items": [{"id": 1}, {"id": 2, "name": "b"}]}))
     server.on("/api/v1.1/x", server.reply(200, body=b' [{"id": 3}]'))
     assert await circle.request_pages("/api/v2/x", into=Thing).collect() == [Thing(id=1), Thing(id=2, name="b")]
     assert await circle.request_pages("/api/v1.1/x", into=Thing).collect() == [Thing(id=3)]
 
 
-async def test_an_empty_list_is_empty(server, circle):
+async def test_raw_empty_list_is_empty(server, circle):
+    """An empty list has no items."""
     server.on("/api/v1.1/x", server.reply(200, []))
     assert await circle.request_pages("/api/v1.1/x").collect() == []
 
 
-async def test_a_page_token_is_given_as_such_and_not_among_the_parameters(server, circle):
-    """It would be sent twice from the second page on, and the server would take one of them."""
+async def test_page_token_among_parameters_is_refused(server, circle):
+    """A page token among the parameters raises InvalidArgument: from the second page on it would be sent twice."""
     with pytest.raises(InvalidArgument, match="page_token"):
         circle.request_pages("/api/v2/x", params={"page-token": "t"})
     server.on("/api/v2/x", server.reply(200, {"items": [], "next_page_token": None}))
@@ -208,13 +223,15 @@ async def test_a_page_token_is_given_as_such_and_not_among_the_parameters(server
         ("/api/v3/jobs", "v3/jobs"),
     ],
 )
-async def test_a_raw_path_shares_the_gate_of_its_family(server, circle, path, family):
+async def test_raw_path_shares_its_rate_limit_family(server, circle, path, family):
+    """A raw path shares the rate limit of its family."""
     server.on(path.partition("?")[0], server.reply(200, {}))
     await circle.request("GET", path)
     assert list(circle.rate_limits) == [family]
 
 
-async def test_what_is_no_type_is_refused_before_anything_is_sent(server, circle):
+async def test_invalid_model_is_refused_unsent(server, circle):
+    """An invalid model raises InvalidArgument before anything is sent."""
     with pytest.raises(InvalidArgument, match="into"):
         await circle.request("GET", "/api/v2/things", into=[int])
     with pytest.raises(InvalidArgument, match="into"):

@@ -3,71 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import copy
-import io
 import pickle
 import pprint
-import traceback
 import warnings
-from urllib.parse import quote
 
 import aiohttp
 import pytest
-import rich.console
 import rich.pretty
-import rich.traceback
 
 from aiocircle import CircleCI, RetryPolicy, Throttle
 from aiocircle._core.http import Request, Secret
+from tests.support.secrets import Holder, assert_clean, shown
 
 X = "/api/v2/x"
 AUTHS = ["circle-token", "bearer", "basic"]
 
 
-class Holder:
-    """Keeps a secret out of the local variables, and so of the tracebacks, of the tests themselves."""
-
-    def __init__(self, secret: str) -> None:
-        self.get = lambda: secret
-
-    def forms(self) -> list[str]:
-        secret = self.get()
-        encoded = [
-            base64.b64encode(text.encode()).decode().rstrip("=") for text in (secret, secret + ":", "x" + secret)
-        ]
-        return [secret, quote(secret, safe=""), *encoded, repr(secret)[1:-1]]
-
-
 @pytest.fixture
 def holder(canary):
     return Holder(canary)
-
-
-def shown(error: BaseException) -> str:
-    """An error in all the ways in which people get to see one."""
-    texts = [str(error), repr(error), repr(vars(error)), "".join(traceback.format_exception(error))]
-    plain = traceback.TracebackException.from_exception(error, capture_locals=True)
-    texts.append("".join(plain.format()))
-    # What rich would print of the local variables; the printing itself is too slow to be done here.
-    for length in (None, 20, 80):
-        trace = rich.traceback.Traceback.extract(
-            type(error),
-            error,
-            error.__traceback__,
-            show_locals=True,
-            locals_max_length=None,
-            locals_max_string=length,
-            locals_hide_dunder=False,
-        )
-        for stack in trace.stacks:
-            texts.append(f"{stack.exc_type} {stack.exc_value}")
-            texts += [f"{name} = {node.render()}" for frame in stack.frames for name, node in frame.locals.items()]
-    try:
-        texts.append(repr(pickle.dumps(error)))
-    except TypeError as refused:
-        texts.append(str(refused))
-    return "\n".join(texts)
 
 
 async def failure(call) -> str:
@@ -79,15 +34,8 @@ async def failure(call) -> str:
     return ""
 
 
-def assert_clean(text: str, holder: Holder) -> None:
-    for form in holder.forms():
-        # Not `assert form not in text`: the failure itself would show it, but show where it was.
-        index = text.find(form)
-        assert index < 0, f"a secret is shown after {text[max(0, index - 300) : index]!r}"
-
-
-def test_the_look_at_errors_sees_a_secret_where_there_is_one(holder):
-    """The other tests here would pass if nothing were looked at."""
+def test_shown_finds_a_visible_secret(holder):
+    """The check finds a visible secret. Otherwise the tests here would pass without a look."""
 
     def fail(visible: str) -> None:
         raise ValueError("no secret in the text")
@@ -97,22 +45,6 @@ def test_the_look_at_errors_sees_a_secret_where_there_is_one(holder):
     except ValueError as error:
         text = shown(error)
     assert text.count(holder.get()) >= 3
-
-
-async def test_a_traceback_as_rich_prints_it(server, make, holder):
-    server.on(X, server.reply(404))
-    console = rich.console.Console(file=io.StringIO(), width=300)
-
-    async def call() -> None:
-        try:
-            await make().request("GET", X)
-        except Exception:
-            console.print_exception(show_locals=True)
-
-    await call()
-    text = console.file.getvalue()
-    assert "Circle-Token" in text, "the locals are not shown at all"
-    assert_clean(text, holder)
 
 
 @pytest.fixture(params=AUTHS)
@@ -150,7 +82,8 @@ def calls(server, other_server):
     yield "deprecated", server.reply(200, {}, headers={"Deprecation": "true"}), "GET"
 
 
-async def test_no_end_of_a_call_shows_the_token(server, other_server, circle, holder, log):
+async def test_no_result_or_error_shows_the_token(server, other_server, circle, holder, log):
+    """No result, error, log record or warning shows the token."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for name, script, method in calls(server, other_server):
@@ -167,7 +100,8 @@ async def test_no_end_of_a_call_shows_the_token(server, other_server, circle, ho
         assert_clean(str(warning.message), holder)
 
 
-async def test_every_request_has_it_once_in_one_header(server, circle, holder):
+async def test_each_request_has_the_token_in_one_header(server, circle, holder):
+    """Each request has the token in one header and nowhere else."""
     server.on(X, server.reply(200, {}))
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         await circle.request(method, X, params={"a": "b"}, json={"c": "d"})
@@ -179,7 +113,7 @@ async def test_every_request_has_it_once_in_one_header(server, circle, holder):
 
 @pytest.mark.parametrize("path", ["hang", "body", "slow", "redirect"])
 async def test_no_cancelled_call_shows_the_token(server, circle, holder, path):
-    """A CancelledError passes through aiohttp's frames, with all that is in them."""
+    """A CancelledError does not show the token in the frames that it passed."""
     scripts = {
         "hang": server.hang(),
         "body": server.hang(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n1"),
@@ -199,6 +133,7 @@ async def test_no_cancelled_call_shows_the_token(server, circle, holder, path):
 
 
 async def test_no_error_before_sending_shows_the_token(server, circle, holder):
+    """An error that is raised before sending does not show the token."""
     for arguments in (
         {"path": "//evil"},
         {"path": "/api/v2/../x"},
@@ -214,7 +149,8 @@ async def test_no_error_before_sending_shows_the_token(server, circle, holder):
     assert_clean(text, holder)
 
 
-async def test_no_error_of_an_unusable_token_or_address_shows_it(canary):
+async def test_no_constructor_error_shows_the_token(canary):
+    """An error of the constructor shows neither the token nor credentials in the base URL."""
     for attempt in (
         lambda: CircleCI(f"{canary}\nx"),
         lambda: CircleCI(f"{canary} x", auth="basic"),
@@ -244,7 +180,9 @@ def _error_of(attempt) -> str:
     raise AssertionError("no error")
 
 
-async def test_an_error_of_a_session_or_a_hook_does_not_show_the_token(server, make, holder):
+async def test_no_error_of_a_trace_hook_shows_the_token(server, make, holder):
+    """An error of a trace hook does not show the token."""
+
     async def broken(*_: object) -> None:
         raise RuntimeError("a bug in the hook")
 
@@ -257,7 +195,8 @@ async def test_an_error_of_a_session_or_a_hook_does_not_show_the_token(server, m
         assert_clean(text, holder)
 
 
-async def test_nothing_that_can_be_printed_shows_the_token(server, circle, holder):
+async def test_no_repr_shows_the_token(server, circle, holder):
+    """No repr of the client and its parts shows the token."""
     server.on(X, server.reply(200, {}))
     await circle.request("GET", X)
     executor = circle._executor
@@ -277,14 +216,16 @@ async def test_nothing_that_can_be_printed_shows_the_token(server, circle, holde
             assert_clean(rich.pretty.pretty_repr(thing, max_string=length), holder)
 
 
-async def test_a_client_and_its_secret_cannot_be_pickled(circle, holder):
+async def test_client_and_secret_cannot_be_pickled(circle, holder):
+    """A client and its headers cannot be pickled."""
     for thing in (circle, circle._executor.connection.headers):
         with pytest.raises(TypeError) as caught:
             pickle.dumps(thing)
         assert_clean(str(caught.value), holder)
 
 
-def test_a_secret_is_shown_as_stars_and_sent_as_it_is(holder):
+def test_secret_has_a_masked_repr(holder):
+    """The repr of a secret is masked, and its text is sent unchanged."""
     secret = Secret(holder.get())
     for text in (repr(secret), f"{secret!r}", f"{[secret]}", f"{ {'a': secret} }", repr(secret[:5]), ascii(secret)):
         assert_clean(text, holder)
@@ -297,9 +238,10 @@ def test_a_secret_is_shown_as_stars_and_sent_as_it_is(holder):
     assert_clean(repr(copy.copy), holder)
 
 
-async def test_asyncios_debug_mode_does_not_show_the_token(server, make, holder, log):
-    """It tells of slow steps, with the tasks that took them."""
+async def test_asyncio_debug_log_has_no_token(server, make, holder, log):
+    """asyncio's debug mode logs slow steps with their tasks, but not the token."""
     loop = asyncio.get_running_loop()
+    loop.set_debug(True)
     loop.slow_callback_duration = -1.0
     server.on(X, server.reply(200, {}))
     await make().request("GET", X)
@@ -309,8 +251,8 @@ async def test_asyncios_debug_mode_does_not_show_the_token(server, make, holder,
     assert_clean("\n".join(told), holder)
 
 
-async def test_signed_values_of_a_callers_query_are_shown_nowhere(server, make, log):
-    """The API's own deprecated way: who uses it has a token in the URL, but not in our logs and errors."""
+async def test_secret_query_values_are_redacted(server, make, log):
+    """A token in the query, which the API still accepts, is redacted in logs and errors."""
     other = Holder("s3cr3t-of-the-query")
     circle = make(retry=RetryPolicy(attempts=2, base=0), throttle=Throttle())
     server.on(X, server.reply(500))

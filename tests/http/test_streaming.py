@@ -16,8 +16,9 @@ import pytest
 from aiocircle import CircleCI, CircleCIError, RetryPolicy
 from aiocircle.resources.pipelines import Pipeline
 from aiocircle.testing import LocalCircleCI
-from tests.chaos.harness import Tally, assert_nothing_held, scaled
-from tests.core.conftest import Received, Script, Scripted, drop, hang, raw, reply
+from tests.support.scripted_server import Received, Script, ScriptedServer, drop, hang, raw, reply
+from tests.support.stress import Tally, assert_nothing_held
+from tests.support.thorough import scaled
 
 PATIENT = RetryPolicy(attempts=12, base=0.05, cap=2.0, max_wait=1e6)
 PER_PAGE = 5
@@ -69,7 +70,7 @@ KINDS = (
 )
 
 
-class BadLine(Scripted):
+class BadLine(ScriptedServer):
     """A server of many pages, with faults by chance."""
 
     def __init__(self, rng: random.Random, tally: Tally) -> None:
@@ -96,18 +97,16 @@ class BadLine(Scripted):
 
 @pytest.fixture
 async def server(
-    complaints: object, rng: random.Random, tally: Tally, caplog: pytest.LogCaptureFixture
+    no_leaks: object, rng: random.Random, tally: Tally, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[BadLine]:
-    asyncio.get_running_loop().set_debug(False)
     caplog.set_level(logging.CRITICAL, "aiocircle")  # pytest would keep each warning with its error.
     async with BadLine(rng, tally) as server:
         yield server
 
 
 @pytest.mark.parametrize("prefetch", [False, True], ids=["one by one", "prefetched"])
-async def test_every_item_of_very_many_pages_comes_once_and_in_order_and_memory_stays_flat(
-    server: BadLine, tally: Tally, prefetch: bool
-) -> None:
+async def test_every_item_once_in_order_in_flat_memory(server: BadLine, tally: Tally, prefetch: bool) -> None:
+    """Each item of very many pages comes once and in order under faults, and memory stays flat."""
     expected = PER_PAGE * PAGES
     objects = 0
     async with CircleCI("t", base_url=server.url, retry=PATIENT, timeout=5) as circle:
@@ -138,10 +137,8 @@ async def test_every_item_of_very_many_pages_comes_once_and_in_order_and_memory_
     assert more_objects < 1000
 
 
-async def test_a_list_that_fails_is_resumed_from_the_page_that_its_error_names(
-    server: BadLine, tally: Tally, rng: random.Random
-) -> None:
-    """Without retries: each fault ends the list, and the caller goes on where it ended."""
+async def test_failed_list_resumes_from_the_named_page(server: BadLine, tally: Tally, rng: random.Random) -> None:
+    """Without retries each fault ends the list. It continues from the page token of the error."""
     numbers: list[int] = []
     token: str | None = None
     hasty = RetryPolicy(attempts=1)
@@ -162,7 +159,8 @@ async def test_a_list_that_fails_is_resumed_from_the_page_that_its_error_names(
     assert numbers == list(range(PER_PAGE * PAGES, 0, -1))
 
 
-async def test_collect_gives_what_it_had_and_the_page_to_go_on_from(server: BadLine, tally: Tally) -> None:
+async def test_failed_collect_keeps_items_and_page(server: BadLine, tally: Tally) -> None:
+    """An error of collect() has the items before it and the page token to continue from."""
     gathered: list[Pipeline] = []
     token: str | None = None
     async with CircleCI("t", base_url=server.url, retry=RetryPolicy(attempts=1), timeout=5) as circle:
@@ -178,8 +176,8 @@ async def test_collect_gives_what_it_had_and_the_page_to_go_on_from(server: BadL
     assert [pipeline.number for pipeline in gathered] == list(range(PER_PAGE * PAGES, 0, -1))
 
 
-async def test_every_list_of_the_local_server_is_the_same_over_a_bad_line(tally: Tally, rng: random.Random) -> None:
-    asyncio.get_running_loop().set_debug(False)
+async def test_every_list_is_the_same_under_faults(tally: Tally, rng: random.Random) -> None:
+    """Each list of the local server has the same items with faults as without."""
     seed = rng.randrange(2**32)
     lists: dict[str, Callable[[CircleCI], object]] = {
         "pipelines": lambda circle: circle.pipelines.list_for_project("gh/acme/web"),

@@ -47,7 +47,8 @@ def sent(answers):
     return [(method, call) for (method, _), calls in answers.requests.items() for call in calls]
 
 
-async def test_a_typed_call(answers, circle, canary):
+async def test_typed_call(answers, circle, canary):
+    """A typed call works over aioresponses."""
     answers.get(ME, payload=ADA)
     assert await circle.users.me() == User(id="1", login="ada", name="Ada")
     [(method, call)] = sent(answers)
@@ -57,7 +58,8 @@ async def test_a_typed_call(answers, circle, canary):
     assert call.kwargs["raise_for_status"] is False
 
 
-async def test_a_retried_call(answers, circle):
+async def test_retried_call(answers, circle):
+    """A retried call works over aioresponses."""
     answers.get(ME, status=503, headers={"Retry-After": "7"})
     answers.get(ME, exception=aiohttp.ServerDisconnectedError())
     answers.get(ME, timeout=True)
@@ -66,14 +68,16 @@ async def test_a_retried_call(answers, circle):
     assert len(sent(answers)) == 4
 
 
-async def test_a_refused_call(answers, circle):
+async def test_refused_call(answers, circle):
+    """An error status raises its error over aioresponses."""
     answers.get(ME, status=404, payload={"message": "nobody"})
     with pytest.raises(NotFound, match="nobody"):
         await circle.users.me()
     assert len(sent(answers)) == 1
 
 
-async def test_a_change_is_sent_once(answers, circle):
+async def test_change_is_sent_once(answers, circle):
+    """A change is sent once over aioresponses."""
     path = re.compile(r"https://circleci\.com/api/v2/project/gh/acme/web/pipeline")
     answers.post(path, status=500, repeat=True)
     with pytest.raises(ServerError) as caught:
@@ -84,7 +88,8 @@ async def test_a_change_is_sent_once(answers, circle):
     assert call.kwargs["headers"]["Content-Type"] == "application/json"
 
 
-async def test_a_list(answers, circle):
+async def test_list(answers, circle):
+    """A list is paged over aioresponses."""
     url = "https://circleci.com/api/v2/pipeline/p/workflow"
     base = {"project_slug": "gh/a/b", "pipeline_id": "p", "pipeline_number": 1, "status": "success"}
     base |= {"name": "build", "started_by": "u", "created_at": "2026-01-01T00:00:00Z", "stopped_at": None}
@@ -93,7 +98,8 @@ async def test_a_list(answers, circle):
     assert [workflow.id async for workflow in circle.pipelines.list_workflows("p")] == ["1", "2"]
 
 
-async def test_what_the_gate_holds_back_is_not_sent(answers, circle):
+async def test_delayed_request_is_not_sent(answers, circle):
+    """A request that a rate limit delays is not sent."""
     answers.get(ME, status=429, headers={"Retry-After": "3600"}, repeat=True)
     for attempts in (1, 0):
         with pytest.raises(RateLimited) as caught:

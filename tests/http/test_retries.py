@@ -44,8 +44,8 @@ def patient(make):
 # --- a change must not be made twice -------------------------------------------------------------------------
 
 
-async def test_a_trigger_that_ends_in_a_500_is_sent_once(server, circle):
-    """The pipeline may have started: sending again could start another."""
+async def test_trigger_with_500_is_sent_once(server, circle):
+    """A trigger that ends in a 500 is sent once: the pipeline may have started."""
     path = "/api/v2/project/gh/acme/web/pipeline"
     server.on(path, server.reply(500, {"message": "oops"}), server.reply(201, {}))
     with pytest.raises(ServerError, match="oops") as caught:
@@ -57,7 +57,8 @@ async def test_a_trigger_that_ends_in_a_500_is_sent_once(server, circle):
     assert caught.value.status == 500
 
 
-async def test_a_trigger_that_was_refused_by_the_rate_limit_is_sent_again_and_not_too_early(server, circle):
+async def test_trigger_with_429_is_retried_after_delay(server, circle):
+    """A trigger that ends in a 429 is retried, no earlier than Retry-After."""
     path = "/api/v2/project/gh/acme/web/pipeline"
     made = {"id": "p", "number": 1, "state": "created", "created_at": "2026-01-01T00:00:00Z"}
     server.on(path, server.reply(429, headers={"Retry-After": "1"}), server.reply(201, made))
@@ -71,7 +72,8 @@ async def test_a_trigger_that_was_refused_by_the_rate_limit_is_sent_again_and_no
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
-async def test_a_post_or_patch_is_never_sent_again_after_a_5xx(server, circle, method, status):
+async def test_post_and_patch_not_retried_after_5xx(server, circle, method, status):
+    """A POST or PATCH is never retried after a 5xx."""
     server.on(X, server.reply(status, headers={"Retry-After": "0"}))
     with pytest.raises(ServerError) as caught:
         await circle.request(method, X, json={})
@@ -81,7 +83,8 @@ async def test_a_post_or_patch_is_never_sent_again_after_a_5xx(server, circle, m
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 @pytest.mark.parametrize("abort", [False, True], ids=["closed", "reset"])
-async def test_a_post_whose_connection_was_lost_is_never_sent_again(server, circle, method, abort):
+async def test_post_not_retried_after_lost_connection(server, circle, method, abort):
+    """A POST is never retried after its connection was lost."""
     server.on(X, server.drop(abort=abort))
     with pytest.raises(ConnectionFailed) as caught:
         await circle.request(method, X, json={})
@@ -89,7 +92,8 @@ async def test_a_post_whose_connection_was_lost_is_never_sent_again(server, circ
     assert (caught.value.outcome, caught.value.attempts) == ("unknown", 1)
 
 
-async def test_a_post_that_timed_out_is_never_sent_again(server, make):
+async def test_post_not_retried_after_timeout(server, make):
+    """A POST is never retried after a timeout."""
     server.on(X, server.hang())
     with pytest.raises(RequestTimeout, match="within 2 s") as caught:
         await make(timeout=2).request("POST", X, json={})
@@ -99,8 +103,8 @@ async def test_a_post_that_timed_out_is_never_sent_again(server, make):
     assert isinstance(caught.value, CircleCIError)
 
 
-async def test_a_post_whose_good_answer_was_cut_was_done(server, circle):
-    """201 says that it was done, whatever became of the body."""
+async def test_post_with_cut_201_was_done(server, circle):
+    """A POST whose 201 was cut has the outcome "done"."""
     server.on(X, server.reply(201, {"id": "p"}, cut=4))
     with pytest.raises(DecodeError, match="cut after") as caught:
         await circle.request("POST", X, json={})
@@ -112,7 +116,8 @@ async def test_a_post_whose_good_answer_was_cut_was_done(server, circle):
 @pytest.mark.parametrize(
     "body", [b"", HTML, b"[1,", b"\xff", b'{"id": 5}'], ids=["empty", "html", "half", "no text", "another"]
 )
-async def test_a_post_whose_good_answer_cannot_be_read_was_done(server, circle, body):
+async def test_post_with_undecodable_201_was_done(server, circle, body):
+    """A POST whose 201 cannot be decoded has the outcome "done"."""
     server.on("/api/v2/project/gh/a/b/pipeline", server.reply(201, body=body))
     with pytest.raises(DecodeError) as caught:
         await circle.pipelines.trigger("gh/a/b")
@@ -122,7 +127,8 @@ async def test_a_post_whose_good_answer_cannot_be_read_was_done(server, circle, 
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-async def test_repeat_unsafe_is_the_callers_word_that_it_may_be_sent_again(server, make, method):
+async def test_repeat_unsafe_allows_retries(server, make, method):
+    """With repeat_unsafe a POST is retried."""
     server.on(
         X, server.reply(500), server.drop(), server.reply(200, {"a": 1}, cut=1), server.hang(), server.reply(200, {})
     )
@@ -131,15 +137,16 @@ async def test_repeat_unsafe_is_the_callers_word_that_it_may_be_sent_again(serve
     assert len(server.requests) == 5
 
 
-async def test_repeat_unsafe_does_not_repeat_a_refusal(server, make):
+async def test_repeat_unsafe_does_not_retry_a_4xx(server, make):
+    """With repeat_unsafe a POST that ends in a 4xx is not retried."""
     server.on(X, server.reply(409, {"message": "no"}))
     with pytest.raises(Conflict):
         await make(retry=RetryPolicy(repeat_unsafe=True)).request("POST", X)
     assert len(server.requests) == 1
 
 
-async def test_repeat_unsafe_keeps_an_unknown_outcome(server, make):
-    """The second attempt was refused; what became of the first is not known for all that."""
+async def test_repeat_unsafe_keeps_unknown_outcome(server, make):
+    """A refused second attempt leaves the outcome of the first unknown."""
     server.on(X, server.reply(500), server.reply(409, {"message": "there is one already"}))
     with pytest.raises(Conflict) as caught:
         await make(retry=RetryPolicy(repeat_unsafe=True)).request("POST", X)
@@ -147,8 +154,8 @@ async def test_repeat_unsafe_keeps_an_unknown_outcome(server, make):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "PUT", "DELETE"])
-async def test_a_refused_connection_is_tried_again_with_every_verb(server, make, method):
-    """Nothing was sent, so nothing can have been done."""
+async def test_refused_connection_is_retried(server, make, method):
+    """A refused connection is retried with each method, because nothing was sent."""
     circle = make(retry=RetryPolicy(attempts=3))
     await server.stop()
     with pytest.raises(ConnectionFailed) as caught:
@@ -158,8 +165,8 @@ async def test_a_refused_connection_is_tried_again_with_every_verb(server, make,
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
-async def test_a_connection_that_is_not_made_in_time_is_tried_again_with_every_verb(make, monkeypatch, method):
-    """A host that swallows what is sent to it: the timeout says that no connection was made, so nothing was sent."""
+async def test_connect_timeout_is_retried(make, monkeypatch, method):
+    """A connect timeout is retried with each method, because nothing was sent."""
 
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
@@ -172,14 +179,16 @@ async def test_a_connection_that_is_not_made_in_time_is_tried_again_with_every_v
     assert now() == pytest.approx(54, abs=3)
 
 
-async def test_a_post_is_sent_again_after_any_number_of_429s_but_not_after_what_follows_them(server, make):
+async def test_post_retried_after_429_but_not_after_500(server, make):
+    """A POST is retried after each 429, but not after a 500 that follows."""
     server.on(X, *[server.reply(429, headers={"Retry-After": "1"})] * 3, server.reply(500))
     with pytest.raises(ServerError) as caught:
         await make().request("POST", X)
     assert (caught.value.outcome, caught.value.attempts) == ("unknown", 4)
 
 
-async def test_a_refusal_did_nothing(server, circle):
+async def test_4xx_has_outcome_not_done(server, circle):
+    """An error with a status of 4xx has the outcome "not_done"."""
     for status in (400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422):
         server.on(X, server.reply(status, {"message": "no"}))
         with pytest.raises(APIError) as caught:
@@ -188,7 +197,8 @@ async def test_a_refusal_did_nothing(server, circle):
 
 
 @pytest.mark.parametrize("status", [302, 408])
-async def test_an_answer_that_decides_nothing_leaves_it_open(server, circle, status):
+async def test_5xx_has_outcome_unknown(server, circle, status):
+    """A status that does not reveal what happened gives the outcome "unknown"."""
     server.on(X, server.reply(status, headers={"Location": "/elsewhere"}))
     with pytest.raises(APIError) as caught:
         await circle.request("POST", X)
@@ -196,7 +206,8 @@ async def test_an_answer_that_decides_nothing_leaves_it_open(server, circle, sta
     assert len(server.requests) == 1
 
 
-async def test_a_get_changes_nothing_whatever_happens(server, make):
+async def test_get_has_outcome_not_done(server, make):
+    """An error of a GET has the outcome "not_done"."""
     circle = make(retry=RetryPolicy(attempts=2), timeout=5)
     for script in (server.reply(500), server.drop(), server.hang(), server.reply(200, {}, cut=1), server.reply(429)):
         server.on(X, script)
@@ -210,7 +221,8 @@ async def test_a_get_changes_nothing_whatever_happens(server, make):
 
 
 @pytest.mark.parametrize("first", ["500", "drop", "hang", "cut 500"], ids=["answered 500", "lost", "timed out", "cut"])
-async def test_a_delete_whose_lost_attempt_did_it_is_a_success(server, make, first):
+async def test_404_after_a_lost_delete_is_a_success(server, make, first):
+    """A 404 after a DELETE whose response was lost is a success."""
     scripts = {
         "500": server.reply(500),
         "drop": server.drop(abort=True),
@@ -226,22 +238,24 @@ async def test_a_delete_whose_lost_attempt_did_it_is_a_success(server, make, fir
     assert await circle.projects.delete_env_var("gh/a/b", "KEY") is None
 
 
-async def test_a_delete_of_what_was_never_there_is_a_404(server, circle):
+async def test_first_404_of_a_delete_is_an_error(server, circle):
+    """A 404 to the first attempt of a DELETE raises NotFound."""
     server.on(X, server.reply(429, headers={"Retry-After": "1"}), server.reply(404, {"message": "Project not found"}))
     with pytest.raises(NotFound) as caught:
         await circle.request("DELETE", X)
     assert (caught.value.outcome, caught.value.attempts) == ("not_done", 2)
 
 
-async def test_a_404_after_a_lost_attempt_is_a_404_for_all_other_verbs(server, circle):
+async def test_404_after_a_lost_attempt_is_an_error(server, circle):
+    """A 404 after a lost attempt raises NotFound for methods other than DELETE."""
     server.on(X, server.reply(500), server.reply(404))
     with pytest.raises(NotFound) as caught:
         await circle.request("PUT", X, json={})
     assert (caught.value.outcome, caught.value.attempts) == ("unknown", 2)
 
 
-async def test_a_delete_that_was_done_stays_done_whatever_its_repetitions_say(server, circle):
-    """200 with half a body, then a 404: it was this call that deleted it."""
+async def test_delete_that_was_done_stays_done(server, circle):
+    """A DELETE with a cut 200 stays done, also if the retry ends in a 404."""
     server.on(X, server.reply(200, {"message": "Deleted"}, cut=3), server.reply(404))
     assert await circle.request("DELETE", X) is None
     server.on(X, server.reply(200, {"message": "Deleted"}, cut=3), server.reply(403))
@@ -252,8 +266,8 @@ async def test_a_delete_that_was_done_stays_done_whatever_its_repetitions_say(se
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST", "PATCH"])
 @pytest.mark.parametrize("abort", [False, True], ids=["closed", "reset"])
-async def test_aiohttp_does_not_send_a_change_again_by_itself(server, make, method, abort):
-    """It would, with PUT and DELETE, and the answer to the second would be taken for that to the first."""
+async def test_aiohttp_does_not_resend_a_change(server, make, method, abort):
+    """aiohttp does not resend a PUT or DELETE: the second response would be taken for the first."""
     server.on(X, server.drop(abort=abort), server.reply(404))
     with pytest.raises(ConnectionFailed) as caught:
         await make(retry=RetryPolicy(attempts=1)).request(method, X)
@@ -261,8 +275,8 @@ async def test_aiohttp_does_not_send_a_change_again_by_itself(server, make, meth
     assert len(server.requests) == 1
 
 
-async def test_aiohttp_sends_a_get_again_over_a_new_connection_when_a_kept_one_has_died(server, make):
-    """Part of one attempt: nothing was lost but the connection."""
+async def test_aiohttp_resends_a_get_on_a_new_connection(server, make):
+    """aiohttp resends a GET when a kept connection is dead. This is part of one attempt."""
     circle = make(retry=RetryPolicy(attempts=1))
     server.on(X, server.reply(200, {}), server.drop(), server.reply(200, {"second": True}))
     await circle.request("GET", X)
@@ -270,7 +284,8 @@ async def test_aiohttp_sends_a_get_again_over_a_new_connection_when_a_kept_one_h
     assert now() == 0.0
 
 
-async def test_an_injected_sessions_middlewares_stay_in_force(server, make):
+async def test_middlewares_of_injected_session_are_used(server, make):
+    """The middlewares of a caller's session are used."""
     import aiohttp
 
     async def mark(request, send):
@@ -289,7 +304,8 @@ async def test_an_injected_sessions_middlewares_stay_in_force(server, make):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_every_passing_failure_of_a_repeatable_request_is_overcome(server, make, method):
+async def test_idempotent_request_survives_failures(server, make, method):
+    """An idempotent request succeeds after each transient failure."""
     circle = make(retry=RetryPolicy(attempts=20, max_wait=10_000), timeout=5)
     failures = [
         server.reply(500, {"message": "x"}),
@@ -328,7 +344,8 @@ async def test_every_passing_failure_of_a_repeatable_request_is_overcome(server,
         (422, BadRequest),
     ],
 )
-async def test_a_refusal_is_final(server, circle, status, kind):
+async def test_4xx_is_not_retried(server, circle, status, kind):
+    """An error with a status of 4xx is not retried."""
     server.on(X, server.reply(status, {"message": "no"}, headers={"Retry-After": "0"}))
     with pytest.raises(APIError) as caught:
         await circle.request("GET", X)
@@ -338,16 +355,16 @@ async def test_a_refusal_is_final(server, circle, status, kind):
     assert now() == 0.0
 
 
-async def test_an_answer_of_another_shape_is_final(server, circle):
-    """Asking again cannot help: it is not cut, it is something else."""
+async def test_wrong_shape_is_not_retried(server, circle):
+    """A response of another shape is not retried: it is complete."""
     server.on("/api/v2/me", server.reply(200, {"id": 5}))
     with pytest.raises(DecodeError) as caught:
         await circle.users.me()
     assert caught.value.attempts == len(server.requests) == 1
 
 
-async def test_a_body_beyond_the_limit_is_final(server, circle):
-    """64 MiB are not fetched five times."""
+async def test_too_large_body_is_not_retried(server, circle):
+    """A body beyond the limit is not retried."""
     circle._executor.connection.transport._max_body = 1000
     server.on(X, server.reply(200, body=b"[" + b" " * 2000 + b"]"))
     with pytest.raises(DecodeError, match="larger than 1000 bytes") as caught:
@@ -360,7 +377,8 @@ async def test_a_body_beyond_the_limit_is_final(server, circle):
 
 
 @pytest.mark.usefixtures("full_jitter")
-async def test_the_waits_double_up_to_the_cap(server, make):
+async def test_delays_double_up_to_the_cap(server, make):
+    """Delays double up to the cap."""
     server.on(X, server.reply(500))
     with pytest.raises(ServerError) as caught:
         await make(retry=RetryPolicy(attempts=7, base=1.0, cap=10.0)).request("GET", X)
@@ -369,8 +387,8 @@ async def test_the_waits_double_up_to_the_cap(server, make):
     assert caught.value.attempts == 7
 
 
-async def test_the_jitter_is_over_the_whole_wait(server, make, monkeypatch):
-    """Clients that failed together must not come back together."""
+async def test_jitter_covers_the_whole_delay(server, make, monkeypatch):
+    """Jitter covers the whole delay, so that clients that failed together return apart."""
     chances = iter([0.0, 0.5, 0.25, 0.0])
     monkeypatch.setattr("aiocircle._core.clock.Clock.random", lambda self: next(chances))
     server.on(X, server.reply(500))
@@ -380,14 +398,16 @@ async def test_the_jitter_is_over_the_whole_wait(server, make, monkeypatch):
     assert [later - earlier for earlier, later in pairwise(times)] == [0.0, 8.0, 7.5]
 
 
-async def test_the_attempts_are_exhausted(server, circle):
+async def test_last_error_is_raised_after_all_attempts(server, circle):
+    """After all attempts the last error is raised."""
     server.on(X, server.reply(503, {"message": "down"}))
     with pytest.raises(ServerError, match="down") as caught:
         await circle.request("GET", X)
     assert caught.value.attempts == len(server.requests) == 5
 
 
-async def test_one_attempt_means_one(server, make):
+async def test_one_attempt_means_no_retry(server, make):
+    """With attempts=1 nothing is retried."""
     server.on(X, server.reply(429, headers={"Retry-After": "1"}))
     with pytest.raises(RateLimited) as caught:
         await make(retry=RetryPolicy(attempts=1)).request("GET", X)
@@ -423,8 +443,8 @@ def date(seconds: float = 0.0) -> str:
     ],
     ids=str,
 )
-async def test_retry_after_is_obeyed_to_the_second(server, make, status, headers, waited):
-    """On a 503 too; neither shortened nor stretched; a date counts from the answer's own Date."""
+async def test_retry_after_is_obeyed_exactly(server, make, status, headers, waited):
+    """Retry-After is obeyed exactly, on a 503 as well. A date counts from the response's own Date."""
     server.on(X, server.reply(status, headers=headers), server.reply(200, {}))
     await make(retry=RetryPolicy(base=0.001)).request("GET", X)
     first, second = server.times
@@ -432,7 +452,8 @@ async def test_retry_after_is_obeyed_to_the_second(server, make, status, headers
     assert second - first >= waited
 
 
-async def test_retry_after_as_a_date_without_the_servers_own_goes_by_our_clock(server, circle):
+async def test_retry_after_date_without_date_header(server, circle):
+    """Without a Date header, a date in Retry-After counts from the client's clock."""
     server.on(X, server.reply(503, headers={"Retry-After": in_seconds(30)}), server.reply(200, {}))
     await circle.request("GET", X)
     first, second = server.times
@@ -444,7 +465,8 @@ async def test_retry_after_as_a_date_without_the_servers_own_goes_by_our_clock(s
     "value",
     ["", "soon", "-5", "1e3", "0x10", "nan", "inf", "1,5", "7 seconds", "٣", "2026-03-02T12:00:00Z", "Mon, 99 Foo"],
 )
-async def test_a_retry_after_that_means_nothing_is_as_none(server, make, value):
+async def test_invalid_retry_after_is_ignored(server, make, value):
+    """An invalid Retry-After is ignored."""
     server.on(X, server.reply(503, headers={"Retry-After": value.encode().decode("latin-1")}), server.reply(200, {}))
     await make(retry=RetryPolicy(base=4.0)).request("GET", X)
     first, second = server.times
@@ -452,7 +474,8 @@ async def test_a_retry_after_that_means_nothing_is_as_none(server, make, value):
 
 
 @pytest.mark.parametrize("value", ["100", "9999999999999999999999", date(100)])
-async def test_what_would_exceed_max_wait_is_raised_at_once(server, make, value):
+async def test_delay_beyond_max_wait_raises_immediately(server, make, value):
+    """A delay beyond max_wait raises the error immediately."""
     server.on(X, server.reply(429, {"message": "slow down"}, headers={"Retry-After": value, "Date": date()}))
     with pytest.raises(RateLimited, match="slow down") as caught:
         await make(retry=RetryPolicy(max_wait=99)).request("GET", X)
@@ -462,13 +485,15 @@ async def test_what_would_exceed_max_wait_is_raised_at_once(server, make, value)
     assert caught.value.attempts == 1
 
 
-async def test_a_wait_of_exactly_max_wait_is_waited(server, make):
+async def test_delay_of_exactly_max_wait_is_allowed(server, make):
+    """A delay of exactly max_wait is allowed."""
     server.on(X, server.reply(429, headers={"Retry-After": "100"}), server.reply(200, {}))
     await make(retry=RetryPolicy(max_wait=100)).request("GET", X)
     assert now() == pytest.approx(100, abs=0.1)
 
 
-async def test_max_wait_bounds_the_sum_of_the_waits(server, make):
+async def test_max_wait_bounds_the_sum_of_delays(server, make):
+    """max_wait bounds the sum of the delays."""
     server.on(X, server.reply(503, headers={"Retry-After": "40"}))
     with pytest.raises(ServerError) as caught:
         await make(retry=RetryPolicy(max_wait=99)).request("GET", X)
@@ -476,7 +501,8 @@ async def test_max_wait_bounds_the_sum_of_the_waits(server, make):
     assert caught.value.attempts == 3
 
 
-async def test_no_wait_at_all_still_allows_repetitions_at_once(server, make):
+async def test_zero_max_wait_allows_immediate_retries(server, make):
+    """With max_wait=0, retries without a delay are allowed."""
     server.on(X, server.reply(503, headers={"Retry-After": "0"}), server.reply(200, {}))
     await make(retry=RetryPolicy(max_wait=0)).request("GET", X)
     assert now() == 0.0
@@ -485,8 +511,8 @@ async def test_no_wait_at_all_still_allows_repetitions_at_once(server, make):
 # --- what is held meanwhile ----------------------------------------------------------------------------------
 
 
-async def test_nothing_is_held_while_a_call_waits_for_its_next_attempt(server, make, assert_idle):
-    """The failed answer is read, its connection back in the pool, its slot free: others can use both."""
+async def test_retry_delay_holds_nothing(server, make, assert_idle):
+    """During the delay before a retry the connection and the slot are free for others."""
     circle = make(max_concurrency=1)
     server.on(X, server.reply(503, {"message": "x" * 10_000}, headers={"Retry-After": "60"}), server.reply(200, {}))
     server.on("/api/v2/x/other", server.reply(200, {}))
@@ -504,13 +530,14 @@ async def test_nothing_is_held_while_a_call_waits_for_its_next_attempt(server, m
     await assert_idle(circle)
 
 
-async def test_many_waiting_calls_hold_nothing_either(server, make, assert_idle):
+async def test_many_retry_delays_hold_nothing(server, make, assert_idle):
+    """Many calls in their delays leave all connections and slots free."""
     circle = make(max_concurrency=2)
     server.on(X, *[server.reply(503, headers={"Retry-After": "50"})] * 6, server.reply(200, {}))
     server.on("/api/v2/y", server.reply(200, {}))
     calls = [asyncio.ensure_future(circle.request("GET", X)) for _ in range(6)]
     await asyncio.sleep(10)
-    assert len(server.asked(X)) == 6
+    assert len(server.received(X)) == 6
     await circle.request("GET", "/api/v2/y")
     assert now() == 10.0
     await asyncio.gather(*calls)
@@ -520,7 +547,8 @@ async def test_many_waiting_calls_hold_nothing_either(server, make, assert_idle)
 # --- what is told --------------------------------------------------------------------------------------------
 
 
-async def test_each_retry_is_a_warning_with_reason_and_seconds(server, circle, caplog):
+async def test_each_retry_logs_reason_and_seconds(server, circle, caplog):
+    """Each retry logs a warning with its reason and delay."""
     server.on(X, server.reply(503, {"message": "down for now"}, headers={"Retry-After": "3"}), server.reply(200, {}))
     await circle.request("GET", X)
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
@@ -532,7 +560,8 @@ async def test_each_retry_is_a_warning_with_reason_and_seconds(server, circle, c
     assert "down for now" in text
 
 
-async def test_the_servers_words_cannot_forge_a_log_line(server, circle, caplog):
+async def test_server_text_cannot_forge_a_log_line(server, circle, caplog):
+    """Text of the server cannot begin a new line in the log."""
     forged = "x\n2026-01-01 CRITICAL root: forged \x1b[31mred\x1b[0m\u2028next"
     server.on(X, server.reply(503, {"message": forged}), server.reply(503, body=forged.encode()), server.reply(200, {}))
     await circle.request("GET", X)
@@ -540,8 +569,8 @@ async def test_the_servers_words_cannot_forge_a_log_line(server, circle, caplog)
         assert record.getMessage().isprintable()
 
 
-async def test_an_error_after_several_attempts_has_no_past(server, circle):
-    """It is the last failure, not a chain of all of them, each holding its answer."""
+async def test_error_after_retries_has_no_chain(server, circle):
+    """The error after several attempts does not keep the earlier ones and their responses."""
     server.on(X, server.reply(500, {"message": "first"}), server.reply(502), server.reply(404, {"message": "last"}))
     with pytest.raises(NotFound, match="last") as caught:
         await circle.request("GET", X)

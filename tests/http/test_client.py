@@ -19,7 +19,8 @@ X = "/api/v2/x"
 # --- the session ---------------------------------------------------------------------------------------------
 
 
-async def test_the_own_session_is_made_by_the_first_request_and_closed_with_the_client(server, canary):
+async def test_session_lives_from_first_request_to_close(server, canary):
+    """The client's session is made by the first request and closed with the client."""
     server.on("/api/v2/me", server.reply(200, ME))
     async with CircleCI(canary, base_url=server.url) as circle:
         transport = circle._executor.connection.transport
@@ -32,14 +33,16 @@ async def test_the_own_session_is_made_by_the_first_request_and_closed_with_the_
     assert server.connections == 0
 
 
-async def test_one_connection_serves_one_request_after_the_other(server, circle):
+async def test_connection_is_reused(server, circle):
+    """One connection serves one request after another."""
     server.on(X, server.reply(200, {}))
     for _ in range(5):
         await circle.request("GET", X)
     assert server.accepted == 1
 
 
-async def test_the_session_is_closed_when_the_block_fails(server, canary):
+async def test_failing_block_closes_the_session(server, canary):
+    """The session is closed when the `async with` block fails."""
     server.on("/api/v2/me", server.reply(200, ME))
     with pytest.raises(ZeroDivisionError):
         async with CircleCI(canary, base_url=server.url) as circle:
@@ -48,7 +51,8 @@ async def test_the_session_is_closed_when_the_block_fails(server, canary):
     assert circle._executor.connection.transport._session.closed
 
 
-async def test_an_injected_session_is_used_and_stays_open(server, make):
+async def test_injected_session_is_used_and_stays_open(server, make):
+    """A session of the caller is used, and stays open."""
     server.on("/api/v2/me", server.reply(200, ME))
     async with aiohttp.ClientSession() as session:
         circle = make(session=session)
@@ -60,8 +64,8 @@ async def test_an_injected_session_is_used_and_stays_open(server, make):
             assert response.status == 200
 
 
-async def test_an_injected_session_may_be_set_up_in_ways_that_would_break_us(server, make, canary):
-    """Its own headers, its cookies, and checks of its own, and decompression switched off."""
+async def test_injected_session_with_odd_settings_works(server, make, canary):
+    """A session with headers, cookies, raise_for_status and without decompression works."""
     packed = server.reply(
         200, body=_gzip(b'{"id":"1","login":"ada","name":"Ada"}'), headers={"Content-Encoding": "gzip"}
     )
@@ -87,7 +91,9 @@ def _gzip(data: bytes) -> bytes:
     return gzip.compress(data)
 
 
-async def test_an_injected_session_with_a_hook_for_bad_statuses_does_not_have_it_called(server, make):
+async def test_injected_raise_for_status_is_not_called(server, make):
+    """A session's raise_for_status function is not called."""
+
     async def hook(response: aiohttp.ClientResponse) -> None:
         raise AssertionError("called")
 
@@ -97,15 +103,16 @@ async def test_an_injected_session_with_a_hook_for_bad_statuses_does_not_have_it
             await make(session=session).request("GET", X)
 
 
-async def test_an_injected_session_that_is_closed_is_a_configuration_error(server, make):
+async def test_closed_injected_session_is_refused(server, make):
+    """A closed session raises ConfigurationError."""
     session = aiohttp.ClientSession()
     await session.close()
     with pytest.raises(ConfigurationError, match=r"session .* closed"):
         await make(session=session).users.me()
 
 
-async def test_trace_configs_pass_through(server, make):
-    """As OpenTelemetry's instrumentation of aiohttp uses them."""
+async def test_trace_configs_are_passed_to_aiohttp(server, make):
+    """Trace configs are passed to aiohttp, as OpenTelemetry's instrumentation needs."""
     seen: list[str] = []
     config = aiohttp.TraceConfig()
 
@@ -122,7 +129,8 @@ async def test_trace_configs_pass_through(server, make):
     assert seen == ["start GET /api/v2/me", "end 500", "start GET /api/v2/me", "end 200"]
 
 
-async def test_trace_configs_beside_an_injected_session_would_be_ignored_and_are_refused():
+async def test_trace_configs_with_a_session_are_refused():
+    """Trace configs together with a session raise ConfigurationError, because they would be ignored."""
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ConfigurationError, match="trace_configs"):
             CircleCI("token", session=session, trace_configs=[aiohttp.TraceConfig()])
@@ -140,7 +148,8 @@ async def _in_another_thread(coroutine):
     return await asyncio.get_running_loop().run_in_executor(None, _in_another_loop, coroutine)
 
 
-async def test_a_client_used_in_another_event_loop_is_a_configuration_error(server, circle):
+async def test_client_in_another_loop_is_refused(server, circle):
+    """A client that is used in another event loop raises ConfigurationError."""
     server.on(X, server.reply(200, {}))
     await circle.request("GET", X)
     for _ in range(2):
@@ -150,8 +159,8 @@ async def test_a_client_used_in_another_event_loop_is_a_configuration_error(serv
     assert len(server.requests) == 2
 
 
-async def test_many_calls_in_another_loop_each_get_the_clear_error(server, make):
-    """Also those that would have to wait for a slot, whose lock is bound to the first loop."""
+async def test_every_call_in_another_loop_is_refused(server, make):
+    """Each of many calls in another loop raises ConfigurationError, also those that would wait for a slot."""
     circle = make(max_concurrency=1)
     server.on(X, server.reply(200, {}, after=1.0))
     await asyncio.gather(*(circle.request("GET", X) for _ in range(3)))
@@ -163,7 +172,9 @@ async def test_many_calls_in_another_loop_each_get_the_clear_error(server, make)
     assert [type(error) for error in errors] == [ConfigurationError] * 5
 
 
-async def test_an_injected_session_of_another_loop_is_a_configuration_error(server, make):
+async def test_session_of_another_loop_is_refused(server, make):
+    """A session of another loop raises ConfigurationError."""
+
     async def make_session() -> aiohttp.ClientSession:
         return aiohttp.ClientSession()
 
@@ -176,7 +187,9 @@ async def test_an_injected_session_of_another_loop_is_a_configuration_error(serv
     await loop.run_in_executor(None, runner.close)
 
 
-def test_a_client_may_be_made_outside_of_any_loop():
+def test_client_can_be_made_without_a_loop():
+    """A client can be made before a loop runs."""
+
     async def main() -> object:
         async with circle:
             return await circle.request("GET", "/")
@@ -186,8 +199,8 @@ def test_a_client_may_be_made_outside_of_any_loop():
         _in_another_loop(main())
 
 
-async def test_what_the_client_knows_can_be_read_outside_of_the_loop(server, make):
-    """A script looks at the limits after asyncio.run() has returned."""
+async def test_client_state_is_readable_without_a_loop(server, make):
+    """Rate limits and deprecations can be read after asyncio.run() has returned."""
     circle = make()
     server.on(X, server.reply(200, {}, headers={"X-RateLimit-Limit-Second": "10"}))
     await circle.request("GET", X)
@@ -200,7 +213,8 @@ async def test_what_the_client_knows_can_be_read_outside_of_the_loop(server, mak
 # --- the end -------------------------------------------------------------------------------------------------
 
 
-async def test_a_closed_client_says_so(server, circle):
+async def test_closed_client_raises_a_clear_error(server, circle):
+    """A request of a closed client raises ConfigurationError."""
     server.on(X, server.reply(200, {"items": []}))
     await circle.request("GET", X)
     groups = circle.users
@@ -215,21 +229,24 @@ async def test_a_closed_client_says_so(server, circle):
     assert len(server.requests) == 1
 
 
-async def test_a_client_that_was_closed_before_its_first_use_does_not_open_anything(server, circle):
+async def test_client_closed_before_use_opens_nothing(server, circle):
+    """A client that was closed before its first request opens nothing."""
     await circle.close()
     with pytest.raises(ConfigurationError, match="closed"):
         await circle.users.me()
     assert circle._executor.connection.transport._session is None
 
 
-async def test_closing_twice_is_fine(server, circle):
+async def test_close_can_be_repeated(server, circle):
+    """close() can be called again."""
     server.on(X, server.reply(200, {}))
     await circle.request("GET", X)
     await asyncio.gather(circle.close(), circle.close())
     await circle.close()
 
 
-async def test_a_closed_client_says_so_at_once_even_if_its_gate_is_shut(server, make):
+async def test_closed_client_does_not_wait_for_rate_limit(server, make):
+    """A closed client raises its error immediately, also while a rate limit delays requests."""
     circle = make(retry=RetryPolicy(attempts=1))
     server.on(X, server.reply(429, headers={"Retry-After": "60"}))
     with pytest.raises(Exception, match="429"):
@@ -247,8 +264,8 @@ async def test_a_closed_client_says_so_at_once_even_if_its_gate_is_shut(server, 
     [("waiting", False), ("body", False), ("waiting", True)],
     ids=["waiting", "body", "waiting-injected"],
 )
-async def test_close_while_requests_are_in_flight(server, make, assert_idle, method, injected, stage):
-    """They fail at once, with an error that says why, are not sent again, and leave nothing behind."""
+async def test_close_ends_requests_in_flight(server, make, assert_idle, method, injected, stage):
+    """close() ends requests in flight with a clear error, sends them no second time, and leaves nothing behind."""
     session = aiohttp.ClientSession() if injected else None
     circle = make(session=session)
     first = b"" if stage == "waiting" else b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"
@@ -268,8 +285,8 @@ async def test_close_while_requests_are_in_flight(server, make, assert_idle, met
     await assert_idle(circle)
 
 
-async def test_what_is_in_flight_over_the_callers_session_ends_as_it_would_have_ended(server, make, assert_idle):
-    """The session goes on: answers still come, and timeouts still fire."""
+async def test_close_lets_requests_of_callers_session_end(server, make, assert_idle):
+    """Requests over the caller's session end as they would without close(): responses arrive, timeouts fire."""
     async with aiohttp.ClientSession() as session:
         circle = make(session=session, timeout=20.0)
         server.on(X, server.reply(200, {"late": True}, after=5.0))
@@ -287,7 +304,8 @@ async def test_what_is_in_flight_over_the_callers_session_ends_as_it_would_have_
         await assert_idle(circle)
 
 
-async def test_close_while_a_call_sleeps_before_its_next_attempt(server, make, assert_idle):
+async def test_close_during_a_retry_delay(server, make, assert_idle):
+    """close() during the delay before a retry ends the call."""
     circle = make()
     server.on(X, server.reply(503, headers={"Retry-After": "10"}))
     call = asyncio.ensure_future(circle.request("DELETE", X))
@@ -302,7 +320,7 @@ async def test_close_while_a_call_sleeps_before_its_next_attempt(server, make, a
 
 
 async def test_close_while_calls_wait_for_a_slot(server, make, assert_idle):
-    """Nothing is sent after the end, and `attempts` says so."""
+    """After close() nothing is sent for calls that wait for a slot, and `attempts` is 0."""
     circle = make(max_concurrency=1)
     server.on(X, server.hang())
     calls = [asyncio.ensure_future(circle.request("GET", X)) for _ in range(4)]
@@ -318,7 +336,8 @@ async def test_close_while_calls_wait_for_a_slot(server, make, assert_idle):
 # --- with_options --------------------------------------------------------------------------------------------
 
 
-async def test_a_copy_shares_session_token_throttle_and_knowledge(server, circle, canary):
+async def test_copy_shares_session_token_and_throttle(server, circle, canary):
+    """A copy shares the session, the token, the throttle, rate limits and deprecations."""
     server.on(X, server.reply(200, {}, headers={"Deprecation": "true", "X-RateLimit-Limit-Second": "100"}))
     await circle.request("GET", X)
     copy = circle.with_options(timeout=5)
@@ -330,7 +349,8 @@ async def test_a_copy_shares_session_token_throttle_and_knowledge(server, circle
     assert copy._executor.connection is circle._executor.connection
 
 
-async def test_a_copy_has_its_own_timeout_and_keeps_the_rest(server, make):
+async def test_copy_has_its_own_timeout(server, make):
+    """A copy has its own timeout and keeps the other options."""
     server.on(X, server.hang())
     loop = asyncio.get_running_loop()
     circle = make(timeout=7.0, retry=RetryPolicy(attempts=1))
@@ -347,7 +367,8 @@ async def test_a_copy_has_its_own_timeout_and_keeps_the_rest(server, make):
     assert loop.time() - before == pytest.approx(7, abs=1)
 
 
-async def test_a_copy_has_its_own_retry_policy(server, circle):
+async def test_copy_has_its_own_retry_policy(server, circle):
+    """A copy has its own retry policy."""
     server.on(X, server.reply(500))
     copy = circle.with_options(retry=RetryPolicy(attempts=2))
     with pytest.raises(ServerError) as caught:
@@ -358,7 +379,8 @@ async def test_a_copy_has_its_own_retry_policy(server, circle):
     assert caught.value.attempts == 5
 
 
-async def test_a_group_that_was_touched_before_goes_by_the_copys_options(server, circle):
+async def test_copy_applies_to_groups_used_before(server, circle):
+    """A group that was used before the copy was made has the copy's options in the copy."""
     server.on("/api/v2/me", server.reply(500))
     users = circle.users
     copy = circle.with_options(retry=RetryPolicy(attempts=1))
@@ -372,7 +394,8 @@ async def test_a_group_that_was_touched_before_goes_by_the_copys_options(server,
     assert circle.users is users
 
 
-async def test_a_copy_of_a_copy_has_both_options(server, circle):
+async def test_copy_of_a_copy_has_both_options(server, circle):
+    """A copy of a copy has the options of both."""
     server.on(X, server.hang())
     copy = circle.with_options(timeout=2).with_options(retry=RetryPolicy(attempts=1))
     with pytest.raises(RequestTimeout, match="within 2 s"):
@@ -380,7 +403,8 @@ async def test_a_copy_of_a_copy_has_both_options(server, circle):
     assert len(server.requests) == 1
 
 
-async def test_closing_a_copy_closes_nothing_but_the_end_is_shared(server, circle):
+async def test_only_the_original_closes_the_session(server, circle):
+    """Closing a copy closes nothing. Closing the original closes its copies."""
     server.on(X, server.reply(200, {}))
     async with circle.with_options(timeout=5) as copy:
         await copy.request("GET", X)
@@ -391,7 +415,9 @@ async def test_closing_a_copy_closes_nothing_but_the_end_is_shared(server, circl
         await copy.request("GET", X)
 
 
-async def test_a_subclass_keeps_its_own_attributes_in_a_copy(server, canary):
+async def test_copy_of_a_subclass_keeps_its_attributes(server, canary):
+    """A copy of a subclass keeps the attributes of the subclass."""
+
     class Mine(CircleCI):
         def __init__(self, name: str) -> None:
             super().__init__(canary, base_url=server.url)
@@ -403,7 +429,8 @@ async def test_a_subclass_keeps_its_own_attributes_in_a_copy(server, canary):
 
 
 @pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": "5"}, {"retry": 5}], ids=str)
-def test_options_that_cannot_work_are_refused_at_once(options):
+def test_invalid_option_of_a_copy_is_refused(options):
+    """An invalid option of a copy raises an error immediately."""
     with pytest.raises(ConfigurationError):
         CircleCI("token").with_options(**options)
 
@@ -411,7 +438,8 @@ def test_options_that_cannot_work_are_refused_at_once(options):
 # --- how much at once ----------------------------------------------------------------------------------------
 
 
-async def test_max_concurrency_holds_across_families_and_copies(server, make):
+async def test_max_concurrency_spans_families_and_copies(server, make):
+    """max_concurrency applies to all requests of a client and its copies together."""
     circle = make(max_concurrency=5)
     copy = circle.with_options(timeout=60)
     paths = [f"/api/v2/family{number}/x" for number in range(8)]
@@ -423,15 +451,16 @@ async def test_max_concurrency_holds_across_families_and_copies(server, make):
     assert server.accepted == 5
 
 
-async def test_the_concurrency_is_used_to_the_full(server, make):
-    """A bound that is never reached would be no use: with plenty of work all of it is under way."""
+async def test_concurrency_is_used_fully(server, make):
+    """With enough work, as many requests as allowed are in flight."""
     circle = make(max_concurrency=20)
     server.on(X, server.reply(200, {}, after=1.0))
     await asyncio.gather(*(circle.request("GET", X) for _ in range(300)))
     assert server.peak == 20
 
 
-async def test_an_answer_that_does_not_come_does_not_hold_up_the_others(server, make):
+async def test_slow_response_delays_no_other(server, make):
+    """A response that never arrives delays no other request."""
     circle = make(max_concurrency=2)
     server.on(X, server.hang())
     server.on("/api/v2/y", server.reply(200, {}))
@@ -448,7 +477,8 @@ async def test_an_answer_that_does_not_come_does_not_hold_up_the_others(server, 
 # --- what it tells -------------------------------------------------------------------------------------------
 
 
-async def test_each_attempt_is_told_at_debug_level(server, circle, caplog):
+async def test_each_attempt_is_logged_at_debug(server, circle, caplog):
+    """Each attempt is logged at DEBUG."""
     caplog.set_level(logging.DEBUG, "aiocircle")
     server.on(X, server.drop(), server.reply(503), server.reply(200, {}))
     await circle.request("GET", X)
@@ -457,7 +487,8 @@ async def test_each_attempt_is_told_at_debug_level(server, circle, caplog):
     assert "-> 200 in " in told[-1]
 
 
-async def test_a_cancelled_attempt_is_told_too(server, circle, caplog):
+async def test_cancelled_attempt_is_logged(server, circle, caplog):
+    """A cancelled attempt is logged."""
     caplog.set_level(logging.DEBUG, "aiocircle")
     server.on(X, server.hang())
     with pytest.raises(TimeoutError):
@@ -466,7 +497,8 @@ async def test_a_cancelled_attempt_is_told_too(server, circle, caplog):
     assert caplog.records[-1].getMessage() == f"GET {server.url}{X} -> cancelled in 1.000 s (attempt 1)"
 
 
-async def test_nothing_is_logged_on_the_way_of_a_good_call(server, circle, caplog):
+async def test_successful_call_logs_nothing_above_debug(server, circle, caplog):
+    """A successful call logs nothing above DEBUG."""
     caplog.set_level(logging.INFO)
     server.on(X, server.reply(200, {}))
     await circle.request("GET", X)

@@ -11,7 +11,8 @@ import pytest
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 
 
-async def test_a_long_sleep_moves_the_clock_by_exactly_its_length() -> None:
+async def test_sleep_moves_the_clock_by_its_length() -> None:
+    """A long sleep moves the clock by exactly its length."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     before, real = loop.time(), time.monotonic()
@@ -20,7 +21,8 @@ async def test_a_long_sleep_moves_the_clock_by_exactly_its_length() -> None:
     assert time.monotonic() - real < 1000
 
 
-async def test_timers_fire_in_the_order_of_their_times() -> None:
+async def test_timers_fire_in_order() -> None:
+    """Timers fire in the order of their times."""
     fired: list[tuple[str, float]] = []
     loop = asyncio.get_running_loop()
 
@@ -32,8 +34,8 @@ async def test_timers_fire_in_the_order_of_their_times() -> None:
     assert fired == [("a", 0.5), ("b", 7.0), ("c", 30.0)]
 
 
-async def test_the_clock_stands_still_while_a_socket_has_something_to_say() -> None:
-    """A thousand round trips over a real socket fit into no time at all, so no timeout fires on its account."""
+async def test_clock_stands_still_during_io() -> None:
+    """A thousand round trips over a real socket take no virtual time, so they cause no timeout."""
     loop = asyncio.get_running_loop()
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,8 +57,8 @@ async def test_the_clock_stands_still_while_a_socket_has_something_to_say() -> N
     await asyncio.sleep(0.1)
 
 
-async def test_the_clock_waits_for_a_thread() -> None:
-    """A timeout of an hour does not fire while a thread works, however long the thread takes."""
+async def test_clock_waits_for_threads() -> None:
+    """A timeout of an hour does not fire while a thread works."""
     release = threading.Event()
     loop = asyncio.get_running_loop()
     task = loop.run_in_executor(None, release.wait)
@@ -71,8 +73,8 @@ async def test_the_clock_waits_for_a_thread() -> None:
     assert loop.time() == 60.0
 
 
-def test_the_end_waits_for_threads_too() -> None:
-    """From Python 3.12 on a runner gives its executor five minutes to end: of real time, not of virtual."""
+def test_loop_shutdown_waits_for_threads() -> None:
+    """The loop's shutdown waits for threads in real time, also with the runner's limit of Python 3.12."""
     release = threading.Event()
     real = threading.Timer(0.05, release.set)
 
@@ -88,7 +90,9 @@ def test_the_end_waits_for_threads_too() -> None:
     real.join()
 
 
-async def test_a_refused_job_leaves_the_clock_running() -> None:
+async def test_refused_job_leaves_the_clock_running() -> None:
+    """A job that the executor refuses leaves the clock running."""
+
     class Closed:
         def submit(self, *_: object) -> None:
             raise RuntimeError("closed")
@@ -98,7 +102,3 @@ async def test_a_refused_job_leaves_the_clock_running() -> None:
         await loop.run_in_executor(Closed(), print)  # type: ignore[arg-type]
     await asyncio.sleep(5)
     assert loop.time() == 5.0
-
-
-async def test_debug_mode_is_on() -> None:
-    assert asyncio.get_running_loop().get_debug()

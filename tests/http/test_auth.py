@@ -14,7 +14,8 @@ def _me(server):
     server.on("/api/v2/me", server.reply(200, {"id": "1", "login": "ada", "name": "Ada"}))
 
 
-async def test_the_token_goes_into_the_circle_token_header_and_nowhere_else(server, make, canary):
+async def test_token_is_in_the_circle_token_header_only(server, make, canary):
+    """By default the token is in the header Circle-Token and nowhere else."""
     await make().users.me()
     [request] = server.requests
     assert request.headers["Circle-Token"] == canary
@@ -22,14 +23,16 @@ async def test_the_token_goes_into_the_circle_token_header_and_nowhere_else(serv
     assert canary not in request.target
 
 
-async def test_a_bearer_token(server, make, canary):
+async def test_bearer_token(server, make, canary):
+    """With auth="bearer" the token is a bearer token."""
     await make(auth="bearer").users.me()
     [request] = server.requests
     assert request.headers["Authorization"] == f"Bearer {canary}"
     assert "Circle-Token" not in request.headers
 
 
-async def test_basic_auth_has_the_token_as_user_and_an_empty_password(server, make, canary):
+async def test_basic_auth_has_the_token_as_user(server, make, canary):
+    """With auth="basic" the token is the user, with an empty password."""
     await make(auth="basic").users.me()
     [request] = server.requests
     scheme, _, value = request.headers["Authorization"].partition(" ")
@@ -38,44 +41,49 @@ async def test_basic_auth_has_the_token_as_user_and_an_empty_password(server, ma
     assert "Circle-Token" not in request.headers
 
 
-def test_another_way_to_authenticate_is_refused():
+def test_unknown_auth_is_refused():
+    """Another value of auth raises ConfigurationError."""
     with pytest.raises(ConfigurationError, match="auth is"):
         CircleCI("token", auth="query")  # type: ignore[arg-type]
 
 
 async def test_white_space_around_the_token_is_stripped(server, make):
-    """A token read from a file ends in a line break, which would break the header."""
+    """White space around the token is stripped: a token read from a file ends in a line break."""
     await make(token=" \t secret\r\n").users.me()
     assert server.requests[0].headers["Circle-Token"] == "secret"
 
 
 @pytest.mark.parametrize("token", ["a\nb", "a\r\nHost: evil", "a\x00b", "a b", "a\x7fb", "tökén", "a\u2028b"])
-def test_a_token_that_no_header_can_carry_is_refused_without_being_shown(token):
+def test_token_unfit_for_a_header_is_refused(token):
+    """A token that a header cannot contain raises ConfigurationError, which does not show it."""
     with pytest.raises(ConfigurationError, match="character that no header can carry") as caught:
         CircleCI(token)
     assert token not in str(caught.value)
 
 
 @pytest.mark.parametrize("token", ["", "  \n"])
-def test_an_empty_token_is_refused_and_the_variables_are_named(token, monkeypatch):
+def test_empty_token_is_refused(token, monkeypatch):
+    """An empty token raises ConfigurationError, which names the environment variables."""
     monkeypatch.setenv("CIRCLECI_TOKEN", "from-the-environment")
     with pytest.raises(ConfigurationError, match=r"CIRCLECI_TOKEN.*CIRCLE_TOKEN"):
         CircleCI(token)
 
 
 @pytest.mark.parametrize("token", [b"bytes", 5, object()])
-def test_a_token_that_is_no_text_is_refused(token):
-    """str(b"abc") would be sent as "b'abc'", and answered with a puzzling 401."""
+def test_token_that_is_not_text_is_refused(token):
+    """A token of another type raises ConfigurationError: str(b"abc") would be sent as "b'abc'"."""
     with pytest.raises(ConfigurationError, match="token"):
         CircleCI(token)
 
 
-def test_no_token_anywhere_is_refused_at_once_and_the_variables_are_named():
+def test_missing_token_is_refused():
+    """Without a token the constructor raises ConfigurationError, which names the environment variables."""
     with pytest.raises(ConfigurationError, match=r"CIRCLECI_TOKEN.*CIRCLE_TOKEN"):
         CircleCI()
 
 
 async def test_circleci_token_comes_before_circle_token(server, make, monkeypatch):
+    """CIRCLECI_TOKEN is used before CIRCLE_TOKEN."""
     monkeypatch.setenv("CIRCLE_TOKEN", "second")
     await make(token=None).users.me()
     monkeypatch.setenv("CIRCLECI_TOKEN", "first")
@@ -85,14 +93,15 @@ async def test_circleci_token_comes_before_circle_token(server, make, monkeypatc
     assert [request.headers["Circle-Token"] for request in server.requests] == ["second", "first", "second"]
 
 
-async def test_the_argument_comes_before_the_environment(server, make, monkeypatch):
+async def test_token_argument_comes_before_variables(server, make, monkeypatch):
+    """The argument is used before the environment."""
     monkeypatch.setenv("CIRCLECI_TOKEN", "environment")
     await make(token="argument").users.me()
     assert server.requests[0].headers["Circle-Token"] == "argument"
 
 
-async def test_the_environment_is_read_when_the_client_is_made(server, make, monkeypatch):
-    """Not at import, and not later: a client goes on with the token that it was made with."""
+async def test_environment_is_read_by_the_constructor(server, make, monkeypatch):
+    """The token is read when the client is made, neither at import nor later."""
     monkeypatch.setenv("CIRCLECI_TOKEN", "then")
     circle = make(token=None)
     monkeypatch.setenv("CIRCLECI_TOKEN", "now")
@@ -103,7 +112,8 @@ async def test_the_environment_is_read_when_the_client_is_made(server, make, mon
 # --- base_url ------------------------------------------------------------------------------------------------
 
 
-def test_the_default_is_circleci_com():
+def test_default_host_is_circleci_com():
+    """The default host is circleci.com."""
     assert CircleCI("token").base_url == "https://circleci.com"
 
 
@@ -121,18 +131,21 @@ def test_the_default_is_circleci_com():
         ("http://[::1]:9", "http://[::1]:9"),
     ],
 )
-def test_a_base_url_is_the_root_of_a_host(given, root, monkeypatch):
+def test_base_url_is_the_root_of_a_host(given, root, monkeypatch):
+    """A base URL is the root of a host."""
     assert CircleCI("token", base_url=given).base_url == root
     monkeypatch.setenv("CIRCLECI_BASE_URL", given)
     assert CircleCI("token").base_url == root
 
 
-def test_the_argument_comes_before_the_variable(monkeypatch):
+def test_base_url_argument_comes_before_variable(monkeypatch):
+    """The argument is used before CIRCLECI_BASE_URL."""
     monkeypatch.setenv("CIRCLECI_BASE_URL", "https://environment.example")
     assert CircleCI("token", base_url="https://argument.example").base_url == "https://argument.example"
 
 
-def test_an_empty_variable_is_no_variable(monkeypatch):
+def test_empty_base_url_variable_is_ignored(monkeypatch):
+    """An empty CIRCLECI_BASE_URL is ignored."""
     monkeypatch.setenv("CIRCLECI_BASE_URL", " ")
     assert CircleCI("token").base_url == "https://circleci.com"
 
@@ -159,13 +172,14 @@ def test_an_empty_variable_is_no_variable(monkeypatch):
         5,
     ],
 )
-def test_what_is_no_root_of_a_host_is_refused_at_once(given):
-    """The empty string too: a self-hosted server's token must not go to circleci.com for want of a setting."""
+def test_invalid_base_url_is_refused(given):
+    """Another base URL raises ConfigurationError, also an empty one: a token must not go to circleci.com by mistake."""
     with pytest.raises(ConfigurationError, match="base_url"):
         CircleCI("token", base_url=given)
 
 
-def test_credentials_in_the_base_url_are_refused_and_not_repeated():
+def test_base_url_with_credentials_is_refused():
+    """Credentials in the base URL raise ConfigurationError, which does not show them."""
     with pytest.raises(ConfigurationError, match="credentials") as caught:
         CircleCI("token", base_url="https://ada:hunter2@circleci.com")
     assert "hunter2" not in str(caught.value)
@@ -174,7 +188,8 @@ def test_credentials_in_the_base_url_are_refused_and_not_repeated():
 @pytest.mark.parametrize(
     "host", ["circleci.example.com", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0"]
 )
-def test_plain_http_is_for_this_machine_only_unless_allowed(host):
+def test_plain_http_is_for_loopback_unless_allowed(host):
+    """Plain http is only for loopback, unless it is allowed."""
     with pytest.raises(ConfigurationError, match="allow_http"):
         CircleCI("token", base_url=f"http://{host}")
     assert CircleCI("token", base_url=f"http://{host}", allow_http=True).base_url == f"http://{host}"
@@ -202,7 +217,8 @@ def test_plain_http_is_for_this_machine_only_unless_allowed(host):
     ],
     ids=str,
 )
-def test_an_option_that_cannot_work_is_refused_at_once(options):
+def test_invalid_option_is_refused(options):
+    """An invalid option of the client raises ConfigurationError in the constructor."""
     with pytest.raises(ConfigurationError):
         CircleCI("token", **options)
 
@@ -212,13 +228,14 @@ def test_an_option_that_cannot_work_is_refused_at_once(options):
     [{"attempts": 0}, {"attempts": 1.0}, {"base": -1}, {"cap": float("inf")}, {"max_wait": float("nan")}],
     ids=str,
 )
-def test_a_policy_that_cannot_work_is_refused_at_once(options):
+def test_invalid_retry_policy_is_refused(options):
+    """An invalid option of a retry policy raises an error in the constructor."""
     with pytest.raises(ConfigurationError, match="RetryPolicy"):
         RetryPolicy(**options)
 
 
-def test_a_client_is_made_without_a_loop_and_needs_no_closing():
-    """Cheap to build: at module level, too. Nothing is opened before it is used."""
+def test_unused_client_needs_no_loop_and_no_close():
+    """A client can be made at module level. It opens nothing before its first request."""
     circle = CircleCI("token", throttle=Throttle())
     assert circle.rate_limits == {}
     assert circle.deprecations == {}

@@ -12,8 +12,9 @@ import pytest
 
 from aiocircle import CircleCI, CircleCIError, RetryPolicy
 from aiocircle.testing import LocalCircleCI
-from tests.chaos.harness import Tally, assert_nothing_held, ending, scaled
-from tests.chaos.operations import CHANGING, ENDPOINTS, PREPARED, PROJECTS, Call
+from tests.support.operations import CHANGING, ENDPOINTS, PREPARED, PROJECTS, Call
+from tests.support.stress import Tally, assert_nothing_held, ending
+from tests.support.thorough import scaled
 
 POLICY = RetryPolicy(attempts=4, base=0.1, max_wait=1000)
 TIMEOUT = 3.0
@@ -70,7 +71,6 @@ class Prepared:
 
 @asynccontextmanager
 async def prepared(operation: str, policy: RetryPolicy = POLICY) -> AsyncIterator[Prepared]:
-    asyncio.get_running_loop().set_debug(False)  # Hundreds of servers.
     async with (
         LocalCircleCI(PROJECTS, workflow_seconds=1e6) as server,
         CircleCI(server.token, base_url=server.url, timeout=TIMEOUT, retry=policy) as circle,
@@ -111,13 +111,14 @@ async def suffer(one: Prepared, troubles: Sequence[Trouble], tally: Tally) -> ob
     return result
 
 
-def test_the_table_has_every_operation_that_changes_something() -> None:
+def test_table_has_every_changing_operation() -> None:
+    """The table prepares each operation that changes something."""
     assert sorted(PREPARED) == CHANGING
 
 
 @pytest.mark.parametrize("operation", CHANGING)
-async def test_a_change_is_made_once_where_nothing_goes_wrong(operation: str, tally: Tally) -> None:
-    """Else the tests below would count what is not counted."""
+async def test_change_is_made_once_without_faults(operation: str, tally: Tally) -> None:
+    """Without a fault, the server counts one change. Otherwise the tests below would count nothing."""
     async with prepared(operation) as one:
         result = await suffer(one, [], tally)
         assert not isinstance(result, CircleCIError)
@@ -125,18 +126,16 @@ async def test_a_change_is_made_once_where_nothing_goes_wrong(operation: str, ta
 
 
 @pytest.mark.parametrize("operation", CHANGING)
-async def test_each_fault_at_each_stage_makes_a_change_once_or_not_at_all(
-    operation: str, tally: Tally, rng: random.Random
-) -> None:
+async def test_change_is_made_at_most_once_per_fault(operation: str, tally: Tally, rng: random.Random) -> None:
+    """Each fault at each stage of a request makes a change once or not at all, and the error's outcome is right."""
     for trouble in rng.sample(TROUBLES, scaled(3, len(TROUBLES))):
         async with prepared(operation) as one:
             await suffer(one, [trouble], tally)
 
 
 @pytest.mark.parametrize("operation", CHANGING)
-async def test_faults_in_a_row_make_a_change_once_or_not_at_all(
-    operation: str, tally: Tally, rng: random.Random
-) -> None:
+async def test_change_is_made_at_most_once_in_a_storm(operation: str, tally: Tally, rng: random.Random) -> None:
+    """Several faults in a row make a change once or not at all, and the error's outcome is right."""
     for _ in range(scaled(1, 10)):
         troubles = rng.choices([each for each in TROUBLES if each.stage != "late"], k=rng.randint(2, 5))
         async with prepared(operation) as one:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from tests.contract.official import Schema
+from tests.support.official_spec import Schema
 
 __all__ = ["Manner", "make", "snake"]
 

@@ -1,6 +1,6 @@
 """Many streams at once, for as long as it is wanted, over a bad line: does anything grow, stop or get lost?
 
-    python -m tests.chaos.soak --seconds 600 --streams 200
+    python -m tests.support.soak --seconds 600 --streams 200
 
 A LocalCircleCI in a process of its own, with faults, a rate limit and latency; this process holds the streams: each
 reads list after list, checks that nothing is missing or twice, and begins again. A line every ten seconds, a summary at

@@ -1,6 +1,6 @@
 """Throw spoilt answers at the codec: only a model or a DecodeError may come out, soon, and the same by both ways.
 
-python -m tests.chaos.fuzz --inputs 1000000 --seconds 600
+python -m tests.support.fuzz --inputs 1000000 --seconds 600
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from aiocircle._core.codec import decode, decode_wrapped, page_of, tuple_of, wir
 from aiocircle._core.endpoint import Endpoint
 from aiocircle._core.http import Request, Response
 from aiocircle.errors import DecodeError
-from tests.chaos.operations import ENDPOINTS
+from tests.support.operations import ENDPOINTS
 
 __all__ = ["TARGETS", "Finding", "Fuzzer", "Target", "valid"]
 

@@ -13,7 +13,7 @@ import attrs
 import pytest
 
 from aiocircle import CircleCI
-from tests.contract.beyond import BEYOND
+from tests.support.beyond_spec import BEYOND
 
 __all__ = ["ABSENT", "FOLDER", "OPERATIONS", "Operation", "Parameter", "Schema", "needs_document"]
 

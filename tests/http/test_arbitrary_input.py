@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,9 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aiocircle import CircleCI, CircleCIError, InvalidArgument, OrgSlug, ProjectSlug, RetryPolicy
-from tests.chaos import fuzz
-from tests.chaos.harness import SEED, Tally, assert_nothing_held, ending, scaled
-from tests.core.conftest import Received, Script, Scripted, raw, reply
+from tests.support import fuzz
+from tests.support.scripted_server import Received, Script, ScriptedServer, raw, reply
+from tests.support.stress import SEED, Tally, assert_nothing_held, ending
+from tests.support.thorough import scaled
 
 GIVEN = settings(
     max_examples=scaled(60, 1500),
@@ -36,7 +36,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-class Echo(Scripted):
+class Echo(ScriptedServer):
     """A server that answers what `answer` says, and otherwise an empty object."""
 
     def __init__(self) -> None:
@@ -52,8 +52,7 @@ class Echo(Scripted):
 
 
 @pytest.fixture
-async def server(complaints: object) -> AsyncIterator[Echo]:
-    asyncio.get_running_loop().set_debug(False)
+async def server(no_leaks: object) -> AsyncIterator[Echo]:
     async with Echo() as server:
         yield server
 
@@ -77,9 +76,8 @@ def segments(request: Received) -> list[str]:
 @example("..")
 @example("a/../b")
 @example("build & test/#1")
-async def test_a_value_in_a_path_is_one_segment_there_or_is_refused(
-    server: Echo, circle: CircleCI, tally: Tally, value: str
-) -> None:
+async def test_path_value_is_one_segment_or_refused(server: Echo, circle: CircleCI, tally: Tally, value: str) -> None:
+    """Any text as a path value arrives as one segment of the path, or raises InvalidArgument."""
     before = len(server.requests)
     result = await ending(circle.projects.delete_env_var("gh/acme/web", value), tally, within=10)
     if isinstance(result, InvalidArgument):
@@ -94,9 +92,8 @@ async def test_a_value_in_a_path_is_one_segment_there_or_is_refused(
 @given(st.tuples(st.sampled_from(["gh", "github", "bb", "circleci", "x"]), TEXTS, TEXTS).map("/".join) | TEXTS)
 @example("https://user:hunter2@github.com/acme/web.git")
 @example("gh/acme/..")
-async def test_a_slug_names_its_three_segments_or_is_refused(
-    server: Echo, circle: CircleCI, tally: Tally, text: str
-) -> None:
+async def test_slug_is_three_segments_or_refused(server: Echo, circle: CircleCI, tally: Tally, text: str) -> None:
+    """Any text as a slug arrives as its three segments, or raises InvalidArgument."""
     before = len(server.requests)
     server.answer = reply(200, [])
     try:
@@ -118,9 +115,10 @@ async def test_a_slug_names_its_three_segments_or_is_refused(
 
 @GIVEN
 @given(st.dictionaries(TEXTS, TEXTS | st.lists(TEXTS, max_size=3) | st.booleans() | st.integers(), max_size=5))
-async def test_a_query_arrives_as_it_was_given_or_is_refused(
+async def test_query_arrives_unchanged_or_is_refused(
     server: Echo, circle: CircleCI, tally: Tally, query: dict[str, Any]
 ) -> None:
+    """Any query arrives unchanged, or raises InvalidArgument."""
     result = await ending(circle.request("GET", "/api/v2/x", params=query), tally, within=10)
     if isinstance(result, InvalidArgument):
         tally["refused"] += 1
@@ -142,9 +140,8 @@ def _decoded(text: str) -> str:
 
 @GIVEN
 @given(JSON)
-async def test_a_body_arrives_as_it_was_given_or_is_refused(
-    server: Echo, circle: CircleCI, tally: Tally, body: Any
-) -> None:
+async def test_body_arrives_unchanged_or_is_refused(server: Echo, circle: CircleCI, tally: Tally, body: Any) -> None:
+    """Any JSON body arrives unchanged, or raises InvalidArgument."""
     result = await ending(circle.request("POST", "/api/v2/x", json=body), tally, within=10)
     if isinstance(result, InvalidArgument):
         tally["refused"] += 1
@@ -158,7 +155,8 @@ async def test_a_body_arrives_as_it_was_given_or_is_refused(
 @example("//elsewhere.example/api")
 @example("/api/v2/..;/x")
 @example("/api/v2/%2e%2e/x")
-async def test_a_path_leads_nowhere_else(server: Echo, circle: CircleCI, tally: Tally, path: str) -> None:
+async def test_raw_path_stays_on_the_host(server: Echo, circle: CircleCI, tally: Tally, path: str) -> None:
+    """Any text as a raw path is requested from the API's host, or raises InvalidArgument."""
     before = len(server.requests)
     result = await ending(circle.request("GET", path), tally, within=10)
     if isinstance(result, InvalidArgument):
@@ -189,9 +187,10 @@ STATUSES = st.sampled_from([200, 201, 204, 301, 400, 401, 404, 418, 429, 500, 50
 
 @GIVEN
 @given(STATUSES, st.dictionaries(st.sampled_from(READ_HEADERS), VALUES, max_size=6), st.booleans())
-async def test_whatever_the_headers_say_a_result_or_an_error_of_ours_comes_out(
+async def test_any_headers_give_a_result_or_our_error(
     server: Echo, tally: Tally, status: int, headers: dict[str, str], twice: bool
 ) -> None:
+    """Any status and headers give a result or a CircleCIError."""
     server.answer = reply(status, {"message": "hm"}, headers=headers)
     policy = RetryPolicy(attempts=2 if twice else 1, base=0, max_wait=10)
     async with CircleCI("t", base_url=server.url, retry=policy, timeout=5) as circle:
@@ -206,9 +205,8 @@ async def test_whatever_the_headers_say_a_result_or_an_error_of_ours_comes_out(
 @GIVEN
 @given(st.binary(max_size=300) | st.binary(max_size=60).map(lambda tail: b"HTTP/1.1 200 OK\r\n" + tail))
 @example(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\x85\r\n")
-async def test_whatever_bytes_are_answered_a_result_or_an_error_of_ours_comes_out(
-    server: Echo, circle: CircleCI, tally: Tally, data: bytes
-) -> None:
+async def test_any_bytes_give_a_result_or_our_error(server: Echo, circle: CircleCI, tally: Tally, data: bytes) -> None:
+    """Any bytes from the server give a result or a CircleCIError, and the next request works."""
     server.answer = raw(data)
     result = await ending(circle.request("POST", "/api/v2/x", json={}), tally, within=10)
     if isinstance(result, CircleCIError):
@@ -221,9 +219,8 @@ async def test_whatever_bytes_are_answered_a_result_or_an_error_of_ours_comes_ou
 
 @GIVEN
 @given(st.sampled_from(fuzz.TARGETS), JSON)
-def test_whatever_json_is_answered_a_model_or_a_decode_error_comes_out(
-    tally: Tally, target: fuzz.Target, answer: Any
-) -> None:
+def test_any_json_gives_a_model_or_decode_error(tally: Tally, target: fuzz.Target, answer: Any) -> None:
+    """Any JSON in a response gives a model or a DecodeError."""
     tally["cases"] += 1
     body = json.dumps(answer).encode()
     tally[fuzz.check(target, body, carefully=True)] += 1
@@ -232,8 +229,8 @@ def test_whatever_json_is_answered_a_model_or_a_decode_error_comes_out(
 # --- the codec, counted ------------------------------------------------------------------------------------------
 
 
-def test_spoilt_answers_of_all_models_give_models_or_decode_errors(tally: Tally) -> None:
-    """The same at length: python -m tests.chaos.fuzz"""
+def test_damaged_json_gives_model_or_decode_error(tally: Tally) -> None:
+    """Damaged responses of all models give models or decode errors. The long form: python -m tests.support.fuzz."""
     counts = fuzz.run(scaled(5_000, 250_000), 120, SEED)
     tally["cases"] += counts.pop("inputs")
     tally.update(counts)
@@ -241,13 +238,14 @@ def test_spoilt_answers_of_all_models_give_models_or_decode_errors(tally: Tally)
     assert counts["error"] > 0
 
 
-def test_every_operation_that_answers_something_is_fuzzed() -> None:
+def test_every_operation_with_a_model_is_fuzzed() -> None:
+    """Each operation whose response is decoded is a target of the fuzzer."""
     confirming = {name for name, endpoint in fuzz.ENDPOINTS.items() if endpoint.model is None}
     assert {target.name for target in fuzz.TARGETS} == {*fuzz.ENDPOINTS} - confirming
 
 
-def test_a_finding_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That the fuzzer can see an exception that is none of ours, and two readings that differ."""
+def test_fuzzer_reports_what_it_looks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fuzzer reports an exception that is not a CircleCIError, and two readings that differ."""
     target = fuzz.TARGETS[0]
 
     def explode(*_: object) -> object:

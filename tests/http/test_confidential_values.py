@@ -23,9 +23,11 @@ from rich.traceback import Traceback
 from aiocircle import CircleCI, CircleCIError, InvalidArgument, ProjectSlug, RetryPolicy
 from aiocircle.bulk import fetch_insights
 from aiocircle.testing import LocalCircleCI
-from tests.chaos.harness import Tally, chaos_loop, scaled, turns
-from tests.chaos.operations import PREPARED, PROJECTS, WEB
-from tests.core.test_secrets import Holder, shown
+from tests.support.loops import counting_loop, iterate
+from tests.support.operations import PREPARED, PROJECTS, WEB
+from tests.support.secrets import Holder, shown
+from tests.support.stress import Tally
+from tests.support.thorough import scaled
 
 TOKEN = Holder("CCIPAT_canary/7f3b+0123456789abcdef")
 GIVEN = Holder("hunter2-canary-89c1/f+e")  # a variable's value, a webhook's secret, a header, a password
@@ -71,7 +73,7 @@ def witness(tally: Tally, caplog: pytest.LogCaptureFixture) -> Witness:
 
 
 @pytest.fixture
-async def server(complaints: object, rng: random.Random) -> AsyncIterator[LocalCircleCI]:
+async def server(no_leaks: object, rng: random.Random) -> AsyncIterator[LocalCircleCI]:
     async with LocalCircleCI(PROJECTS, seed=rng.randrange(2**32), workflow_seconds=1e6) as server:
         server.token = TOKEN.get()
         yield server
@@ -125,7 +127,7 @@ SECRETIVE: dict[str, Callable[[CircleCI, Any], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("auth", ["circle-token", "bearer", "basic"])
-async def test_the_token_is_in_one_header_and_nowhere_else_whatever_is_called_and_goes_wrong(
+async def test_token_is_in_one_header_and_nowhere_else(
     server: LocalCircleCI,
     witness: Witness,
     tally: Tally,
@@ -133,6 +135,7 @@ async def test_the_token_is_in_one_header_and_nowhere_else_whatever_is_called_an
     caplog: pytest.LogCaptureFixture,
     auth: Any,
 ) -> None:
+    """The token is in one header and nowhere else, for all operations and under faults."""
     policy = RetryPolicy(attempts=3, base=0.01, max_wait=100)
     names = sorted({*PREPARED} - {"projects.delete"})
     async with CircleCI(TOKEN.get(), base_url=server.url, auth=auth, retry=policy, timeout=2) as circle:
@@ -178,7 +181,7 @@ async def _interrupted(circle: CircleCI, server: LocalCircleCI, witness: Witness
         server.inject("slow", times=3)
     task = asyncio.ensure_future(call())
     if how == "cancelled":
-        chaos_loop().at_turn(rng.randrange(1, 15), task.cancel)
+        counting_loop().at_iteration(rng.randrange(1, 15), task.cancel)
     await asyncio.wait([task])
     if task.cancelled():
         try:
@@ -190,9 +193,10 @@ async def _interrupted(circle: CircleCI, server: LocalCircleCI, witness: Witness
     witness.sees(how, f"{task!r} {task.get_stack()!r}")
 
 
-async def test_what_callers_hand_over_in_confidence_is_in_the_request_and_nowhere_else(
+async def test_callers_secrets_are_only_in_the_request(
     server: LocalCircleCI, witness: Witness, tally: Tally, rng: random.Random, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Values of variables, webhook secrets and credentials are in the request and nowhere else."""
     policy = RetryPolicy(attempts=2, base=0.01, max_wait=100)
     async with CircleCI(TOKEN.get(), base_url=server.url, retry=policy, timeout=2) as circle:
         web = await circle.projects.get(WEB)
@@ -237,9 +241,10 @@ async def test_what_callers_hand_over_in_confidence_is_in_the_request_and_nowher
     witness.assert_none(TOKEN)
 
 
-async def test_signed_addresses_are_in_the_field_that_is_for_them_and_nowhere_else(
+async def test_signed_urls_are_only_in_their_field(
     server: LocalCircleCI, witness: Witness, tally: Tally, rng: random.Random, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Signed URLs are in their field of a model and nowhere else."""
     async with CircleCI(TOKEN.get(), base_url=server.url, timeout=2) as circle:
         org = (await circle.organizations.get("gh/acme")).id
         export: Any = await (await PREPARED["usage.create_export"](circle, server))()
@@ -285,9 +290,8 @@ async def test_signed_addresses_are_in_the_field_that_is_for_them_and_nowhere_el
         "//ada:{0}@github.com/acme",
     ],
 )
-def test_the_credentials_of_a_remote_that_is_refused_are_not_repeated(
-    witness: Witness, tally: Tally, remote: str
-) -> None:
+def test_refused_remote_shows_no_credentials(witness: Witness, tally: Tally, remote: str) -> None:
+    """An error about a Git remote does not repeat its credentials."""
     tally["cases"] += 1
     text = remote.format(GIVEN.get())
     try:
@@ -299,10 +303,8 @@ def test_the_credentials_of_a_remote_that_is_refused_are_not_repeated(
     witness.assert_none(GIVEN)
 
 
-async def test_a_program_that_ends_in_an_error_shows_no_secret_with_rich(
-    server: LocalCircleCI, witness: Witness, tally: Tally
-) -> None:
-    """rich.traceback.install(show_locals=True), as many programs have it."""
+async def test_rich_traceback_shows_no_token(server: LocalCircleCI, witness: Witness, tally: Tally) -> None:
+    """A traceback with local variables, as rich.traceback.install(show_locals=True) prints it, has no token."""
     server.inject("404", times=9)
     circle = CircleCI(TOKEN.get(), base_url=server.url, retry=RetryPolicy(attempts=2, base=0))
     for call in (
@@ -320,6 +322,6 @@ async def test_a_program_that_ends_in_an_error_shows_no_secret_with_rich(
             assert "request" in text
             witness.sees("rich", text)
     await circle.close()
-    await turns()
+    await iterate()
     witness.assert_none(TOKEN)
     logging.getLogger("aiocircle").debug("done")

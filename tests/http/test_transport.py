@@ -35,7 +35,8 @@ def once(make):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("form", ["{root}/api/v2/y?z=1", "/api/v2/y?z=1", "y?z=1", "{root}/api/v2/y?z=1#part"])
-async def test_a_get_follows_a_redirect_within_the_host_and_takes_the_token_along(server, circle, canary, status, form):
+async def test_get_follows_a_redirect_on_the_host(server, circle, canary, status, form):
+    """A GET follows a redirect on its host, with the token."""
     server.on(X, to(server, form.format(root=server.url), status))
     server.on(Y, server.reply(200, {"there": True}))
     assert await circle.request("GET", X) == {"there": True}
@@ -46,7 +47,8 @@ async def test_a_get_follows_a_redirect_within_the_host_and_takes_the_token_alon
 
 
 @pytest.mark.parametrize("auth", ["circle-token", "bearer", "basic"])
-async def test_nobody_else_gets_the_token_or_even_a_request(server, other_server, make, auth):
+async def test_redirect_to_another_host_is_not_followed(server, other_server, make, auth):
+    """A redirect to another host is not followed, so that it receives neither a request nor the token."""
     circle = make(auth=auth)
     for location in (
         f"{other_server.url}/api/v2/y",
@@ -64,7 +66,8 @@ async def test_nobody_else_gets_the_token_or_even_a_request(server, other_server
     assert other_server.accepted == 0
 
 
-async def test_a_redirect_from_https_to_http_is_not_followed():
+async def test_redirect_from_https_to_http_is_refused():
+    """A redirect from https to http is not followed."""
     from aiocircle._core.transport import _within_host
 
     assert _within_host("https://circleci.com/a", "http://circleci.com/a") is None
@@ -96,8 +99,8 @@ async def test_a_redirect_from_https_to_http_is_not_followed():
         "http://ada:secret@127.0.0.1/x",
     ],
 )
-async def test_a_redirect_to_nowhere_is_an_error_like_others(server, once, location):
-    """Nothing but CircleCIErrors, and nothing sent elsewhere."""
+async def test_invalid_redirect_is_a_circleci_error(server, once, location):
+    """An invalid redirect raises a CircleCIError, and nothing is sent to another host."""
     headers = {} if location is None else {"Location": location}
     server.on(X, server.reply(302, headers=headers))
     with pytest.raises(APIError) as caught:
@@ -109,8 +112,8 @@ async def test_a_redirect_to_nowhere_is_an_error_like_others(server, once, locat
     assert "secret" not in repr(caught.value.headers)
 
 
-async def test_a_redirect_with_credentials_is_not_followed_within_the_host_either(server, once):
-    """aiohttp would make an Authorization header of them."""
+async def test_redirect_with_credentials_is_refused(server, once):
+    """A redirect with credentials is not followed: aiohttp would send them as an Authorization header."""
     server.on(X, to(server, f"http://ada:hunter2@127.0.0.1:{server.port}{Y}"))
     with pytest.raises(APIError) as caught:
         await once.request("GET", X)
@@ -120,8 +123,8 @@ async def test_a_redirect_with_credentials_is_not_followed_within_the_host_eithe
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_change_is_never_redirected(server, circle, method, status):
-    """Turned into a GET it would seem to have worked; sent again as it is it might be made elsewhere."""
+async def test_change_is_never_redirected(server, circle, method, status):
+    """A redirect of a change is never followed: as a GET it would seem to succeed."""
     server.on(X, to(server, Y, status))
     with pytest.raises(APIError, match="redirect") as caught:
         await circle.request(method, X, json={"a": 1})
@@ -130,7 +133,8 @@ async def test_a_change_is_never_redirected(server, circle, method, status):
     assert [request.path for request in server.requests] == [X]
 
 
-async def test_a_circle_of_redirects_ends(server, circle):
+async def test_redirect_loop_ends(server, circle):
+    """A loop of redirects ends in an error."""
     server.on(X, to(server, Y))
     server.on(Y, to(server, X))
     with pytest.raises(APIError, match="redirect") as caught:
@@ -140,7 +144,8 @@ async def test_a_circle_of_redirects_ends(server, circle):
     assert caught.value.attempts == 1
 
 
-async def test_all_hops_together_have_the_time_of_one_attempt(server, make):
+async def test_all_hops_share_one_timeout(server, make):
+    """All hops of a redirect share the timeout of one attempt."""
     server.on(X, server.reply(302, headers={"Location": X}, after=2.0))
     with pytest.raises(RequestTimeout, match="within 5 s"):
         await make(timeout=5.0, retry=RetryPolicy(attempts=1)).request("GET", X)
@@ -148,7 +153,8 @@ async def test_all_hops_together_have_the_time_of_one_attempt(server, make):
     assert len(server.requests) == 3
 
 
-async def test_a_signed_target_is_not_repeated(server, once):
+async def test_redirect_error_redacts_a_signed_target(server, once):
+    """An error about a redirect redacts a signed target."""
     target = "https://bucket.s3.example/x?X-Amz-Signature=5ec2e7&X-Amz-Expires=300&plain=1"
     server.on(X, to(server, target))
     with pytest.raises(APIError) as caught:
@@ -166,7 +172,8 @@ async def test_a_signed_target_is_not_repeated(server, once):
     [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"],
     ids=["no answer", "half a head", "half a body"],
 )
-async def test_the_timeout_is_for_one_attempt_from_its_start_to_the_last_byte(server, make, first, assert_idle):
+async def test_timeout_covers_one_attempt(server, make, first, assert_idle):
+    """The timeout covers one attempt, from its start to the last byte."""
     circle = make(timeout=3.0, retry=RetryPolicy(attempts=2, base=0))
     server.on(X, server.hang(first))
     with pytest.raises(RequestTimeout, match="within 3 s") as caught:
@@ -178,7 +185,9 @@ async def test_the_timeout_is_for_one_attempt_from_its_start_to_the_last_byte(se
     await assert_idle(circle)
 
 
-async def test_a_drip_of_bytes_does_not_stretch_the_timeout(server, once):
+async def test_slow_bytes_do_not_extend_the_timeout(server, once):
+    """A slow stream of bytes does not extend the timeout."""
+
     async def drip(exchange) -> bool:
         exchange.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         while True:
@@ -192,7 +201,8 @@ async def test_a_drip_of_bytes_does_not_stretch_the_timeout(server, once):
     assert now() == pytest.approx(10, abs=1)
 
 
-async def test_aiohttps_own_timeouts_pass_through(server, make, assert_idle):
+async def test_client_timeout_of_aiohttp_is_used(server, make, assert_idle):
+    """An aiohttp.ClientTimeout is used as it is."""
     circle = make(timeout=aiohttp.ClientTimeout(total=None, sock_read=4.0), retry=RetryPolicy(attempts=1))
     server.on(X, server.hang())
     with pytest.raises(RequestTimeout, match="no complete answer"):
@@ -201,14 +211,15 @@ async def test_aiohttps_own_timeouts_pass_through(server, make, assert_idle):
     await assert_idle(circle)
 
 
-async def test_no_timeout_is_no_timeout(server, make):
+async def test_timeout_none_means_no_timeout(server, make):
+    """With timeout=None a call waits without a limit."""
     server.on(X, server.reply(200, {}, after=10_000.0))
     assert await make(timeout=None).request("GET", X) == {}
     assert now() == 10_000.0
 
 
-async def test_a_timeout_of_the_callers_own_is_the_callers(server, circle, assert_idle):
-    """asyncio.timeout() around a call ends in TimeoutError, not in an error of ours, and nothing is retried."""
+async def test_asyncio_timeout_of_the_caller_is_kept(server, circle, assert_idle):
+    """asyncio.timeout() around a call ends in TimeoutError, and nothing is retried."""
     server.on(X, server.hang())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2.0):
@@ -218,8 +229,8 @@ async def test_a_timeout_of_the_callers_own_is_the_callers(server, circle, asser
     await assert_idle(circle)
 
 
-async def test_a_deadline_takes_its_cancellation_back_whatever_the_work_made_of_it():
-    """Else the task would count as cancelled from then on, and the next asyncio.timeout() in it would misbehave."""
+async def test_timeout_leaves_no_pending_cancellation():
+    """A timeout leaves no pending cancellation: the next asyncio.timeout() in the task works."""
     deadlines = Deadlines()
     task = asyncio.current_task()
 
@@ -277,7 +288,8 @@ KEY = SimpleNamespace(host="circleci.com", port=443, ssl=True, is_ssl=True)
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_each_failure_is_told_apart_by_whether_anything_can_have_been_sent(error, kind, outcome):
+def test_failures_reveal_if_anything_was_sent(error, kind, outcome):
+    """Each failure has the outcome that follows from whether the request can have been sent."""
     failure = _failure(error, "POST", "https://circleci.com/x", aiohttp.ClientTimeout(total=5), closed=False)
     assert type(failure) is kind
     assert failure.outcome == outcome
@@ -285,8 +297,8 @@ def test_each_failure_is_told_apart_by_whether_anything_can_have_been_sent(error
     assert failure.__cause__ is None
 
 
-async def test_a_request_that_aiohttp_refuses_is_a_configuration_error(server, make):
-    """An injected session with credentials of its own, beside our Authorization header."""
+async def test_session_with_credentials_is_refused(server, make):
+    """A caller's session with credentials of its own raises ConfigurationError."""
     import warnings
 
     with warnings.catch_warnings():
@@ -299,7 +311,9 @@ async def test_a_request_that_aiohttp_refuses_is_a_configuration_error(server, m
     assert server.requests == []
 
 
-async def test_a_programming_error_of_a_hook_is_not_disguised(server, make):
+async def test_error_of_a_trace_hook_is_unchanged(server, make):
+    """An error of a trace hook is raised unchanged."""
+
     async def broken(*_: object) -> None:
         raise RuntimeError("a bug in the hook")
 
@@ -309,7 +323,8 @@ async def test_a_programming_error_of_a_hook_is_not_disguised(server, make):
         await make(trace_configs=[config]).request("GET", X)
 
 
-async def test_a_connection_that_died_unseen_does_not_fail_a_get(server, circle):
+async def test_dead_kept_connection_does_not_fail_a_get(server, circle):
+    """A kept connection that is dead does not fail a GET."""
     server.on(X, server.reply(200, {}))
     await circle.request("GET", X)
     for task in server.tasks:

@@ -1,16 +1,21 @@
-"""Cancelled at any await: nothing is left behind, and the client works on."""
+"""A cancelled call leaves nothing behind, and the client can be used afterwards."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
+import random
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from aiocircle import CircleCI, RetryPolicy
+from aiocircle import CircleCI, CircleCIError, RetryPolicy
+from tests.support.calls import CALLS, assert_usable, faulty, length
+from tests.support.leaks import open_files
+from tests.support.loops import counting_loop, iterate
+from tests.support.stress import Tally
+from tests.support.thorough import scaled
 
 X = "/api/v2/a/x"
 FREE = "/api/v2/free"
@@ -20,8 +25,8 @@ REASON = "the reason"
 class CancelAt:
     """Awaits something, and cancels the running task when it suspends for the given time.
 
-    gently: while what is awaited is still pending. Otherwise in the moment in which that is done, but before the task
-    goes on: the await has succeeded, and the cancellation comes all the same.
+    gently: cancel while the awaited future is pending. Otherwise cancel when it is done, but before the task continues:
+    the await has succeeded. The cancellation still arrives.
     """
 
     def __init__(self, awaitable: Any, number: int, *, gently: bool) -> None:
@@ -58,7 +63,7 @@ class CancelAt:
                 step = lambda: self.iterator.throw(thrown)  # noqa: B023, E731 - used in the next round
 
 
-# --- the kinds of calls: each is given a client of its own, and returns what is awaited -----------------------
+# --- kinds of calls, each with a client of its own -------------------------------------------------------------
 
 
 async def one(circle: CircleCI) -> None:
@@ -95,7 +100,7 @@ async def collected(circle: CircleCI) -> None:
 
 
 async def prefetched(circle: CircleCI) -> None:
-    """The consumer waits often, so that it is cancelled at all stages of what is fetched meanwhile."""
+    """The consumer waits often, so that it is cancelled at all stages of the prefetch."""
     async for _ in circle.request_pages("/api/v2/a/pages").prefetch():
         for _ in range(6):
             await asyncio.sleep(0)
@@ -107,7 +112,7 @@ async def prefetched_late(circle: CircleCI) -> None:
         pass
 
 
-async def at_a_closed_gate(circle: CircleCI) -> None:
+async def during_a_rate_limit(circle: CircleCI) -> None:
     await circle.request("GET", X)
 
 
@@ -136,14 +141,14 @@ KINDS = [
     collected,
     prefetched,
     prefetched_late,
-    at_a_closed_gate,
+    during_a_rate_limit,
     in_the_queue,
     at_the_start,
 ]
 
 
 def script(server) -> None:
-    """Everything anew for one run."""
+    """Reset the responses for one run."""
     page = {None: ([1, 2], "t1"), "t1": ([3, 4], "t2"), "t2": ([5], None)}
     pages = {token: {"items": found, "next_page_token": then} for token, (found, then) in page.items()}
     server.on(X, server.reply(200, {"a": "b"}))
@@ -176,10 +181,10 @@ async def _long(exchange) -> bool:
 
 
 async def others(circle: CircleCI, kind: Any) -> list[asyncio.Task[Any]]:
-    """What else is going on in the client while the call is made."""
+    """Start other calls of the client, which delay the call."""
     hasty = circle.with_options(retry=RetryPolicy(attempts=1))
     calls: list[Any] = []
-    if kind is at_a_closed_gate:
+    if kind is during_a_rate_limit:
         calls = [hasty.request("GET", "/api/v2/a/limited")]
     elif kind is in_the_queue:
         calls = [hasty.request("GET", "/api/v2/a/slow") for _ in range(4)]
@@ -193,7 +198,8 @@ async def others(circle: CircleCI, kind: Any) -> list[asyncio.Task[Any]]:
 
 @pytest.mark.parametrize("gently", [True, False], ids=["pending", "done"])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-async def test_cancelled_at_every_await_in_turn(server, make, assert_idle, kind, gently):
+async def test_call_cancelled_at_every_await(server, make, assert_idle, kind, gently):
+    """A call that is cancelled at any of its awaits raises CancelledError and leaves nothing behind."""
     number = 0
     while True:
         number += 1
@@ -222,24 +228,28 @@ async def unharmed(circle: CircleCI, assert_idle) -> None:
 
 
 @pytest.mark.parametrize("kind", [*KINDS, many], ids=lambda kind: kind.__name__)
-async def test_cancelled_after_any_number_of_the_loops_turns(server, make, assert_idle, kind):
-    """Other moments than those of its own awaits: in the middle of what its helpers and the server are doing."""
-    for turns in (*range(30), 35, 40, 50, 60, 80, 100):
+async def test_call_cancelled_at_any_iteration(server, make, assert_idle, rng, kind):
+    """A call that is cancelled at any iteration of the loop, also one of its helpers or the server, leaves nothing."""
+    script(server)
+    circle = make(max_concurrency=4 if kind is in_the_queue else 32)
+    meanwhile = await others(circle, kind)
+    before = counting_loop().iterations
+    await asyncio.ensure_future(kind(circle))
+    length = counting_loop().iterations - before
+    await asyncio.gather(*meanwhile, return_exceptions=True)
+    for _ in range(scaled(12, 150)):
         script(server)
         circle = make(max_concurrency=4 if kind is in_the_queue else 32)
         meanwhile = await others(circle, kind)
         task = asyncio.ensure_future(kind(circle))
-        for turn in range(turns):
-            # Now and then the clock may move, too.
-            await asyncio.sleep(0.3 if turn % 10 == 9 else 0)
-        task.cancel()
+        counting_loop().at_iteration(rng.randrange(1, length + 2), task.cancel)
         end, *_ = await asyncio.gather(task, *meanwhile, return_exceptions=True)
         assert end is None or type(end) is asyncio.CancelledError
         await unharmed(circle, assert_idle)
 
 
 async def _end(call: CancelAt) -> BaseException | None:
-    """How it ended. gather() would replace a CancelledError by one of its own."""
+    """Return the error that ended it. gather() would replace a CancelledError by its own."""
     try:
         await call
     except BaseException as error:
@@ -247,7 +257,8 @@ async def _end(call: CancelAt) -> BaseException | None:
     return None
 
 
-async def test_a_server_that_has_gone_silent_does_not_hold_a_cancelled_call(server, circle, assert_idle):
+async def test_silent_server_does_not_delay_cancellation(server, circle, assert_idle):
+    """A cancelled call ends although the server is silent, and its connection is closed."""
     for first in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n1"):
         server.on(X, server.hang(first))
         task = asyncio.ensure_future(circle.request("POST", X, json={}))
@@ -257,10 +268,11 @@ async def test_a_server_that_has_gone_silent_does_not_hold_a_cancelled_call(serv
             await task
         await assert_idle(circle)
     await asyncio.sleep(1)
-    assert server.connections == 0, "a connection with half an answer on it was kept"
+    assert server.connections == 0, "a connection with half a response was kept"
 
 
-async def test_a_cancelled_change_is_not_sent_again(server, circle):
+async def test_cancelled_change_is_not_retried(server, circle):
+    """A cancelled change is not retried."""
     server.on(X, server.reply(429, headers={"Retry-After": "5"}), server.reply(200, {}))
     task = asyncio.ensure_future(circle.request("POST", X))
     await asyncio.sleep(1)
@@ -273,8 +285,8 @@ async def test_a_cancelled_change_is_not_sent_again(server, circle):
 @pytest.mark.parametrize(
     "path", ["/api/v2/a/retried", "/api/v2/a/slow", "/api/v2/a/long"], ids=["retry sleep", "answer", "body"]
 )
-async def test_asyncio_timeout_around_a_call_ends_in_its_own_error(server, circle, assert_idle, path):
-    """And the task is as if it had never been cancelled."""
+async def test_asyncio_timeout_ends_a_call_cleanly(server, circle, assert_idle, path):
+    """asyncio.timeout() around a call ends in TimeoutError, and the task has no pending cancellation."""
     script(server)
     task = asyncio.current_task()
     for seconds in (0.3, 0.5, 0.7):
@@ -286,32 +298,16 @@ async def test_asyncio_timeout_around_a_call_ends_in_its_own_error(server, circl
         await assert_idle(circle)
 
 
-async def test_wait_for_around_a_list(server, circle, assert_idle):
+async def test_wait_for_ends_a_list_cleanly(server, circle, assert_idle):
+    """asyncio.wait_for() around a list leaves nothing behind."""
     script(server)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(circle.request_pages("/api/v2/a/slow-pages").prefetch().collect(), 1.5)
     await assert_idle(circle)
 
 
-async def test_a_task_group_that_fails_takes_its_calls_with_it(server, make, assert_idle):
-    circle = make(max_concurrency=3)
-    script(server)
-
-    async def fail() -> None:
-        await asyncio.sleep(1)
-        raise ZeroDivisionError
-
-    with pytest.raises(ExceptionGroup) as caught:
-        async with asyncio.TaskGroup() as group:
-            for path in ("retried", "slow", "long", "slow-pages", "limited") * 3:
-                group.create_task(circle.request("GET", f"/api/v2/a/{path}"))
-            group.create_task(fail())
-    assert {type(error) for error in caught.value.exceptions} == {ZeroDivisionError}
-    await assert_idle(circle)
-    assert await circle.request("GET", FREE) == {}
-
-
-async def test_a_cancelled_close_can_be_repeated(server, make):
+async def test_cancelled_close_can_be_repeated(server, make):
+    """A close() that was cancelled can be repeated."""
     script(server)
     for number in range(1, 20):
         circle = make()
@@ -326,35 +322,39 @@ async def test_a_cancelled_close_can_be_repeated(server, make):
         raise AssertionError("closing never ended")
 
 
-def test_the_loops_end_in_the_middle_of_everything_leaves_no_noise(recwarn):
-    """asyncio.run() cancels what is left over. Nothing warns of what was never retrieved, awaited or closed."""
-    from aiocircle.testing.virtual_time import VirtualTimeLoop
-
-    complaints: list[dict[str, Any]] = []
-
-    async def main() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-
-        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            # Its own end is not the matter here.
-            with contextlib.suppress(asyncio.CancelledError):
-                await reader.read()
-            writer.close()
-
-        server = await asyncio.start_server(silent, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-
-        async def use() -> None:
-            async with CircleCI("token", base_url=f"http://127.0.0.1:{port}") as circle:
-                await circle.request_pages("/api/v2/x").prefetch().collect()
-
-        left = [asyncio.ensure_future(use()) for _ in range(3)]
-        await asyncio.sleep(1)
-        server.close()
-        assert not any(task.done() for task in left)
-
-    with asyncio.Runner(loop_factory=VirtualTimeLoop, debug=True) as runner:
-        runner.run(main())
+@pytest.mark.parametrize("name", CALLS)
+async def test_call_cancelled_at_any_time_leaves_nothing(
+    name: str, tally: Tally, rng: random.Random, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call that is cancelled at any iteration of the loop leaves nothing behind, and the client works."""
+    caplog.set_level("CRITICAL", "aiocircle")
+    call = CALLS[name]
+    before = open_files()
+    async with faulty(rng) as (circle, server):
+        most = await length(call, circle, server)
+        for _ in range(scaled(12, 150)):
+            task = asyncio.ensure_future(call(circle, server))
+            moment = rng.randrange(most + 2)
+            struck: list[bool] = []
+            counting_loop().at_iteration(moment + 1, lambda task=task, struck=struck: struck.append(task.cancel()))
+            if rng.random() < 0.3:
+                counting_loop().at_iteration(moment + 2 + rng.randrange(4), task.cancel)
+            tally["cases"] += 1
+            done, _ = await asyncio.wait([task], timeout=2000)
+            if not done:
+                raise tally.failed("hung", f"{name}, cancelled at turn {moment}")
+            if struck and struck[0]:
+                tally["cancelled"] += 1
+                if not task.cancelled():
+                    raise tally.failed("lost", f"{name}: the cancellation at turn {moment} came to {task!r}")
+            elif not task.cancelled() and (error := task.exception()) and not isinstance(error, CircleCIError):
+                raise error
+            del task
+            await assert_usable(circle, tally)
+        tally["requests"] += server.statistics.requests
+        tally["faults"] += server.statistics.faults.total()
+    await iterate()
     gc.collect()
-    assert complaints == []
-    assert [str(warning.message) for warning in recwarn.list] == []
+    await iterate()
+    if open_files() > before:
+        raise tally.failed("leaked", f"{open_files() - before} file descriptors")

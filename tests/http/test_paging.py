@@ -63,7 +63,8 @@ async def gathered(iterator):
 # --- from the first page to the last -------------------------------------------------------------------------
 
 
-async def test_the_items_of_all_pages_in_order(server, either):
+async def test_items_of_all_pages_in_order(server, either):
+    """Items of all pages come in order."""
     server.pages(X, chain(5))
     assert [item async for item in either] == list(range(10))
     assert [request.query.get("page-token") for request in server.requests] == [None, "t1", "t2", "t3", "t4"]
@@ -74,42 +75,49 @@ async def test_the_items_of_all_pages_in_order(server, either):
     [page(3), {"items": [3], "next_page_token": ""}, {"items": [3]}, [3]],
     ids=["null", "empty", "missing", "bare"],
 )
-async def test_a_null_an_empty_and_a_missing_token_end_the_list(server, either, last):
+async def test_null_empty_or_missing_token_ends_the_list(server, either, last):
+    """A null, an empty and a missing token end the list."""
     server.pages(X, {None: page(1, 2, token="t"), "t": last})
     assert await either.collect() == [1, 2, 3]
     assert len(server.requests) == 2
 
 
-async def test_there_is_no_hidden_cap(server, either):
+async def test_no_limit_on_pages(server, either):
+    """A list of a thousand pages is read to its end."""
     server.pages(X, chain(1000, size=1))
     assert await either.collect() == list(range(1000))
     assert len(server.requests) == 1000
 
 
-async def test_an_empty_list(server, either):
+async def test_empty_list(server, either):
+    """An empty list has no items."""
     server.pages(X, {None: page()})
     assert await either.collect() == []
     assert await either.first() is None
     assert [each async for each in either.pages()] == [Page((), None)]
 
 
-async def test_pages_are_handed_over_with_their_tokens(server, either):
+async def test_pages_have_their_tokens(server, either):
+    """pages() yields each page with its token."""
     server.pages(X, chain(3))
     assert [each async for each in either.pages()] == [Page((0, 1), "t1"), Page((2, 3), "t2"), Page((4, 5), None)]
 
 
-async def test_iterating_again_starts_again(server, either):
+async def test_iterating_again_starts_over(server, either):
+    """A second iteration begins at the first page."""
     server.pages(X, chain(2))
     assert await either.collect() == await either.collect() == [0, 1, 2, 3]
     assert len(server.requests) == 4
 
 
-async def test_two_iterations_at_once_do_not_disturb_each_other(server, either):
+async def test_concurrent_iterations_are_independent(server, either):
+    """Two concurrent iterations are independent."""
     server.pages(X, chain(4))
     assert await asyncio.gather(either.collect(), either.collect()) == [list(range(8))] * 2
 
 
-async def test_nothing_is_sent_before_it_is_asked_for(server, circle, pager):
+async def test_nothing_is_sent_before_iteration(server, circle, pager):
+    """Nothing is sent before the first item is requested."""
     server.pages(X, chain(3))
     circle.request_pages(X)
     iterator = aiter(pager)
@@ -127,6 +135,7 @@ async def test_nothing_is_sent_before_it_is_asked_for(server, circle, pager):
 
 
 async def test_one_page(server, pager):
+    """page() returns one page."""
     server.pages(X, chain(3))
     first = await pager.page()
     assert first == Page((0, 1), "t1")
@@ -134,7 +143,8 @@ async def test_one_page(server, pager):
     assert len(server.requests) == 2
 
 
-async def test_a_list_goes_on_from_a_page_that_was_kept(server, circle):
+async def test_list_continues_from_a_page_token(server, circle):
+    """A list continues from a page token."""
     server.pages(X, chain(4))
     pager = circle.request_pages(X, page_token="t2")
     assert await pager.collect() == [4, 5, 6, 7]
@@ -143,7 +153,8 @@ async def test_a_list_goes_on_from_a_page_that_was_kept(server, circle):
 
 
 @pytest.mark.parametrize("token", ["", 5, b"t"])
-async def test_what_is_no_token_is_refused_at_once(server, circle, pager, token):
+async def test_invalid_page_token_is_refused(server, circle, pager, token):
+    """An invalid page token raises InvalidArgument immediately."""
     with pytest.raises(InvalidArgument, match="page_token"):
         circle.request_pages(X, page_token=token)
     with pytest.raises(InvalidArgument, match="page_token"):
@@ -151,7 +162,8 @@ async def test_what_is_no_token_is_refused_at_once(server, circle, pager, token)
     assert server.requests == []
 
 
-async def test_a_token_for_a_list_that_the_api_never_pages_is_refused_at_once(server, circle):
+async def test_token_for_an_unpaged_list_is_refused(server, circle):
+    """A page token for a list that the API never pages raises InvalidArgument."""
     with pytest.raises(InvalidArgument, match="page_token"):
         circle.users.list_collaborations(page_token="t")
     with pytest.raises(InvalidArgument, match="page_token"):
@@ -159,8 +171,8 @@ async def test_a_token_for_a_list_that_the_api_never_pages_is_refused_at_once(se
     assert server.requests == []
 
 
-async def test_a_list_pages_though_the_document_knows_no_parameter_for_it(server, circle):
-    """Workflow jobs answer a token, and take one."""
+async def test_list_pages_without_documented_parameter(server, circle):
+    """Workflow jobs are paged, although the document has no parameter for it."""
     path = "/api/v2/workflow/w/job"
     job = {"id": "j", "name": "build", "type": "build", "status": "success", "project_slug": "gh/a/b"}
     job |= {"dependencies": [], "started_at": "2026-01-01T00:00:00Z"}
@@ -174,7 +186,8 @@ async def test_a_list_pages_though_the_document_knows_no_parameter_for_it(server
 @pytest.mark.parametrize(
     ("limit", "items", "requests"), [(0, 0, 0), (1, 1, 1), (2, 2, 1), (3, 3, 2), (10, 10, 5), (99, 10, 5)]
 )
-async def test_collect_takes_as_many_as_it_may_and_asks_for_no_page_more(server, either, limit, items, requests):
+async def test_collect_stops_at_its_limit(server, either, limit, items, requests):
+    """collect(limit=…) returns at most that many items and requests no further page."""
     server.pages(X, chain(5))
     assert await either.collect(limit=limit) == list(range(items))
     await asyncio.sleep(1)
@@ -182,20 +195,23 @@ async def test_collect_takes_as_many_as_it_may_and_asks_for_no_page_more(server,
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, "5", True])
-async def test_a_limit_that_is_none_is_refused_unsent(server, pager, limit):
+async def test_invalid_limit_is_refused_unsent(server, pager, limit):
+    """An invalid limit raises InvalidArgument before anything is sent."""
     with pytest.raises(InvalidArgument, match="limit"):
         await pager.collect(limit=limit)
     assert server.requests == []
 
 
-async def test_first_is_the_first_item_though_pages_before_it_are_empty(server, either):
+async def test_first_skips_empty_pages(server, either):
+    """first() returns the first item, also after empty pages."""
     server.pages(X, {None: page(token="a"), "a": page(token="b"), "b": page(7, 8, token="c")})
     assert await either.first() == 7
     await asyncio.sleep(1)
     assert len(server.requests) == 3
 
 
-async def test_first_asks_for_no_page_beyond_that_of_the_first_item(server, either):
+async def test_first_requests_no_further_page(server, either):
+    """first() requests no page after that of the first item."""
     server.pages(X, {None: page(7, token="a"), "a": page(8)})
     assert await either.first() == 7
     await asyncio.sleep(1)
@@ -205,7 +221,8 @@ async def test_first_asks_for_no_page_beyond_that_of_the_first_item(server, eith
 # --- a list that does not advance ----------------------------------------------------------------------------
 
 
-async def test_a_token_that_comes_again_at_once_ends_the_list_with_an_error(server, either):
+async def test_repeated_token_is_a_pagination_error(server, either):
+    """A page that names its own token as the next raises PaginationError."""
     server.pages(X, {None: page(1, token="t"), "t": page(2, token="t")})
     items, error = await gathered(either)
     assert items == [1, 2], "what came before the repetition is handed over"
@@ -215,7 +232,8 @@ async def test_a_token_that_comes_again_at_once_ends_the_list_with_an_error(serv
     assert len(server.requests) == 2
 
 
-async def test_a_circle_of_tokens_ends_with_an_error(server, either):
+async def test_cycle_of_tokens_is_a_pagination_error(server, either):
+    """A cycle of tokens raises PaginationError."""
     server.pages(
         X, {None: page(1, token="a"), "a": page(2, token="b"), "b": page(3, token="c"), "c": page(4, token="a")}
     )
@@ -225,7 +243,8 @@ async def test_a_circle_of_tokens_ends_with_an_error(server, either):
     assert len(server.requests) == 4
 
 
-async def test_a_token_that_leads_back_to_where_the_iteration_began(server, circle):
+async def test_token_back_to_the_start_is_an_error(server, circle):
+    """A token that leads back to the first page of the iteration raises PaginationError."""
     server.pages(X, {"a": page(1, token="b"), "b": page(2, token="a")})
     items, error = await gathered(circle.request_pages(X, page_token="a"))
     assert items == [1, 2]
@@ -233,8 +252,8 @@ async def test_a_token_that_leads_back_to_where_the_iteration_began(server, circ
     assert len(server.requests) == 2
 
 
-async def test_the_same_page_under_another_token_ends_with_an_error(server, either):
-    """What context variables do: the token changes, the page does not."""
+async def test_same_page_under_a_new_token_is_an_error(server, either):
+    """A page that repeats under a new token raises PaginationError, as with context variables."""
     server.route(X, lambda request: server.reply(200, page(1, 2, token=f"t{len(server.requests)}")))
     items, error = await gathered(either)
     assert items == [1, 2]
@@ -243,7 +262,8 @@ async def test_the_same_page_under_another_token_ends_with_an_error(server, eith
     assert error.page_token == "t1"
 
 
-async def test_a_later_page_that_comes_twice_in_a_row_ends_with_an_error(server, either):
+async def test_later_page_twice_in_a_row_is_an_error(server, either):
+    """A later page that comes twice in a row raises PaginationError."""
     server.pages(X, {None: page(1, token="a"), "a": page(2, token="b"), "b": page(2, token="c"), "c": page(3)})
     items, error = await gathered(either)
     assert items == [1, 2]
@@ -251,7 +271,8 @@ async def test_a_later_page_that_comes_twice_in_a_row_ends_with_an_error(server,
     assert error.page_token == "b"
 
 
-async def test_the_first_page_again_after_others_ends_with_an_error(server, either):
+async def test_first_page_after_others_is_an_error(server, either):
+    """The first page after others raises PaginationError."""
     pages = chain(3)
     pages["t2"] = page(4, 5, token="t3")
     pages["t3"] = page(0, 1, token="t4")
@@ -264,12 +285,14 @@ async def test_the_first_page_again_after_others_ends_with_an_error(server, eith
     assert len(server.requests) == 4
 
 
-async def test_pages_that_resemble_each_other_are_no_repetition(server, either):
+async def test_similar_pages_are_accepted(server, either):
+    """Pages with equal parts are accepted."""
     server.pages(X, {None: page(1, 2, token="a"), "a": page(1, 3, token="b"), "b": page(2, 1, token="c"), "c": page(1)})
     assert await either.collect() == [1, 2, 1, 3, 2, 1, 1]
 
 
-async def test_ten_empty_pages_in_a_row_are_borne(server, either):
+async def test_ten_empty_pages_are_accepted(server, either):
+    """Ten empty pages in a row are accepted."""
     tokens = [None, *"abcdefghij", "end"]
     pages = {now: page(token=then) for now, then in pairwise(tokens)}
     server.pages(X, {None: page(1, token="a"), **{key: pages[key] for key in "abcdefghij"}, "end": page(2)})
@@ -277,7 +300,8 @@ async def test_ten_empty_pages_in_a_row_are_borne(server, either):
     assert len(server.requests) == 12
 
 
-async def test_an_eleventh_empty_page_with_a_token_is_an_error(server, either):
+async def test_eleventh_empty_page_is_an_error(server, either):
+    """An eleventh empty page with a token raises PaginationError."""
     server.route(X, lambda request: server.reply(200, page(token=f"t{len(server.requests)}")))
     items, error = await gathered(either)
     assert items == []
@@ -286,7 +310,9 @@ async def test_an_eleventh_empty_page_with_a_token_is_an_error(server, either):
     assert len(server.requests) == 11
 
 
-async def test_an_eleventh_empty_page_that_is_the_last_is_the_end(server, either):
+async def test_eleventh_empty_page_may_be_the_last(server, either):
+    """An eleventh empty page without a token ends the list."""
+
     def decide(request):
         number = len(server.requests)
         return server.reply(200, page(token=f"t{number}" if number < 11 else None))
@@ -296,7 +322,9 @@ async def test_an_eleventh_empty_page_that_is_the_last_is_the_end(server, either
     assert len(server.requests) == 11
 
 
-async def test_empty_pages_are_counted_anew_after_items(server, either):
+async def test_items_reset_the_count_of_empty_pages(server, either):
+    """Items reset the count of empty pages."""
+
     def decide(request):
         number = len(server.requests)
         return server.reply(
@@ -307,7 +335,8 @@ async def test_empty_pages_are_counted_anew_after_items(server, either):
     assert await either.collect() == [10, 20, 30, 40, 50, 60]
 
 
-async def test_collect_gives_the_items_before_a_repetition_with_the_error(server, either):
+async def test_pagination_error_keeps_collected_items(server, either):
+    """A PaginationError of collect() has the items before it."""
     server.pages(X, {None: page(1, token="t"), "t": page(2, token="t")})
     with pytest.raises(PaginationError) as caught:
         await either.collect()
@@ -323,7 +352,8 @@ def hasty(make):
 
 
 @pytest.mark.parametrize("ahead", [False, True], ids=["plain", "prefetch"])
-async def test_an_error_comes_after_the_items_before_it_and_names_the_page_to_resume_from(server, hasty, ahead):
+async def test_error_follows_items_and_has_page_token(server, hasty, ahead):
+    """An error comes after all items before it, and has the page token to resume from."""
     server.pages(X, {**chain(3), "t2": server.reply(500)})
     pager = hasty.request_pages(X)
     items, error = await gathered(pager.prefetch() if ahead else pager)
@@ -334,7 +364,8 @@ async def test_an_error_comes_after_the_items_before_it_and_names_the_page_to_re
     assert await hasty.request_pages(X, page_token=error.page_token).collect() == [4, 5]
 
 
-async def test_an_error_on_the_first_page_has_no_token(server, hasty):
+async def test_error_on_the_first_page_has_no_token(server, hasty):
+    """An error of the first page has no page token."""
     server.on(X, server.reply(404))
     with pytest.raises(NotFound) as caught:
         await hasty.request_pages(X).collect()
@@ -342,7 +373,8 @@ async def test_an_error_on_the_first_page_has_no_token(server, hasty):
     assert caught.value.items == []
 
 
-async def test_collects_error_has_the_items_so_far(server, hasty):
+async def test_error_of_collect_has_the_items(server, hasty):
+    """An error of collect() has the items before it."""
     server.pages(X, {**chain(3), "t2": server.drop()})
     with pytest.raises(CircleCIError) as caught:
         await hasty.request_pages(X).collect()
@@ -350,14 +382,16 @@ async def test_collects_error_has_the_items_so_far(server, hasty):
     assert caught.value.page_token == "t2"
 
 
-async def test_the_error_of_a_single_page_names_it(server, hasty):
+async def test_error_of_a_single_page_has_its_token(server, hasty):
+    """An error of page() has the token of that page."""
     server.on(X, server.reply(500))
     with pytest.raises(ServerError) as caught:
         await hasty.request_pages(X).page("t7")
     assert caught.value.page_token == "t7"
 
 
-async def test_a_failing_page_is_retried_and_nothing_is_lost_or_doubled(server, either):
+async def test_failing_page_is_retried(server, either):
+    """A failing page is retried, and each item comes once."""
     failures = {
         f"t{number}": [server.reply(503), server.drop(), server.reply(200, body=b"<html>")] for number in (1, 3)
     }
@@ -376,8 +410,8 @@ class Named:
     name: str
 
 
-async def test_a_page_that_cannot_be_decoded_can_be_skipped(server, hasty):
-    """One odd item does not bar the way to all later pages."""
+async def test_undecodable_page_can_be_skipped(server, hasty):
+    """A page that cannot be decoded can be skipped, so that one odd item does not block later pages."""
     server.pages(
         X,
         {
@@ -397,7 +431,8 @@ async def test_a_page_that_cannot_be_decoded_can_be_skipped(server, hasty):
     assert await hasty.request_pages(X, into=Named, page_token=error.next_page_token).collect() == [Named(name="c")]
 
 
-async def test_after_an_error_the_iteration_is_over(server, hasty):
+async def test_error_ends_the_iteration(server, hasty):
+    """An error ends the iteration."""
     server.pages(X, {**chain(2), "t1": server.reply(500)})
     iterator = aiter(hasty.request_pages(X))
     assert [await anext(iterator), await anext(iterator)] == [0, 1]
@@ -410,8 +445,8 @@ async def test_after_an_error_the_iteration_is_over(server, hasty):
 @pytest.mark.parametrize(
     "answer", [5, "text", None, {"items": None}, {"items": {}}, {"items": [], "next_page_token": 5}, {}], ids=str
 )
-async def test_what_is_no_page_is_a_decode_error(server, hasty, answer):
-    """{} is none, either: an answer without items is not an empty list."""
+async def test_invalid_page_is_a_decode_error(server, hasty, answer):
+    """A body that is not a page raises DecodeError, also {}: it has no items."""
     server.on(X, server.reply(200, answer))
     with pytest.raises(DecodeError):
         await hasty.request_pages(X).collect()
@@ -421,6 +456,7 @@ async def test_what_is_no_page_is_a_decode_error(server, hasty, answer):
 
 
 async def test_leaving_early_sends_nothing_more(server, pager, circle, assert_idle):
+    """A consumer that stops early causes no further request."""
     server.pages(X, chain(5))
     async for item in pager:
         if item == 3:
@@ -431,8 +467,8 @@ async def test_leaving_early_sends_nothing_more(server, pager, circle, assert_id
 
 
 @pytest.mark.parametrize("how", ["aclosing pager", "aclosing iterator", "aclosing pages", "pager.aclose", "drop"])
-async def test_every_way_to_leave_cleans_up(server, either, circle, assert_idle, how):
-    """Leaving in the middle of a page whose successor is being fetched."""
+async def test_leaving_during_prefetch_cleans_up(server, either, circle, assert_idle, how):
+    """A consumer that stops while the next page is fetched leaves nothing behind."""
     server.pages(X, {**chain(3), "t1": server.hang()})
 
     async def leave() -> None:
@@ -467,7 +503,8 @@ async def test_every_way_to_leave_cleans_up(server, either, circle, assert_idle,
     assert len(server.requests) <= 2
 
 
-async def test_an_error_of_the_consumers_own_cleans_up(server, either, circle, assert_idle):
+async def test_consumer_error_cleans_up(server, either, circle, assert_idle):
+    """An error of the consumer leaves nothing behind."""
     server.pages(X, {**chain(3), "t1": server.hang()})
     with pytest.raises(ZeroDivisionError):
         async for _ in either:
@@ -478,8 +515,8 @@ async def test_an_error_of_the_consumers_own_cleans_up(server, either, circle, a
     await assert_idle(circle)
 
 
-async def test_a_failing_task_group_around_the_iteration(server, either, circle, assert_idle):
-    """A child's failure arrives as itself, and nothing is left behind."""
+async def test_failing_task_group_around_iteration(server, either, circle, assert_idle):
+    """A task group that fails around an iteration raises only its own error, and leaves nothing behind."""
     server.pages(X, {**chain(3), "t1": server.hang()})
 
     async def fail() -> None:
@@ -498,8 +535,8 @@ async def test_a_failing_task_group_around_the_iteration(server, either, circle,
     await assert_idle(circle)
 
 
-async def test_an_iterator_can_be_handed_to_another_task(server, either):
-    """No timeout and no task group is open across a yield, so the next step may be anybody's."""
+async def test_iterator_can_move_to_another_task(server, either):
+    """An iterator can continue in another task: no timeout and no task group is open across a yield."""
     server.pages(X, chain(3))
     iterator = aiter(either)
     items = []
@@ -514,8 +551,8 @@ async def test_an_iterator_can_be_handed_to_another_task(server, either):
 # --- prefetch ------------------------------------------------------------------------------------------------
 
 
-async def test_prefetch_overlaps_the_fetching_with_the_work(server, pager):
-    """Ten pages of two seconds each, and two seconds of work on each: half of the waiting is gone."""
+async def test_prefetch_overlaps_fetching_with_work(server, pager):
+    """Ten pages of two seconds with two seconds of work on each take half of the sum."""
     loop = asyncio.get_running_loop()
     server.pages(X, {token: server.reply(200, each, after=2.0) for token, each in chain(10).items()})
 
@@ -529,7 +566,8 @@ async def test_prefetch_overlaps_the_fetching_with_the_work(server, pager):
     assert await work(pager.prefetch().pages()) == pytest.approx(22, abs=1)
 
 
-async def test_prefetch_is_never_more_than_one_page_ahead(server, pager):
+async def test_prefetch_is_one_page_ahead_at_most(server, pager):
+    """prefetch() is at most one page ahead."""
     server.pages(X, chain(10))
     async with contextlib.aclosing(pager.prefetch()) as ahead:
         seen = 0
@@ -539,7 +577,8 @@ async def test_prefetch_is_never_more_than_one_page_ahead(server, pager):
             assert len(server.requests) == min(seen + 1, 10)
 
 
-async def test_a_prefetched_error_waits_for_its_turn_and_comes_once(server, hasty):
+async def test_prefetched_error_comes_in_turn_and_once(server, hasty):
+    """An error of a prefetched page comes after the items before it, and once."""
     server.pages(X, {**chain(3), "t1": server.reply(500)})
     iterator = aiter(hasty.request_pages(X).prefetch())
     assert await anext(iterator) == 0
@@ -552,17 +591,19 @@ async def test_a_prefetched_error_waits_for_its_turn_and_comes_once(server, hast
         await anext(iterator)
 
 
-async def test_a_prefetched_error_that_nobody_comes_to_see_makes_no_noise(server, hasty, complaints):
+async def test_unseen_prefetched_error_is_silent(server, hasty, no_leaks):
+    """An error of a prefetched page that the consumer never reaches is not reported."""
     server.pages(X, {**chain(3), "t1": server.reply(500)})
     async for _ in hasty.request_pages(X).prefetch():
         await asyncio.sleep(10)
         break
     gc.collect()
     await asyncio.sleep(1)
-    assert complaints == []
+    assert no_leaks == []
 
 
-async def test_prefetch_asks_for_no_page_under_a_token_that_was_there(server, pager):
+async def test_prefetch_requests_no_repeated_token(server, pager):
+    """prefetch() requests no page under a repeated token."""
     server.pages(X, {None: page(1, token="t"), "t": page(2, token="t")})
     items = []
     with pytest.raises(PaginationError):
@@ -573,13 +614,15 @@ async def test_prefetch_asks_for_no_page_under_a_token_that_was_there(server, pa
     assert len(server.requests) == 2
 
 
-async def test_prefetch_of_a_pager_that_starts_somewhere(server, circle):
+async def test_prefetch_from_a_page_token(server, circle):
+    """prefetch() continues from a page token."""
     server.pages(X, chain(3))
     assert await circle.request_pages(X, page_token="t1").prefetch().collect() == [2, 3, 4, 5]
     assert await circle.request_pages(X).prefetch().prefetch().collect(limit=3) == [0, 1, 2]
 
 
-def test_a_pager_shows_neither_token():
+def test_pager_repr_has_no_token():
+    """The repr of a pager has neither the API token nor a page token."""
     from aiocircle import CircleCI
 
     assert repr(CircleCI("secret").request_pages(X, page_token="t1")) == "<Pager from a page token>"
@@ -599,8 +642,8 @@ def test_a_pager_shows_neither_token():
         (99, [(0, 1), (2, 3), (4, 5)]),
     ],
 )
-async def test_a_list_ends_before_the_first_item_that_ends_it(prefetch, end, pages):
-    """And asks for no page after that one."""
+async def test_list_ends_before_the_stop_item(prefetch, end, pages):
+    """A list ends before the first item that meets its end condition, and requests no further page."""
     asked = []
 
     async def fetch(token):
@@ -617,7 +660,9 @@ async def test_a_list_ends_before_the_first_item_that_ends_it(prefetch, end, pag
     assert await pager.collect() == [item for each in pages for item in each]
 
 
-def test_a_list_in_one_piece_stays_one_when_it_is_fetched_ahead():
+def test_prefetch_of_an_unpaged_list():
+    """An unpaged list stays unpaged with prefetch()."""
+
     async def fetch(token):
         raise AssertionError("nothing is asked for here")
 

@@ -16,17 +16,18 @@ import aiohttp
 import pytest
 
 from aiocircle import APIError, CircleCI, CircleCIError, DecodeError, RetryPolicy
-from aiocircle._core.transport import MAX_BODY
 from aiocircle.resources.users import User
-from tests.chaos.harness import FULL, Tally, assert_nothing_held, ending, turns
-from tests.chaos.hostile import ATTACKS, BIG, GOOD, Attack, Hostile, good
-from tests.core.conftest import reply
+from tests.support.attacks import ATTACKS, BIG, GOOD, LIMIT, Attack, Hostile, good
+from tests.support.loops import iterate
+from tests.support.scripted_server import reply
+from tests.support.stress import Tally, assert_nothing_held, ending
+from tests.support.thorough import THOROUGH
 
 PATH = "/api/v2/attacked"
 
 
 @pytest.fixture
-async def server(complaints: object) -> AsyncIterator[Hostile]:
+async def server(no_leaks: object) -> AsyncIterator[Hostile]:
     async with Hostile() as server:
         server.on("/api/v2/good", good())
         yield server
@@ -37,8 +38,10 @@ async def make(server: Hostile) -> AsyncIterator[Callable[..., CircleCI]]:
     made: list[CircleCI] = []
 
     def client(**options: Any) -> CircleCI:
-        made.append(CircleCI(**{"token": "t", "base_url": server.url, "timeout": 5.0, **options}))
-        return made[-1]
+        circle = CircleCI(**{"token": "t", "base_url": server.url, "timeout": 5.0, **options})
+        circle._executor.connection.transport._max_body = LIMIT
+        made.append(circle)
+        return circle
 
     yield client
     for each in made:
@@ -47,7 +50,7 @@ async def make(server: Hostile) -> AsyncIterator[Callable[..., CircleCI]]:
 
 @pytest.fixture(autouse=True)
 def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """aiohttp reads HTTP strictly in debug mode, in which all tests run: here it reads as it does in production."""
+    """aiohttp parses HTTP strictly in debug mode. Here it parses as in production."""
     monkeypatch.setattr("aiohttp._http_parser.DEBUG", False)
 
 
@@ -89,9 +92,10 @@ def matches(result: object, attack: Attack) -> bool:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-async def test_each_attack_ends_as_it_must(
+async def test_each_attack_ends_as_declared(
     server: Hostile, make: Callable[..., CircleCI], tally: Tally, attack: Attack
 ) -> None:
+    """Each attack ends in the declared result or error, in time, and the client can be used afterwards."""
     victims = Victims(server, make, tally)
     result = await victims.attacked(attack, lambda circle: circle.request("GET", PATH))
     print(repr(result)[:1000])
@@ -107,7 +111,7 @@ async def test_each_attack_ends_as_it_must(
         assert isinstance(result, CircleCIError)
         assert result.outcome == attack.outcome or (attack.outcome == "unknown" and isinstance(result, DecodeError))
 
-    if attack in BIG and not FULL:
+    if attack in BIG and not THOROUGH:
         return  # The bytes are the same.
     result = await victims.attacked(attack, lambda circle: circle.request("GET", PATH, into=User))
     assert matches(result, attack) or isinstance(result, DecodeError | User)
@@ -117,17 +121,18 @@ async def test_each_attack_ends_as_it_must(
 
 
 @pytest.mark.parametrize(
-    "attack", [attack for attack in ATTACKS if FULL or attack not in BIG], ids=lambda attack: attack.name
+    "attack", [attack for attack in ATTACKS if THOROUGH or attack not in BIG], ids=lambda attack: attack.name
 )
-async def test_each_attack_is_overcome_where_another_attempt_can_help(
+async def test_retry_overcomes_transient_attacks(
     server: Hostile, make: Callable[..., CircleCI], tally: Tally, attack: Attack
 ) -> None:
+    """A GET succeeds after a retry if the attack is transient. Otherwise it is not retried."""
     victims = Victims(server, make, tally)
     result = await victims.attacked(attack, lambda circle: circle.request("GET", PATH), attempts=2)
     assert result == GOOD if attack.passing else matches(result, attack)
 
     await victims.attacked(attack, lambda circle: circle.request("POST", PATH, json={}), attempts=2, get=False)
-    posted = [request for request in server.asked(PATH) if request.method == "POST"]
+    posted = [request for request in server.received(PATH) if request.method == "POST"]
     if len(posted) > 1 and attack.outcome != "not_done":
         raise tally.failed("doubled", "a POST that may have been done was sent again")
 
@@ -137,9 +142,10 @@ async def test_each_attack_is_overcome_where_another_attempt_can_help(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"])
-async def test_no_redirect_leads_to_another_host_and_none_repeats_a_change(
+async def test_redirects_stay_on_host_and_repeat_no_change(
     server: Hostile, make: Callable[..., CircleCI], tally: Tally, method: str, status: int
 ) -> None:
+    """A redirect is never followed to another host, and a redirected change is never repeated."""
     circle = make()
     async with Hostile() as other:
         elsewhere = f"127.0.0.1:{other.port}/stolen"
@@ -166,14 +172,15 @@ async def test_no_redirect_leads_to_another_host_and_none_repeats_a_change(
         assert result == GOOD if method == "GET" else method == "HEAD" or isinstance(result, APIError)
         tally["requests"] += len(server.requests)
         assert other.accepted == 0
-    assert server.asked("/stolen") == []
-    assert len([each for each in server.asked("/api/v2/good") if each.method not in ("GET", "HEAD")]) == 0
+    assert server.received("/stolen") == []
+    assert len([each for each in server.received("/api/v2/good") if each.method not in ("GET", "HEAD")]) == 0
     await assert_nothing_held(circle, tally)
 
 
-async def test_a_redirect_to_plain_http_is_not_followed(
-    complaints: object, tally: Tally, certificate: Path, monkeypatch: pytest.MonkeyPatch
+async def test_redirect_to_plain_http_is_not_followed(
+    no_leaks: object, tally: Tally, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A redirect from https to http is not followed."""
     served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     served.load_cert_chain(certificate)
     monkeypatch.setattr(asyncio, "start_server", partial(asyncio.start_server, ssl=served))
@@ -188,9 +195,9 @@ async def test_a_redirect_to_plain_http_is_not_followed(
                 for port in (server.port, plain.port):
                     server.on(PATH, reply(302, headers={"Location": f"http://127.0.0.1:{port}/stolen"}))
                     assert isinstance(await ending(circle.request("GET", PATH), tally, within=60), APIError)
-            await turns()
+            await iterate()
         assert plain.accepted == 0
-        assert server.asked("/stolen") == []
+        assert server.received("/stolen") == []
     await asyncio.sleep(0.1)
 
 
@@ -212,15 +219,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "attack",
-    [attack for attack in ATTACKS if re.search("bomb|MiB|without end", attack.name)],
+    BIG,
     ids=lambda attack: attack.name,
 )
-async def test_no_answer_takes_more_memory_than_a_few_times_the_limit(
+async def test_response_memory_is_bounded(
     server: Hostile, make: Callable[..., CircleCI], tally: Tally, attack: Attack
 ) -> None:
+    """A response of any size takes no more memory than a few times the limit."""
     before = peak_memory()
     await Victims(server, make, tally).attacked(attack, lambda circle: circle.request("GET", PATH))
-    assert peak_memory() - before < 5 * MAX_BODY
+    assert peak_memory() - before < 5 * LIMIT
 
 
 def peak_memory() -> int:
