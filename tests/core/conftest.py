@@ -12,9 +12,9 @@ from tests.http.conftest import (  # noqa: F401
     make,
     no_leaks,
     other_server,
-    pytest_asyncio_loop_factories,
     server,
 )
+from tests.support.loops import LoopFactories, virtual_time
 from tests.support.scripted_server import (  # noqa: F401
     Exchange,
     Received,
@@ -27,6 +27,11 @@ from tests.support.scripted_server import (  # noqa: F401
 )
 
 Scripted = ScriptedServer
+
+
+def pytest_asyncio_loop_factories() -> LoopFactories:
+    """Return loops on which no test sleeps for real."""
+    return virtual_time()
 
 
 @pytest.fixture
