@@ -11,7 +11,9 @@ import pytest
 from tests.support.thorough import THOROUGH
 
 # Debug mode shows where a coroutine that is never awaited was made. It triples the time of tests over HTTP.
-os.environ["PYTHONASYNCIODEBUG"] = "1" if THOROUGH else "0"
+os.environ.pop("PYTHONASYNCIODEBUG", None)
+if THOROUGH:
+    os.environ["PYTHONASYNCIODEBUG"] = "1"
 
 # Each run tries other examples. A deadline would fail on a busy machine, a database would depend on the directory.
 hypothesis.settings.register_profile("short", max_examples=50, deadline=None, database=None)
@@ -24,6 +26,6 @@ asyncio.set_event_loop(None)
 
 @pytest.fixture(autouse=True)
 def _no_client_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the token, the host or the proxy of the environment."""
+    """No test reads the token or the host of the environment."""
     for name in ("CIRCLECI_TOKEN", "CIRCLE_TOKEN", "CIRCLECI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)

@@ -64,8 +64,8 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
 _DOUBTFUL: Final = {0, 5, 33, 255, -1}
 _TESTS: Final = {
     "codec": ("tests/unit/test_codec.py", "tests/unit/test_nulls.py", "tests/unit/test_nested_bodies.py"),
-    "pager": ("tests/core/test_paging.py",),
-    "retry": ("tests/unit/test_retry.py", "tests/core/test_retries.py"),
+    "pager": ("tests/http/test_paging.py",),
+    "retry": ("tests/unit/test_retry.py", "tests/http/test_retries.py"),
     "slugs": ("tests/unit/test_slugs.py",),
     "throttle": ("tests/unit/test_gate.py", "tests/unit/test_throttle.py", "tests/core/test_rate_limit.py"),
 }
@@ -109,7 +109,19 @@ def again(module: str, mutant: str) -> int:
     a hook is made that is kept. And it takes a test module that the mutant keeps from being imported for a mistake of
     its own.
     """
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout=40", *_TESTS[module]]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+        "--timeout=40",
+        *_TESTS[module],
+    ]
     try:
         done = subprocess.run(
             command,

@@ -18,7 +18,7 @@ from tests.support.stress import SEED, Tally, assert_nothing_held, ending
 from tests.support.thorough import scaled
 
 GIVEN = settings(
-    max_examples=scaled(60, 1500),
+    max_examples=scaled(50, 1500),
     deadline=None,
     database=None,
     derandomize=False,

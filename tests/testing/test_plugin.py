@@ -27,6 +27,7 @@ def _python(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=cwd, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.checks
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_the_fixture_in_both_modes_of_pytest_asyncio(tmp_path, mode):
     (tmp_path / "test_it.py").write_text(TEST)
@@ -38,11 +39,13 @@ def test_the_fixture_in_both_modes_of_pytest_asyncio(tmp_path, mode):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.checks
 def test_the_plugin_imports_no_server(tmp_path):
     code = "import sys, aiocircle.testing.pytest_plugin; sys.exit('aiohttp' in sys.modules or 'attrs' in sys.modules)"
     assert _python("-c", code, cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.checks
 def test_without_pytest_asyncio_only_the_fixture_is_missing(tmp_path):
     code = (
         "import sys; sys.modules['pytest_asyncio'] = None; from aiocircle.testing.pytest_plugin import local_circleci"

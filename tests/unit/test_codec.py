@@ -59,6 +59,7 @@ from aiocircle._core.codec import (
 )
 from aiocircle._core.http import Request, Response
 from aiocircle.resources.policies import PolicyBundle
+from tests.support.thorough import scaled
 
 T = TypeVar("T")
 
@@ -534,7 +535,6 @@ def test_what_is_json_of_another_shape_is_not_malformed() -> None:
 
 
 @given(st.binary(max_size=60) | st.text("{}[]:,\"'0123456789.eE+-tfnul\\ \ud800", max_size=60))
-@settings(max_examples=300)
 def test_any_bytes_are_json_or_a_decode_error(body: bytes | str) -> None:
     """And nothing else comes out."""
     data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
@@ -662,7 +662,7 @@ def outcome(kind: Any, body: bytes) -> tuple[str, Any]:
 
 @pytest.mark.parametrize("kind", MODELS, ids=lambda kind: getattr(kind, "__name__", str(kind)))
 @given(seed=st.integers(0, 2**64 - 1), odd=st.integers(0, 2))
-@settings(max_examples=40)
+@settings(max_examples=scaled(15, 100))
 def test_both_ways_of_reading_give_equal_objects_or_refuse(kind: Any, seed: int, odd: int) -> None:
     """msgspec is there to be fast; what an answer means is decided by cattrs alone."""
     dice = random.Random(seed)
@@ -997,7 +997,6 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=150)
 def test_json_goes_out_as_it_is(value: Any) -> None:
     """And would come in again the same."""
     assert exactly(json.loads(encode_json(value, "json"))) == exactly(value)

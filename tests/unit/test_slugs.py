@@ -8,7 +8,7 @@ import traceback
 from uuid import UUID
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aiocircle import InvalidArgument, OrgSlug, ProjectSlug
@@ -419,7 +419,6 @@ PARTS += [
 @example("//[")
 @example("https://[v1.]")
 @example("https://github.com:99999/acme/web")
-@settings(max_examples=400)
 def test_any_text_is_a_slug_or_an_invalid_argument(text: str) -> None:
     """And the slug's own text is the same slug again."""
     for kind in (ProjectSlug, OrgSlug):
@@ -432,7 +431,6 @@ def test_any_text_is_a_slug_or_an_invalid_argument(text: str) -> None:
 
 
 @given(st.sampled_from(["gh", "github", "bb", "bitbucket", "circleci"]), NAMES, NAMES)
-@settings(max_examples=300)
 def test_a_slug_survives_its_own_text(provider: str, organization: str, project: str) -> None:
     """Whatever its names hold."""
     try:
