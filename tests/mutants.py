@@ -109,19 +109,8 @@ def again(module: str, mutant: str) -> int:
     a hook is made that is kept. And it takes a test module that the mutant keeps from being imported for a mistake of
     its own.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:randomly",
-        "--timeout=40",
-        *_TESTS[module],
-    ]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command += ["--timeout=40", *_TESTS[module]]
     try:
         done = subprocess.run(
             command,

@@ -77,7 +77,7 @@ async def test_block_runs(block: Block, server: LocalCircleCI) -> None:
             await value(**fixtures)
 
 
-def test_readme_has_blocks_and_no_more_than_it_runs() -> None:
+def test_each_readme_block_is_run() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = [block for block in blocks() if block.path.name == "README.md"]
     assert len(found) == text.count("```python") >= 8
