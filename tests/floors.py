@@ -21,8 +21,8 @@ from typing import Final
 from packaging.requirements import Requirement
 
 ROOT: Final = Path(__file__).parents[1]
-# Tests that use each dependency: HTTP over aiohttp and yarl, attrs, cattrs and msgspec, tenacity, rich.
-TESTS: Final = ("tests/unit", "tests/http", "tests/cli", "tests/client", "tests/testing")
+# Tests that use each dependency: aiohttp, yarl and tenacity over HTTP, attrs, cattrs and msgspec in decoding, rich.
+TESTS: Final = ("tests/unit", "tests/http", "tests/cli", "tests/docs/test_code_blocks.py")
 # Of the extra `test`, without checkers and builders. pytest finds the package by PYTHONPATH.
 TOOLS: Final = {
     "aioresponses",

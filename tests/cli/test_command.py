@@ -251,7 +251,12 @@ def test_closed_output_pipe() -> None:
 
 def test_ctrl_c_shows_no_traceback() -> None:
     process = subprocess.Popen(
-        command("demo", "--projects", "1", "--latency", "30"), env=environment(), stderr=subprocess.PIPE, text=True
+        command("demo", "--projects", "1", "--latency", "30"),
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background job of a shell inherits SIGINT as ignored, and so would the command.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     process.stderr.readline()

@@ -1,7 +1,6 @@
-"""Secrets go where they must and are seen nowhere else: the token, and what callers hand over or are handed.
+"""Secrets are where they belong and nowhere else: the token, and values that callers pass or receive.
 
-What a single call can end in, tracebacks and aiohttp's own frames are in tests/core/test_secrets.py. Here all
-operations run, over a bad line, against a server that knows the token by heart.
+Errors, tracebacks and frames of single calls are in tests/http/test_secrets.py. Here all operations run under faults.
 """
 
 from __future__ import annotations
