@@ -268,7 +268,7 @@ def test_ctrl_c_shows_no_traceback() -> None:
 
 
 def in_a_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
-    """What a command writes to a terminal of 100 columns, and its exit status."""
+    """Return the exit status of a command and its output on a terminal of 100 columns."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command(*arguments),
@@ -282,7 +282,7 @@ def in_a_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
     while select.select([ours], [], [], 60)[0]:
         try:
             chunk = os.read(ours, 65536)
-        except OSError:  # how Linux tells that the other side is closed
+        except OSError:  # Linux: the other side is closed
             break
         if not chunk:
             break

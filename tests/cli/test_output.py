@@ -1,4 +1,4 @@
-"""What is shown of a report, on a terminal and elsewhere."""
+"""Display of reports, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_markup_in_names_is_printed_unchanged(capsys: pytest.CaptureFixture[str]
     assert f"  {name}  " in lines_of([project("gh/acme/web", workflow(name))], 120, capsys)[2]
 
 
-def test_no_report_is_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_report_has_no_table(capsys: pytest.CaptureFixture[str]) -> None:
     plain.print_table([], SUMMARY)
     assert capsys.readouterr().out == f"{SUMMARY}\n"
 

@@ -1,4 +1,4 @@
-"""Whatever is given or answered: it arrives so or is refused, and only models and errors of ours come out."""
+"""Any argument arrives unchanged or is refused, and any response gives a model or a CircleCIError."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 class Echo(ScriptedServer):
-    """A server that answers what `answer` says, and otherwise an empty object."""
+    """A server that responds with `answer` if it is set, and otherwise with an empty object."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The client: its session, its end, its copies, and how much it does at once."""
+"""The client: its session, its end, its copies, and how many requests are in flight."""
 
 from __future__ import annotations
 

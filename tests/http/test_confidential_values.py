@@ -33,7 +33,7 @@ GIVEN = Holder("hunter2-canary-89c1/f+e")  # a variable's value, a webhook's sec
 
 
 class Witness:
-    """Keeps all that anybody could see."""
+    """Keeps all texts in which a secret could be seen."""
 
     def __init__(self, tally: Tally) -> None:
         self.seen: list[tuple[str, str]] = []
@@ -256,7 +256,7 @@ async def test_signed_urls_are_only_in_their_field(
         signature = re.search(r"Signature=([^&]+)", signed)
         assert signature
         path = signed.partition("?")[2]
-        # As an answer that cannot be read, a redirect and a header, too.
+        # Also in an error, a redirect and a header.
         for name, options in {
             "redirect": {"status": 302, "headers": {"Location": signed}},
             "link": {"status": 404, "headers": {"Link": f"<{signed}>; rel=next"}},

@@ -1,4 +1,4 @@
-"""Whatever goes wrong with a change, it is made once or not at all, and its error says nothing wrong of it."""
+"""A change is made once or not at all under all faults, and its error has the right outcome."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.support.thorough import scaled
 
 POLICY = RetryPolicy(attempts=4, base=0.1, max_wait=1000)
 TIMEOUT = 3.0
-LATE = 10.0  # seconds: when a server carries out what it was asked to, that client is gone
+LATE = 10.0  # seconds after which the server makes the change: the client has timed out by then
 
 
 @attrs.frozen
 class Trouble:
-    """What goes wrong with one request. stage: before or after the change is made; `late` is long after."""
+    """A fault of one request. stage: before or after the change is made; `late` is long after."""
 
     kind: str
     stage: str
@@ -32,8 +32,7 @@ class Trouble:
         return f"{self.kind} {self.stage}"
 
 
-# A 429 says that nothing was done: after the change there is none. A truncated, cut or slow answer is an answer to
-# what was done.
+# A 429 means that nothing was done, so it never follows the change. A truncated, cut or slow response always does.
 TROUBLES = (
     Trouble("429", "before"),
     *[Trouble(kind, stage) for kind in ("500", "502", "503", "drop") for stage in ("before", "after")],
@@ -80,7 +79,7 @@ async def prepared(operation: str, policy: RetryPolicy = POLICY) -> AsyncIterato
 
 
 async def suffer(one: Prepared, troubles: Sequence[Trouble], tally: Tally) -> object:
-    """Make the call with one trouble after the other; check what it says against what was done."""
+    """Make the call with one fault after the other, and compare its outcome with what was done."""
     for trouble in troubles:
         one.spoil(trouble)
     first = len(one.server.requests)

@@ -1,4 +1,4 @@
-"""Whatever a server does, a call ends in a result or in an error of ours, in time, and the client goes on."""
+"""A call to a hostile server ends in a result or a CircleCIError, in time, and the client can be used afterwards."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Victims:
     async def attacked(
         self, attack: Attack, call: Callable[[CircleCI], Awaitable[object]], *, attempts: int = 1, get: bool = True
     ) -> object:
-        """What a call of a new client ends in, when it is attacked."""
+        """Return the result or error of a call of a new client under an attack."""
         circle = self.make(retry=RetryPolicy(attempts=attempts, base=0))
         times = 2 if attack.resent and get else 1
         self.server.welcomes = [] if attack.welcome is None else [attack.welcome] * times
@@ -77,7 +77,7 @@ class Victims:
         self.tally["requests"] += len(self.server.requests) - before
         await assert_nothing_held(circle, self.tally)
         await asyncio.sleep(2)  # What comes late has come.
-        # The next call gets its own answer.
+        # The next call gets its own response.
         self.server.welcomes = []
         again = await ending(circle.request("GET", "/api/v2/good"), self.tally, within=10)
         if again != GOOD:
@@ -166,7 +166,7 @@ async def test_redirects_stay_on_host_and_repeat_no_change(
             result = await ending(circle.request(method, PATH), tally, within=60)
             assert isinstance(result, APIError)
             assert "secret" not in f"{result!r}{result.headers}"
-        # Within the host a GET goes on, and nothing else does.
+        # Within the host only a GET follows.
         server.on(PATH, reply(status, headers={"Location": "/api/v2/good"}))
         result = await ending(circle.request(method, PATH), tally, within=60)
         assert result == GOOD if method == "GET" else method == "HEAD" or isinstance(result, APIError)

@@ -31,7 +31,7 @@ async def test_model_is_decoded(server, circle):
     assert await circle.request("GET", "/api/v3/thing", into=Thing) == Thing(id=1)
 
 
-async def test_empty_response_is_none(server, circle):
+async def test_empty_response_returns_null(server, circle):
     """An empty response returns None."""
     server.on("/api/v2/x", server.reply(204, headers={"Content-Length": "0"}))
     assert await circle.request("DELETE", "/api/v2/x") is None

@@ -1,4 +1,4 @@
-"""Answers that are not what was hoped for: what becomes of them, and that their bytes are kept."""
+"""Responses of all kinds: how they are decoded, which errors they raise, and that their bytes are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent again, when, and what the error says became of a change."""
+"""Retries: which requests, after which delay, and the outcome that an error reports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def now() -> float:
 
 
 @pytest.fixture
-def patient(make):
+def many_attempts(make):
     """A client that tries often."""
     return make(retry=RetryPolicy(attempts=12, max_wait=10_000))
 

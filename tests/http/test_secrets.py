@@ -1,4 +1,4 @@
-"""The token is in the one header of a request to the API's host, and nowhere else that anybody may look at."""
+"""The token is in the one header of a request to the API's host, and nowhere else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def holder(canary):
 
 
 async def failure(call) -> str:
-    """How an error of the awaited call looks; the empty text where there is none."""
+    """Return all texts of the error of a call, or an empty text if it succeeds."""
     try:
         await call
     except BaseException as error:
@@ -54,7 +54,7 @@ def circle(request, make):
 
 @pytest.fixture
 def log(caplog):
-    """Everything that anybody logs, at the lowest level."""
+    """All log records, at the lowest level."""
     caplog.set_level(1)
     for name in ("aiocircle", "asyncio", "aiohttp", "aiohttp.client"):
         caplog.set_level(1, name)

@@ -35,7 +35,7 @@ _BOMB: Final = 16 * LIMIT
 
 
 def good(**options: Any) -> Script:
-    """A proper answer."""
+    """Return a script for a valid response."""
     return reply(200, GOOD, **options)
 
 
@@ -54,11 +54,11 @@ class Hostile(ScriptedServer):
 
 @attrs.frozen(kw_only=True)
 class Attack:
-    """What happens to one request.
+    """An attack on one request.
 
-    ends: what a GET with a single attempt ends in: an error's class, or the plain JSON. outcome: what the error of a
-    POST says of it. passing: whether a GET is sent again. resent: whether aiohttp itself sends a GET once more.
-    for_ever: whether it happens to all requests.
+    ends: what a GET with a single attempt ends in: an error's class, or the plain JSON. outcome: the outcome of the
+    error of a POST. passing: True if a GET is sent again. resent: True if aiohttp itself sends a GET once more.
+    for_ever: True if it happens to all requests.
     """
 
     name: str
@@ -97,7 +97,7 @@ def _slowly(data: bytes, seconds: float, step: int = 1) -> Script:
 
 
 def _whole(data: bytes, then: bytes = b"") -> Script:
-    """Those bytes; the connection goes on."""
+    """Return a script that writes some bytes and keeps the connection open."""
 
     async def write(exchange: Exchange) -> bool:
         exchange.writer.write(data)
@@ -112,7 +112,7 @@ def _whole(data: bytes, then: bytes = b"") -> Script:
 
 
 def _flood(head: bytes, chunks: Callable[[], Iterator[bytes]]) -> Script:
-    """A long answer, for as long as the client listens."""
+    """Return a script for a long response, which ends when the client disconnects."""
 
     async def write(exchange: Exchange) -> bool:
         exchange.writer.write(head)
@@ -163,12 +163,12 @@ def _gzip(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
-async def _reset_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _reset_immediately(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     writer.transport.abort()
     return False
 
 
-async def _close_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def _close_immediately(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     return False
 
 
@@ -204,8 +204,8 @@ def _attacks() -> Iterator[Attack]:
     final: dict[str, Any] = {"ends": DecodeError, "outcome": "done"}
 
     # --- the connection breaks
-    yield Attack(name="reset at once", welcome=_reset_at_once, **gone)
-    yield Attack(name="closed at once", welcome=_close_at_once, **gone)
+    yield Attack(name="reset at once", welcome=_reset_immediately, **gone)
+    yield Attack(name="closed at once", welcome=_close_immediately, **gone)
     yield Attack(name="reset in the request", welcome=_reset_in_the_request, **gone)
     yield Attack(name="TLS where plain text is spoken", welcome=_speak_tls, **lost)
     for abort, how in ((False, "closed"), (True, "reset")):
@@ -428,7 +428,7 @@ def _attacks() -> Iterator[Attack]:
     yield Attack(name="two answers at once", script=_whole(_json(_BODY) + poison), ends=GOOD)
     yield Attack(name="garbage after the answer", script=_whole(_json(_BODY) + b"garbage"), **lost)
     yield Attack(name="garbage later", script=_whole(_json(_BODY), then=b"garbage"), ends=GOOD)
-    # aiohttp takes it for the answer: whoever holds the connection to the API can say what he likes.
+    # aiohttp takes it for the response. The server at the other end controls the content in any case.
     yield Attack(name="an answer before the question", welcome=_speak_first, ends={"id": "poison"})
 
     # --- redirects

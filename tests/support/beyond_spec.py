@@ -1,6 +1,6 @@
 """The operations that CircleCI's document does not have, written down by hand in its own form.
 
-Five came after it (they are in newer references, and answer live), and the runs of a job are from an older one.
+Five came after it (newer references list them, and they respond live), and the runs of a job are from an older one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Throw spoilt answers at the codec: only a model or a DecodeError may come out, soon, and the same by both ways.
+"""Decode damaged responses: only a model or a DecodeError may result, soon, and equal in both decoders.
 
 python -m tests.support.fuzz --inputs 1000000 --seconds 600
 """
@@ -39,7 +39,7 @@ _MEMORY: Final = 256 * 1024 * 1024  # bytes
 
 @attrs.frozen
 class Target:
-    """What one operation's answer is read as."""
+    """The type of one operation's response."""
 
     name: str
     kind: Any
@@ -47,7 +47,7 @@ class Target:
 
     @property
     def whole(self) -> Any:
-        """The type of the whole answer."""
+        """The type of the whole response."""
         if self.wrap is None:
             return self.kind
         return attrs.fields_dict(attrs.resolve_types(self.kind, include_extras=True))[self.wrap].type
@@ -170,7 +170,7 @@ _BYTES: Final = b'{}[]:,"\\\x00\x1f\x7f\x80\xff \n0123456789.eE+-tfnul'
 
 
 class Fuzzer:
-    """Makes inputs from a seed: valid answers, spoilt a little or a lot."""
+    """Makes inputs from a seed: valid responses, damaged a little or a lot."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(f"fuzz {seed}")
@@ -264,7 +264,7 @@ class Raw:
 
 
 class Finding(AssertionError):
-    """What must not happen, with the input that makes it happen."""
+    """A wrong result, with the input that causes it."""
 
     def __init__(self, target: Target, body: bytes, what: str) -> None:
         shown = body if len(body) <= 4000 else body[:4000] + b"..."
@@ -273,7 +273,7 @@ class Finding(AssertionError):
 
 
 def check(target: Target, body: bytes, *, carefully: bool) -> str:
-    """What comes of an input: "model" or "error"; a Finding where anything else does."""
+    """Return "model" or "error". Raise Finding if the input has another result."""
     started = time.perf_counter()
     try:
         result = target.read(body)
@@ -293,7 +293,7 @@ def check(target: Target, body: bytes, *, carefully: bool) -> str:
             other = target.read_carefully(body)
         except DecodeError as error:
             other = None
-            # msgspec does not look at the numbers and the letters of what no field asks for.
+            # msgspec does not look at the numbers and the letters of keys without a field.
             if kind == "model" and error.malformed:
                 return kind
         if repr(other) != repr(result):

@@ -1,4 +1,4 @@
-"""CircleCI's own description of its API, as the contract tests read it. It stands beside this project, not in it."""
+"""CircleCI's own description of its API, from a folder next to this project, as the contract tests read it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _REPEATED: Final = {"branches", "project-names", "workflow-names"}
 
 @attrs.frozen(kw_only=True)
 class Schema:
-    """What a JSON value may be.
+    """The shape of a JSON value.
 
     type: a JSON type; "map" for an object with any keys, "choice" for one of several, "anything".
     items: of an array, or the values of a map.
@@ -82,7 +82,7 @@ class Parameter:
 
 @attrs.frozen(kw_only=True)
 class Operation:
-    """An operation: what the table calls it, and what the document says of it. answers and errors are by status."""
+    """An operation, from the table and the document. `answers` and `errors` have schemas by status."""
 
     name: str
     positional: tuple[str, ...]
@@ -103,7 +103,7 @@ class Operation:
 
     @property
     def is_list(self) -> bool:
-        """Whether the method answers a Pager."""
+        """True if the method returns a Pager."""
         return self.name.partition(".")[2].split("_")[0] == "list"
 
     def method(self, circle: CircleCI) -> Any:

@@ -1,10 +1,10 @@
-"""Many streams at once, for as long as it is wanted, over a bad line: does anything grow, stop or get lost?
+"""Many concurrent streams under faults for a long time: does anything grow, stop or get lost?
 
     python -m tests.support.soak --seconds 600 --streams 200
 
-A LocalCircleCI in a process of its own, with faults, a rate limit and latency; this process holds the streams: each
-reads list after list, checks that nothing is missing or twice, and begins again. A line every ten seconds, a summary at
-the end; the exit code is 1 where anything was lost, doubled or left over, or where memory grew.
+A LocalCircleCI runs in a process of its own, with faults, a rate limit and latency. This process has the streams.
+Each reads list after list, checks that each item comes once, and begins again. It prints a line every ten seconds and
+a summary. The exit status is 1 if items were lost, doubled or left over, or if memory grew.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _POLICY: Final = RetryPolicy(attempts=12, base=0.05, cap=2.0, max_wait=600.0)
 
 
 def serve(pipe: Connection, seed: int, faults: bool, rate: float | None) -> None:
-    """Serve until the pipe is closed; answer each message with the count of requests and faults."""
+    """Serve until the pipe is closed; respond to each message with the count of requests and faults."""
 
     async def main() -> None:
         async with LocalCircleCI(
@@ -55,7 +55,7 @@ def serve(pipe: Connection, seed: int, faults: bool, rate: float | None) -> None
             slow=3.0,
         ) as server:
             pipe.send((server.url, server.token, server.projects))
-            while await asyncio.to_thread(_asked, pipe):
+            while await asyncio.to_thread(_is_requested, pipe):
                 statistics = server.statistics
                 pipe.send((statistics.requests, statistics.faults.total(), statistics.in_flight))
 
@@ -63,7 +63,7 @@ def serve(pipe: Connection, seed: int, faults: bool, rate: float | None) -> None
     asyncio.run(main())
 
 
-def _asked(pipe: Connection) -> bool:
+def _is_requested(pipe: Connection) -> bool:
     try:
         return bool(pipe.recv())
     except EOFError:
@@ -74,7 +74,7 @@ def _asked(pipe: Connection) -> bool:
 
 
 class Latencies:
-    """How long requests took, in buckets that each are 5 % wider than the one before."""
+    """Durations of requests, in buckets that are each 5 % wider than the one before."""
 
     _BOUNDS: Final = [0.0005 * 1.05**step for step in range(260)]
 
@@ -105,7 +105,7 @@ class Soak:
         self.ending = False
 
     async def learn(self) -> None:
-        """What each list has, which never changes: nothing is triggered here."""
+        """The items of each list. They never change: nothing is triggered here."""
         keys = [(name, project) for project in self.projects for name in self.lists(project)]
         found = await asyncio.gather(*[self.lists(project)[name]() for name, project in keys])
         self.expected = dict(zip(keys, found, strict=True))
@@ -180,7 +180,7 @@ def connections() -> int:
 
 
 class Retries(logging.Handler):
-    """Counts the warnings that say that a request is sent again."""
+    """Counts the warnings about retries."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -191,7 +191,7 @@ class Retries(logging.Handler):
 
 
 def timed(latencies: Latencies) -> aiohttp.TraceConfig:
-    """Has aiohttp tell how long each request takes."""
+    """Return a trace config that measures the duration of each request."""
     config = aiohttp.TraceConfig()
 
     async def begin(_: Any, context: Any, __: Any) -> None:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 # Kept in the environment, so that the workers of a parallel run have the same.
 SEED: Final = int(os.environ.setdefault("AIOCIRCLE_SEED", str(random.SystemRandom().randrange(2**32))))
 
-# Real seconds after which a case counts as hung, however busy the machine is.
+# Real seconds after which a case counts as hung, also on a busy machine.
 REAL_LIMIT: Final = 60.0
 
 

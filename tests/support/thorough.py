@@ -1,4 +1,4 @@
-"""How long the suite runs: short by default, at length with AIOCIRCLE_THOROUGH=1."""
+"""Length of the suite: short by default, at length with AIOCIRCLE_THOROUGH=1."""
 
 from __future__ import annotations
 

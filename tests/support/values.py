@@ -40,7 +40,7 @@ _EXTRA_KEYS: Final = ("x-brand-new", "x_brand_new", "", "class", "__class__", "s
 
 @attrs.frozen(kw_only=True)
 class Manner:
-    """How often a value takes the liberties that its schema leaves, from 0 (never) to 1 (wherever it can).
+    """Frequencies of optional parts of a schema in values, from 0 (never) to 1 (always).
 
     present: an optional key is there. null: what may be null is. empty: an array or a map is. unknown: an enum has a
     value that is not listed. extra: an object has keys that are not declared. snake: whether declared keys are
@@ -56,7 +56,7 @@ class Manner:
 
 
 def snake(name: str) -> str:
-    """How a name on the wire is spelt in Python."""
+    """Return the Python spelling of a name on the wire."""
     return name.replace("-", "_")
 
 
