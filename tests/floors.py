@@ -10,6 +10,7 @@ The exit status is 1 if a test fails or a version has a known vulnerability.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -33,8 +34,6 @@ TOOLS: Final = {
     "pytest-randomly",
     "pytest-xdist",
 }
-# Words of pip-audit for an advisory database that was not reached.
-_UNREACHABLE: Final = ("ConnectionError", "ServiceError", "Max retries", "timed out", "Name or service", "Traceback")
 
 
 def floors() -> list[str]:
@@ -63,25 +62,30 @@ def environment(folder: Path, pinned: list[str]) -> Path:
 
 
 def audit(python: Path, pinned: list[str]) -> bool:
-    """Report vulnerabilities of the floors. Return False if there are any."""
+    """Report vulnerabilities of the floors. Return False if there are any.
+
+    pip-audit succeeds with a skip reason for each version that the advisory database does not list.
+    """
     listed = python.parents[1] / "audited.txt"
     listed.write_text("\n".join(pinned) + "\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "-r", str(listed)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+    command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "-f", "json", "-r", str(listed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    try:
+        dependencies = json.loads(done.stdout)["dependencies"]
+    except (ValueError, KeyError):
+        reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        print(f"audit: not done, the advisory database was not reached: {reason[:200]}")
+        return True
+    skipped = [each["name"] for each in dependencies if "skip_reason" in each]
+    if skipped:
+        print(f"audit: not done for {', '.join(skipped)}: the advisory database was not reached or does not list them")
+    if len(skipped) == len(dependencies):
+        return True
+    vulnerable = {each["name"]: [found["id"] for found in each["vulns"]] for each in dependencies if each.get("vulns")}
+    print(
+        f"audit: {len(dependencies) - len(skipped)} of {len(dependencies)} audited, vulnerable: {vulnerable or 'none'}"
     )
-    output = done.stdout + done.stderr
-    if "No module named pip_audit" in output:
-        print("audit: pip-audit is not installed")
-        return True
-    if done.returncode and any(word in output for word in _UNREACHABLE):
-        print(f"audit: the advisory database was not reached: {output.strip().splitlines()[-1][:200]}")
-        return True
-    print(f"audit: {output.strip()}")
-    return done.returncode == 0
+    return not vulnerable
 
 
 def main() -> None:
