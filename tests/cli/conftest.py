@@ -78,7 +78,7 @@ def serve(*arguments: str) -> Served:
         env=environment(PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     text = ""

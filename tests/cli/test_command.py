@@ -49,7 +49,7 @@ def test_help_and_version_import_little(arguments: str) -> None:
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments.split()], env=environment(), capture_output=True, text=True
+        [sys.executable, "-c", code, *arguments.split()], env=environment(), capture_output=True, encoding="utf-8"
     )
 
     assert (done.returncode, done.stderr) == (0, "[]\n")
@@ -57,7 +57,7 @@ def test_help_and_version_import_little(arguments: str) -> None:
 
 
 def test_version() -> None:
-    done = subprocess.run(command("--version"), env=environment(), capture_output=True, text=True)
+    done = subprocess.run(command("--version"), env=environment(), capture_output=True, encoding="utf-8")
 
     assert re.fullmatch(r"aiocircle \d+\.\d+\.\d+\S*\n", done.stdout)
 
@@ -236,7 +236,7 @@ def test_closed_output_pipe() -> None:
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -254,7 +254,7 @@ def test_ctrl_c_shows_no_traceback() -> None:
         command("demo", "--projects", "1", "--latency", "30"),
         env=environment(),
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         # A background job of a shell inherits SIGINT as ignored, and so would the command.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -329,7 +329,7 @@ def test_verbose_shows_retries() -> None:
         ),
         env=environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
 
     assert done.returncode == 0
