@@ -20,7 +20,7 @@ hypothesis.settings.register_profile("short", max_examples=50, deadline=None, da
 hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None, database=None)
 hypothesis.settings.load_profile("thorough" if THOROUGH else "short")
 
-# Before Python 3.14, asyncio makes a loop that is never closed when there is no current loop.
+# Before Python 3.14, asyncio makes a current loop if none is set, and never closes it.
 asyncio.set_event_loop(None)
 
 
