@@ -37,6 +37,8 @@ R = TypeVar("R")
 _Parse = Callable[[Response], R]
 
 _log = logging.getLogger("aiocircle")
+# Without a handler, Python prints warnings to stderr: the application decides where they go.
+_log.addHandler(logging.NullHandler())
 
 _DEPRECATION: Final = istr("Deprecation")
 _SUNSET: Final = istr("Sunset")

@@ -8,7 +8,6 @@ from uuid import UUID
 import attrs
 import pytest
 
-from aiocircle import errors
 from aiocircle.resources.deploys import Component, ComponentVersion, Environment, Label, Rollback
 
 ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
@@ -151,19 +150,3 @@ async def test_a_list_ends_with_an_empty_token_and_also_without_items(circle, an
         answer(payload)
         assert await circle.deploys.list_components(org_id=ID).collect() == []
     assert len(server.requests) == 3
-
-
-@pytest.mark.parametrize("bad", ["", "..", "a\n", None])
-async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
-    with pytest.raises(errors.InvalidArgument):
-        await circle.deploys.get_environment(bad)
-    with pytest.raises(errors.InvalidArgument):
-        await circle.deploys.get_component(bad)
-    with pytest.raises(errors.InvalidArgument):
-        circle.deploys.list_component_versions(bad)
-    versions = {"current_version": "2", "target_version": "1"}
-    with pytest.raises(errors.InvalidArgument):
-        await circle.deploys.rollback(bad, component_name="c", environment_name="e", **versions)
-    with pytest.raises(errors.InvalidArgument, match="page-size"):
-        circle.deploys.list_components(org_id=ID, page_size=-1)
-    assert server.requests == []

@@ -96,9 +96,3 @@ async def test_an_entry_is_deleted_by_its_id_alone(circle, server):
         with pytest.raises(errors.InvalidArgument):
             await circle.organizations.delete_url_orb_allow_list_entry("gh/acme", bad)
     assert server.requests == []
-
-
-async def test_a_list_in_one_piece_takes_no_page_token(circle, server):
-    with pytest.raises(errors.InvalidArgument, match="page_token"):
-        circle.organizations.list_url_orb_allow_list("gh/acme", page_token="t")
-    assert server.requests == []

@@ -78,16 +78,3 @@ async def test_an_exporter_may_have_no_headers_and_no_issues(circle, answer):
     bare, null = await circle.otel.list_exporters(org_id=ID).collect()
     assert bare == null == Exporter(**exporter)
     assert (bare.headers, bare.issues) == ({}, ())
-
-
-async def test_a_list_in_one_piece_takes_no_page_token(circle, server):
-    with pytest.raises(errors.InvalidArgument, match="page_token"):
-        circle.otel.list_exporters(org_id=ID, page_token="t")
-    assert server.requests == []
-
-
-@pytest.mark.parametrize("bad", ["", "..", "a\x00", None])
-async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
-    with pytest.raises(errors.InvalidArgument):
-        await circle.otel.delete_exporter(bad)
-    assert server.requests == []

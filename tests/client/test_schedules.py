@@ -193,20 +193,3 @@ async def test_a_page_token_is_sent(circle, answer, arrived):
     answer({"items": [], "next_page_token": None})
     assert await circle.schedules.list(WEB, page_token="kept").collect() == []
     assert arrived().query == [("page-token", "kept")]
-
-
-@pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", None])
-async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
-    given = {"name": "n", "timetable": WEEKLY, "attribution_actor": "system", "parameters": {"branch": "main"}}
-    calls = [
-        lambda: circle.schedules.get(bad),
-        lambda: circle.schedules.delete(bad),
-        lambda: circle.schedules.update(bad),
-        lambda: circle.schedules.create(bad, **given),
-    ]
-    for call in calls:
-        with pytest.raises(errors.InvalidArgument):
-            await call()
-    with pytest.raises(errors.InvalidArgument):
-        circle.schedules.list(bad)
-    assert server.requests == []

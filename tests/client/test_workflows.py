@@ -225,23 +225,6 @@ async def test_a_job_is_finished_in_every_status_that_does_not_change_any_more(c
     assert job.is_finished is finished
 
 
-@pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", None])
-async def test_what_cannot_stand_in_a_path_is_refused_before_sending(circle, server, bad):
-    calls = [
-        lambda: circle.workflows.get(bad),
-        lambda: circle.workflows.cancel(bad),
-        lambda: circle.workflows.rerun(bad),
-        lambda: circle.workflows.approve(bad, JOB),
-        lambda: circle.workflows.approve(WORKFLOW, bad),
-    ]
-    for call in calls:
-        with pytest.raises(errors.InvalidArgument):
-            await call()
-    with pytest.raises(errors.InvalidArgument):
-        circle.workflows.list_jobs(bad)
-    assert server.requests == []
-
-
 async def test_a_slash_in_an_id_stays_inside_its_segment(circle, arrived):
     with pytest.raises(errors.APIError):
         await circle.workflows.get("../project/gh/acme/web")

@@ -23,9 +23,9 @@ from tests.contract.differences import (
     NULL_IS_EMPTY,
     TYPED_OTHERWISE,
 )
-from tests.contract.official import OPERATIONS, Operation, Schema, needs_document
 from tests.contract.tables import ENDPOINTS, model_of
-from tests.contract.values import Manner, make, snake
+from tests.support.official_spec import OPERATIONS, Operation, Schema, needs_document
+from tests.support.values import Manner, make, snake
 
 ANSWERS = 60  # of each operation, and of each of its statuses
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from tests.contract.official import OPERATIONS
+from tests.support.official_spec import OPERATIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -18,7 +18,7 @@ from aiocircle import (
 )
 from tests.contract.calls import make_call, needed
 from tests.contract.conftest import Wire
-from tests.contract.official import Operation
+from tests.support.official_spec import Operation
 
 KINDS = {
     400: BadRequest,

@@ -14,8 +14,8 @@ from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint
 from aiocircle._core.group import Group
 from aiocircle._core.pagination import OFFSET
 from aiocircle._groups import LazyGroup, V2Groups
-from tests.contract.official import ABSENT, OPERATIONS, Operation, needs_document
 from tests.contract.tables import ENDPOINTS, TABLES, model_of
+from tests.support.official_spec import ABSENT, OPERATIONS, Operation, needs_document
 
 # Public methods that are no operations of CircleCI's, and what they are good for.
 EXTRAS = {

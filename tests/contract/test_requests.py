@@ -12,8 +12,8 @@ import pytest
 from aiocircle import CircleCI, InvalidArgument
 from tests.contract.calls import ALSO_REQUIRED, BY_OFFSET, NOT_REQUIRED, Call, every, make_call, needed, said
 from tests.contract.conftest import Wire
-from tests.contract.official import Operation, Schema
-from tests.contract.values import Manner, make, snake
+from tests.support.official_spec import Operation, Schema
+from tests.support.values import Manner, make, snake
 
 # Keywords that are no parameters of the operation.
 CONVENIENCES = {

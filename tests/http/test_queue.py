@@ -74,7 +74,7 @@ async def test_a_retry_goes_before_its_callers_others(server, make):
     calls = await start(circle.request("GET", "/api/v2/a/bad"), *(circle.request("GET", A) for _ in range(50)))
     await calls[0]
     paths = [request.path for request in server.requests]
-    assert len(server.asked("/api/v2/a/bad")) == 2
+    assert len(server.received("/api/v2/a/bad")) == 2
     assert paths.index("/api/v2/a/bad") + 5 > len(paths) - 1 - paths[::-1].index("/api/v2/a/bad")
     await asyncio.gather(*calls)
 

@@ -12,7 +12,7 @@ from typing import (
 )
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle._core.decode import decode, decode_json
@@ -371,7 +371,6 @@ def test_what_is_json_of_another_shape_is_not_malformed() -> None:
 
 
 @given(st.binary(max_size=60) | st.text("{}[]:,\"'0123456789.eE+-tfnul\\ \ud800", max_size=60))
-@settings(max_examples=300)
 def test_any_bytes_are_json_or_a_decode_error(body: bytes | str) -> None:
     """And nothing else comes out."""
     data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body

@@ -19,7 +19,7 @@ from uuid import UUID
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle import UNSET, InvalidArgument
@@ -248,7 +248,6 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=150)
 def test_json_goes_out_as_it_is(value: Any) -> None:
     """And would come in again the same."""
     assert exactly(json.loads(encode_json(value, "json"))) == exactly(value)

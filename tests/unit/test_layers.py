@@ -192,6 +192,7 @@ def run(code: str) -> Any:
 LOADED = "import json, sys; print(json.dumps([name for name in sys.modules if name.split('.')[0] in {0!r}]))"
 
 
+@pytest.mark.checks
 def test_importing_the_package_costs_nothing() -> None:
     """Until something of it is used."""
     heavy = ("aiocircle", "aiohttp", "attr", "attrs", "cattrs", "msgspec", "tenacity", "asyncio")
@@ -201,12 +202,39 @@ def test_importing_the_package_costs_nothing() -> None:
     assert {*loaded} == {"aiocircle", "aiocircle.errors", "aiocircle._redact"}
 
 
-def test_the_logger_is_left_alone() -> None:
-    """No handler, no level: those are the application's."""
+@pytest.mark.checks
+def test_logger_has_only_a_null_handler() -> None:
+    """The logger has one NullHandler and no level. Where records go is for the application to decide."""
     code = "import json, logging, aiocircle.bulk; logger = logging.getLogger('aiocircle'); "
-    assert run(code + "print(json.dumps([len(logger.handlers), logger.level]))") == [0, 0]
+    found = run(code + "print(json.dumps([[type(each).__name__ for each in logger.handlers], logger.level]))")
+    assert found == [["NullHandler"], 0]
 
 
+WARN = """
+import asyncio, json
+from aiocircle import CircleCI, RetryPolicy
+from aiocircle.testing import LocalCircleCI
+
+async def main():
+    async with LocalCircleCI(1) as server:
+        server.inject("500")
+        async with CircleCI(server.token, base_url=server.url, retry=RetryPolicy(base=0)) as circle:
+            await circle.users.me()
+        print(json.dumps(server.statistics.requests))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.checks
+def test_warnings_print_nothing_by_default() -> None:
+    """Without logging configured, a retry is a warning that does not reach stderr."""
+    done = subprocess.run([sys.executable, "-c", WARN], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == 2
+
+
+@pytest.mark.checks
 def test_a_client_loads_no_group() -> None:
     """Two hundred models cost as much as all of aiohttp."""
     code = "import aiocircle; from aiocircle import CircleCI; circle = CircleCI(token='x'); repr(circle); dir(circle); "
@@ -246,6 +274,7 @@ print(json.dumps(loaded))
 """
 
 
+@pytest.mark.checks
 def test_touching_a_group_loads_it_and_what_it_shares() -> None:
     """And no other: each is named like its module."""
     loaded = run(TOUCH_EACH)
@@ -259,6 +288,7 @@ def test_touching_a_group_loads_it_and_what_it_shares() -> None:
         assert {*modules} == {f"aiocircle.{name}" for name in expected}, group
 
 
+@pytest.mark.checks
 def test_every_group_is_on_the_client() -> None:
     """A module below `resources` is a group, and every group can be reached."""
     modules = {name.rpartition(".")[2] for name in FILES if name.startswith("aiocircle.resources.")}
@@ -344,6 +374,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.checks
 def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     """No top-level `tests`, no caches; and what tells checkers that it is typed."""
     (wheel,) = built.glob("*.whl")
@@ -355,6 +386,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     assert f"{metadata}licenses/LICENSE" in names
 
 
+@pytest.mark.checks
 def test_there_is_one_version(built: Path) -> None:
     """In the code, the metadata, the names of the files, and what is sent as the User-Agent."""
     from aiocircle._core.transport import USER_AGENT
@@ -370,6 +402,7 @@ def test_there_is_one_version(built: Path) -> None:
     assert written == [PACKAGE / "_version.py"]
 
 
+@pytest.mark.checks
 def test_dependencies_have_lower_bounds_only(built: Path) -> None:
     """An upper one would hold back security releases of aiohttp."""
     (wheel,) = built.glob("*.whl")
@@ -382,6 +415,7 @@ def test_dependencies_have_lower_bounds_only(built: Path) -> None:
         assert not any(limit in each for limit in ("<", "==", "~=", "!=")), each
 
 
+@pytest.mark.checks
 def test_the_sources_can_be_built_and_tested_again(built: Path) -> None:
     """The archive of the sources holds the tests, and nothing that only lies about."""
     (sdist,) = built.glob("*.tar.gz")

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -55,7 +55,6 @@ def test_rate_limits_parse(headers: dict[str, str], limits: list[tuple[Any, ...]
 
 
 @given(st.dictionaries(st.sampled_from(["X-RateLimit-Limit-Second", "RateLimit-Limit", "RateLimit-Reset"]), st.text()))
-@settings(max_examples=300)
 def test_rate_limits_never_raise(headers: dict[str, str]) -> None:
     """Any text in the headers is read, or ignored."""
     for limit in parse_rate_limits(CIMultiDict(headers)):
@@ -172,7 +171,6 @@ def test_dates_and_seconds_agree(seconds: int, skew: int) -> None:
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2},? ?[0-9A-Za-z+:,\- ]{0,40}"), st.text(max_size=40))
-@settings(max_examples=500)
 def test_no_header_breaks_anything(value: str, date: str) -> None:
     """Whatever a proxy writes there."""
     seconds = asked(value, Date=date)

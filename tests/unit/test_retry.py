@@ -90,6 +90,8 @@ DECISIONS: list[tuple[errors.CircleCIError, str]] = [
     (errors.EventError("bad"), NEVER),
     (errors.SignatureError("bad"), NEVER),
     (errors.MalformedEvent(["bad"]), NEVER),
+    (errors.DownloadError("bad"), NEVER),
+    (errors.DownloadErrors("bad", [errors.DownloadError("bad")]), NEVER),
 ]
 
 
