@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import signal
 from collections import Counter
@@ -47,12 +46,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         function = getattr(item, "function", None)
         if "/http/" in item.nodeid and getattr(function, "is_hypothesis_test", False):
             hypothesis.seed(SEED)(function)
-
-
-def pytest_collection_finish() -> None:
-    """Exempt objects made by imports from garbage collection after each test."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ def named(path: Path) -> str:
 
 
 FILES = {named(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_bytes()) for name, path in FILES.items()}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_bytes())
 
 
 # --- who imports whom -----------------------------------------------------------------------------------------
@@ -61,11 +66,12 @@ def home(module: str, name: str) -> str:
     return module
 
 
+@cache
 def imports(module: str) -> set[str]:
     """The modules of the package that `module` imports at run time, wherever in it."""
     found: set[str] = set()
     package = module if FILES[module].name == "__init__.py" else module.rpartition(".")[0]
-    for node in at_run_time(TREES[module]):
+    for node in at_run_time(tree(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "aiocircle"}
         elif isinstance(node, ast.ImportFrom):
@@ -76,30 +82,28 @@ def imports(module: str) -> set[str]:
     return found - {module}
 
 
-IMPORTS = {name: imports(name) for name in FILES}
-
 
 def test_the_walk_sees_the_imports_that_are_there() -> None:
     """Plain, relative, from the root, and inside functions: else the tests below would pass on nothing."""
-    assert "aiocircle.errors" in IMPORTS["aiocircle.slugs"]
-    assert "aiocircle.client" in IMPORTS["aiocircle.cli.insights"]  # from aiocircle import CircleCI
-    assert "aiocircle.testing.server" in IMPORTS["aiocircle.testing"]  # relative, inside __getattr__
-    assert "aiocircle.testing.serializers" in IMPORTS["aiocircle.testing.routes.users"]  # from .. import serializers
-    assert "aiocircle._core.group" in IMPORTS["aiocircle.resources.users"]
+    assert "aiocircle.errors" in imports("aiocircle.slugs")
+    assert "aiocircle.client" in imports("aiocircle.cli.insights")  # from aiocircle import CircleCI
+    assert "aiocircle.testing.server" in imports("aiocircle.testing")  # relative, inside __getattr__
+    assert "aiocircle.testing.serializers" in imports("aiocircle.testing.routes.users")  # from .. import serializers
+    assert "aiocircle._core.group" in imports("aiocircle.resources.users")
 
 
 @pytest.mark.parametrize("module", sorted(EMPTY))
 def test_packages_import_nothing_of_the_package(module: str) -> None:
     """What they import would be imported by everything, which also turns the order round."""
-    assert IMPORTS[module] == set()
+    assert imports(module) == set()
 
 
 def test_nothing_is_imported_by_a_name_made_at_run_time() -> None:
     """But for the package's own lazy exports: the walk above would not see it."""
     dynamic = {
         module
-        for module, tree in TREES.items()
-        for node in at_run_time(tree)
+        for module in FILES
+        for node in at_run_time(tree(module))
         if isinstance(node, ast.Name | ast.Attribute)
         and ast.unparse(node).split(".")[-1] in ("import_module", "__import__", "exec_module")
     }
@@ -108,15 +112,15 @@ def test_nothing_is_imported_by_a_name_made_at_run_time() -> None:
 
 def test_the_version_is_a_leaf() -> None:
     """The build reads it without importing anything."""
-    assert IMPORTS["aiocircle._version"] == set()
-    assert not any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(TREES["aiocircle._version"]))
+    assert imports("aiocircle._version") == set()
+    assert not any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree("aiocircle._version")))
 
 
 def test_the_local_server_is_a_second_opinion() -> None:
     """It shares nothing with the client: else a wrong path, key or slug is wrong on both sides, and passes."""
     for module in FILES:
         if module.split(".")[1:2] == ["testing"]:
-            foreign = {name for name in IMPORTS[module] if not name.startswith("aiocircle.testing")}
+            foreign = {name for name in imports(module) if not name.startswith("aiocircle.testing")}
             # The plugin gives tests a client, by the same import as its users.
             allowed = {"aiocircle.client"} if module == "aiocircle.testing.pytest_plugin" else {"aiocircle._version"}
             assert foreign <= allowed, module
@@ -139,7 +143,7 @@ def aiohttp_names(tree: ast.Module) -> tuple[set[str], set[str]]:
     """What a module uses of aiohttp, and what of that it calls."""
     used: set[str] = set()
     called: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aiohttp":
             used |= {alias.name for alias in node.names}
         elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("aiohttp."):
@@ -151,9 +155,9 @@ def aiohttp_names(tree: ast.Module) -> tuple[set[str], set[str]]:
 
 def test_only_the_transport_sends() -> None:
     """Its exceptions end there, and so does the token."""
-    assert "ClientSession" in aiohttp_names(TREES[SENDS])[1]
-    for module, tree in TREES.items():
-        used, called = aiohttp_names(tree)
+    assert "ClientSession" in aiohttp_names(tree(SENDS))[1]
+    for module in FILES:
+        used, called = aiohttp_names(tree(module))
         if module == SENDS or not used:
             continue
         if module == "aiocircle.testing.webhook_sender":
@@ -168,8 +172,8 @@ def test_only_the_transport_sends() -> None:
 def test_no_other_http_client_is_used() -> None:
     """One transport, one set of rules for redirects, timeouts and the token."""
     others = {"requests", "httpx", "urllib3", "http", "urllib.request", "pycurl", "socket", "ssl"}
-    for module, tree in TREES.items():
-        for node in ast.walk(tree):
+    for module in FILES:
+        for node in ast.walk(tree(module)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             wrong = {name for name in names if name in others or name.split(".")[0] in others - {"http"}}
@@ -319,7 +323,7 @@ def test_public_modules_say_what_is_public() -> None:
     for name in [name for name in FILES if is_public(name) and name not in EMPTY]:
         module = importlib.import_module(name)
         definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        defined = {node.name for node in TREES[name].body if isinstance(node, definitions)}
+        defined = {node.name for node in tree(name).body if isinstance(node, definitions)}
         public = {each for each in defined if not each.startswith("_")}
         assert public <= {*module.__all__}, name
 
@@ -329,7 +333,7 @@ def in_order(name: str) -> tuple[int, str]:
     return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
 
 
-@pytest.mark.parametrize("module", [name for name, tree in TREES.items() if "__all__" in ast.unparse(tree)])
+@pytest.mark.parametrize("module", [name for name, path in FILES.items() if "__all__" in path.read_text()])
 def test_exports_are_sorted_and_exist(module: str) -> None:
     """Once each."""
     found = importlib.import_module(module)
@@ -348,7 +352,7 @@ def test_the_root_exports_what_design_says() -> None:
     }
     typed = {
         alias.name
-        for node in TREES["aiocircle"].body
+        for node in tree("aiocircle").body
         if isinstance(node, ast.If) and is_type_checking(node.test)
         for statement in node.body
         if isinstance(statement, ast.ImportFrom)
