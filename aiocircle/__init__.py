@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aiocircle.errors import (
         APIError,
         BadRequest,
+        ChangeErrors,
         CircleCIError,
         ConfigurationError,
         Conflict,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         InvalidArgument,
         MalformedEvent,
         NotFound,
+        NotReady,
         PaginationError,
         RateLimited,
         RequestError,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
         ServerError,
         SignatureError,
         Unauthorized,
+        WaitTimeout,
     )
     from aiocircle.slugs import OrgSlug, ProjectSlug
 
@@ -52,6 +55,7 @@ __all__ = [
     "UNSET",
     "APIError",
     "BadRequest",
+    "ChangeErrors",
     "CircleCI",
     "CircleCIError",
     "ConfigurationError",
@@ -66,6 +70,7 @@ __all__ = [
     "InvalidArgument",
     "MalformedEvent",
     "NotFound",
+    "NotReady",
     "Observed",
     "OrgSlug",
     "Page",
@@ -82,6 +87,7 @@ __all__ = [
     "SignatureError",
     "Throttle",
     "Unauthorized",
+    "WaitTimeout",
     "__version__",
     "to_dict",
 ]

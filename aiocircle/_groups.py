@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 from aiocircle._core.executor import Executor
 
 if TYPE_CHECKING:
+    from aiocircle.composites.pipelines import Pipelines
     from aiocircle.composites.projects import Projects
     from aiocircle.composites.workflows import Workflows
     from aiocircle.resources.contexts import Contexts
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from aiocircle.resources.organizations import Organizations
     from aiocircle.resources.otel import Otel
     from aiocircle.resources.pipeline_definitions import PipelineDefinitions
-    from aiocircle.resources.pipelines import Pipelines
     from aiocircle.resources.policies import Policies
     from aiocircle.resources.schedules import Schedules
     from aiocircle.resources.triggers import Triggers
@@ -83,7 +83,7 @@ class V2Groups:
         "aiocircle.resources.pipeline_definitions:PipelineDefinitions"
     )
     """Pipeline definitions: which configuration runs on which code."""
-    pipelines: LazyGroup[Pipelines] = LazyGroup("aiocircle.resources.pipelines:Pipelines")
+    pipelines: LazyGroup[Pipelines] = LazyGroup("aiocircle.composites.pipelines:Pipelines")
     """Pipelines: read, start, continue."""
     policies: LazyGroup[Policies] = LazyGroup("aiocircle.resources.policies:Policies")
     """Policies for configurations, and the decisions made by them."""

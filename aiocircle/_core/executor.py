@@ -16,17 +16,17 @@ from aiocircle._core.admission_queue import Queue
 from aiocircle._core.api_errors import decode_error, error_for, outcome_of
 from aiocircle._core.clock import Clock
 from aiocircle._core.encode import encode_body, encode_query
-from aiocircle._core.endpoint import ListEndpoint, Operation, Route
+from aiocircle._core.endpoint import BadItems, ListEndpoint, Operation, Route
 from aiocircle._core.message import Request, Response, is_safe
 from aiocircle._core.pager import Pager
-from aiocircle._core.pagination import Page
+from aiocircle._core.pagination import DecodedPage, Offset, Page
 from aiocircle._core.rate_headers import retry_after
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.structure import StructureProblems
 from aiocircle._core.throttle import Caller, Places, Throttle
 from aiocircle._core.transport import Transport
 from aiocircle._redact import single_line
-from aiocircle.errors import CircleCIError, Outcome
+from aiocircle.errors import CircleCIError, DecodeError, Outcome
 
 __all__ = ["Connection", "Deprecation", "Executor"]
 
@@ -160,12 +160,17 @@ class Executor:
 
         async def fetch(token: str | None) -> Page[T]:
             call = self._new_call(endpoint, _with_query(url, paging.params(token)), None)
-            return await self.perform(call, partial(endpoint.parse, page_token=token))
+            try:
+                page = await self.perform(call, partial(endpoint.parse, page_token=token))
+            except BadItems as bad:
+                return _page_with_errors(call, bad)
+            return page if call.attempts == 1 else DecodedPage(page.items, page.next_page_token, (), call.attempts)
 
-        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop)
+        identity = paging.identity if isinstance(paging, Offset) else None
+        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity)
 
     def _url(self, endpoint: Route, values: tuple[Any, ...], query: Mapping[str, Any] | None) -> str:
-        url = self.connection.base_url + endpoint.expand(values)
+        url = endpoint.url(values, self.connection.base_url)
         if not query:
             return url
         spell = endpoint.query
@@ -294,15 +299,30 @@ class Executor:
             try:
                 return parse(response)
             except StructureProblems as problems:
-                error: CircleCIError = decode_error(
-                    problems, status, response.headers, response.body, method=request.method, url=request.url
-                )
+                error: CircleCIError = _decode_error(call, response, problems)
         elif call.found_gone(status):
             return cast("R", None)
         else:
             now = self.connection.clock.wall()
             error = error_for(status, response.headers, response.body, method=request.method, url=request.url, now=now)
         raise error
+
+
+def _page_with_errors(call: _Call, bad: BadItems) -> DecodedPage[Any]:
+    """Return the good items of a page, with a DecodeError for each bad one."""
+    errors: list[tuple[int, DecodeError]] = []
+    for count, problems in bad.problems:
+        error = _decode_error(call, bad.response, problems)
+        call.failed(error)
+        errors.append((count, error))
+    return DecodedPage(bad.items, bad.next_page_token, tuple(errors), call.attempts)
+
+
+def _decode_error(call: _Call, response: Response, problems: StructureProblems) -> DecodeError:
+    request = call.request
+    return decode_error(
+        problems, response.status, response.headers, response.body, method=request.method, url=request.url
+    )
 
 
 def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:

@@ -10,7 +10,7 @@ import attrs
 from aiocircle._core.encode import encode_nested
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
 from aiocircle._core.fields import Timestamp
-from aiocircle._core.group import Group, Id, Org, omit_none, org_slug_text
+from aiocircle._core.group import Group, Id, Org, omit_none
 from aiocircle._core.pager import Pager
 
 __all__ = [
@@ -126,7 +126,7 @@ class Contexts(Group):
         """
         return self._list(
             _Endpoints.list,
-            query={"owner_id": owner_id, "owner_slug": org_slug_text(owner_slug), "owner_type": owner_type},
+            query={"owner_id": owner_id, "owner_slug": self._org_slug(owner_slug), "owner_type": owner_type},
             page_token=page_token,
         )
 

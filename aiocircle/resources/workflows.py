@@ -11,6 +11,8 @@ from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
 from aiocircle._core.fields import RARELY_PRESENT, Timestamp
 from aiocircle._core.group import Group, Id, as_list, omit_none
 from aiocircle._core.pager import Pager
+from aiocircle.errors import InvalidArgument
+from aiocircle.links import Link, job_url, workflow_url
 from aiocircle.resources._statuses import JobStatus, WorkflowStatus, job_is_finished, workflow_is_finished
 
 __all__ = ["JobStatus", "JobType", "Rerun", "Workflow", "WorkflowJob", "WorkflowStatus", "Workflows"]
@@ -53,6 +55,11 @@ class Workflow:
     max_auto_reruns: int | None = attrs.field(default=None, metadata=RARELY_PRESENT)
 
     @property
+    def web_url(self) -> str | None:
+        """The page of the workflow on the cloud; None if it has expired."""
+        return workflow_url(self.project_slug, self.pipeline_number, self.id)
+
+    @property
     def is_finished(self) -> bool:
         """Whether the workflow is over, however it ended. One that is on hold or failing is not."""
         return workflow_is_finished(self.status, self.stopped_at)
@@ -86,6 +93,11 @@ class WorkflowJob:
     approval_request_id: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
     approved_by: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
     canceled_by: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
+
+    @property
+    def web_url(self) -> str | None:
+        """The page of the job on the cloud, in the older form; None if the job has no number."""
+        return job_url(self.project_slug, self.job_number)
 
     @property
     def is_finished(self) -> bool:
@@ -126,6 +138,18 @@ class Workflows(Group):
         https://circleci.com/docs/api/v2/#operation/getWorkflowById
         """
         return await self._call(_Endpoints.get, workflow_id)
+
+    async def get_by_link(self, url: str | Link) -> Workflow:
+        """Return the workflow of a page of CircleCI: of the workflow itself, or of one of its jobs.
+
+        Raise InvalidArgument if the page names no workflow, or is one of another host than the client's.
+
+        https://circleci.com/docs/api/v2/#operation/getWorkflowById
+        """
+        link = self._link(url)
+        if link.workflow_id is None:
+            raise InvalidArgument(f"url must be the page of a workflow, got {link}. It names no workflow")
+        return await self.get(link.workflow_id)
 
     def list_jobs(self, workflow_id: Id, *, page_token: str | None = None) -> Pager[WorkflowJob]:
         """A workflow's jobs, approvals among them. NotFound while a new workflow has none yet.
