@@ -127,7 +127,7 @@ async def test_change_is_made_once_without_faults(operation: str, tally: Tally) 
 @pytest.mark.parametrize("operation", CHANGING)
 async def test_change_is_made_at_most_once_per_fault(operation: str, tally: Tally, rng: random.Random) -> None:
     """Each fault at each stage of a request makes a change once or not at all, and the error's outcome is right."""
-    for trouble in rng.sample(TROUBLES, scaled(3, len(TROUBLES))):
+    for trouble in rng.sample(TROUBLES, scaled(2, len(TROUBLES))):
         async with prepared(operation) as one:
             await suffer(one, [trouble], tally)
 

@@ -196,7 +196,7 @@ VARIANTS = [
 @pytest.mark.parametrize("limits", VARIANTS)
 async def test_no_request_is_early_and_no_worker_starves(server: LimitedServer, tally: Tally, limits: Limits) -> None:
     server.limits = attrs.evolve(limits, buckets={})
-    seconds = scaled(12, 60)
+    seconds = scaled(8, 60)
     async with client(server) as circle:
         took = await load([circle], seconds, 24, FAMILIES, tally)
         await assert_nothing_held(circle, tally)
@@ -287,7 +287,7 @@ async def test_two_clients_share_one_budget(server: LimitedServer, tally: Tally,
     server.limits = Limits((20,), headers=headers)
     throttle = Throttle()
     async with client(server, throttle=throttle) as one, client(server, throttle=throttle) as other:
-        took = await load([one, other], scaled(15, 60), 10, ["project"], tally)
+        took = await load([one, other], scaled(10, 60), 10, ["project"], tally)
         assert one.rate_limits == other.rate_limits
         await assert_nothing_held(one, tally)
         await assert_nothing_held(other, tally)

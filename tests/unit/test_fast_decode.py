@@ -63,7 +63,7 @@ def outcome(kind: Any, body: bytes) -> tuple[str, Any]:
 
 @pytest.mark.parametrize("kind", MODELS, ids=lambda kind: getattr(kind, "__name__", str(kind)))
 @given(seed=st.integers(0, 2**64 - 1), odd=st.integers(0, 2))
-@settings(max_examples=scaled(15, 100))
+@settings(max_examples=scaled(8, 100))
 def test_both_ways_of_reading_give_equal_objects_or_refuse(kind: Any, seed: int, odd: int) -> None:
     """msgspec is there to be fast; what an answer means is decided by cattrs alone."""
     dice = random.Random(seed)

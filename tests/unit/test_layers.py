@@ -82,7 +82,6 @@ def imports(module: str) -> set[str]:
     return found - {module}
 
 
-
 def test_the_walk_sees_the_imports_that_are_there() -> None:
     """Plain, relative, from the root, and inside functions: else the tests below would pass on nothing."""
     assert "aiocircle.errors" in imports("aiocircle.slugs")

@@ -21,6 +21,7 @@ from aiocircle.resources.pipelines import Pipeline
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 from tests.support import stream_stories as stories
 from tests.support.stream_stories import EPOCH, INF, PROJECT, Attempt, Named, PipelineStory, ProjectServer, moment
+from tests.support.thorough import scaled
 from tests.support.waiting_stories import Events
 
 
@@ -33,13 +34,13 @@ def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 
 def test_finished_stream_reports_what_the_observer_knows() -> None:
-    """Each result once, through crashes, failing requests, and lost, doubled and late events. 100 stories."""
-    assert stories.run_campaign(range(100), approvals=False)[:2] == ({}, {})
+    """Each result once, through crashes, failing requests, and lost, doubled and late events."""
+    assert stories.run_campaign(range(scaled(60, 1000)), approvals=False)[:2] == ({}, {})
 
 
 def test_approval_stream_reports_what_the_observer_knows() -> None:
-    """Each approval once, while it waits. 100 stories."""
-    assert stories.run_campaign(range(100), approvals=True)[:2] == ({}, {})
+    """Each approval once, while it waits."""
+    assert stories.run_campaign(range(scaled(60, 1000)), approvals=True)[:2] == ({}, {})
 
 
 def test_observer_notices_a_state_that_is_saved_too_early() -> None:
@@ -61,8 +62,7 @@ def test_observer_notices_a_wrong_rule(
 ) -> None:
     """Otherwise the stories would prove nothing."""
     monkeypatch.setattr(StreamState, rule, broken)
-    counts, _, _ = stories.run_campaign(range(150), approvals=False)
-    assert fault in counts
+    assert any(fault in stories.run_campaign([seed], approvals=False)[0] for seed in range(150))
 
 
 StreamState_end_walk = StreamState.end_walk
@@ -71,8 +71,7 @@ StreamState_end_walk = StreamState.end_walk
 def test_observer_notices_a_mark_without_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pipeline that becomes visible late would be missed."""
     monkeypatch.setattr(_stream_state, "LATE", 0.0)
-    counts, _, _ = stories.run_campaign(range(150), approvals=False)
-    assert "missed" in counts
+    assert any("missed" in stories.run_campaign([seed], approvals=False)[0] for seed in range(150))
 
 
 # --- a scripted project ---------------------------------------------------------------------------------------

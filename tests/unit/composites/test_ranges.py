@@ -11,7 +11,7 @@ from aiocircle._core.retry import RetryPolicy
 from aiocircle.composites._ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
 from tests.support.thorough import scaled
 
-STORIES = scaled(5_000, 100_000)
+STORIES = scaled(2_000, 100_000)
 
 
 def plan(
