@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aiocircle._core.fields import UNSET
+    from aiocircle._core.observer import RetryDetails
     from aiocircle._core.pager import Pager
     from aiocircle._core.pagination import Page
     from aiocircle._core.plain import to_dict
@@ -82,6 +83,7 @@ __all__ = [
     "RateLimiter",
     "RequestError",
     "RequestTimeout",
+    "RetryDetails",
     "RetryPolicy",
     "ServerError",
     "SignatureError",
@@ -102,6 +104,7 @@ _HOMES = {
     "ProjectSlug": "aiocircle.slugs",
     "RateLimit": "aiocircle._core.rate_headers",
     "RateLimiter": "aiocircle._core.rate_limiter",
+    "RetryDetails": "aiocircle._core.observer",
     "RetryPolicy": "aiocircle._core.retry",
     "Throttle": "aiocircle._core.throttle",
     "__version__": "aiocircle._version",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import os
 import re
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
 import yarl
 
+from aiocircle._core.observer import RetryDetails
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._redact import Secret
 from aiocircle.errors import ConfigurationError
@@ -17,6 +20,7 @@ from aiocircle.errors import ConfigurationError
 __all__ = [
     "as_secret",
     "bound_concurrency",
+    "check_on_retry",
     "check_retry",
     "check_session",
     "parse_base_url",
@@ -104,6 +108,14 @@ def check_session(session: aiohttp.ClientSession | None, *, has_trace_configs: b
         raise ConfigurationError(f"session must be an aiohttp.ClientSession, got {type(session).__name__}")
     if session is not None and has_trace_configs:
         raise ConfigurationError("trace_configs are for the client's own session. Pass them to yours instead")
+
+
+def check_on_retry(on_retry: Callable[[RetryDetails], object] | None) -> None:
+    """Raise ConfigurationError if it is not a plain function: nothing would await a coroutine."""
+    if on_retry is None:
+        return
+    if not callable(on_retry) or inspect.iscoroutinefunction(on_retry):
+        raise ConfigurationError(f"on_retry must be a function that is not async, got {type(on_retry).__name__}")
 
 
 def check_retry(retry: RetryPolicy) -> RetryPolicy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar, get_origin, overload
 from urllib.parse import urlsplit
 
@@ -14,17 +14,20 @@ from multidict import CIMultiDict
 from aiocircle._config import (
     as_secret,
     bound_concurrency,
+    check_on_retry,
     check_retry,
     check_session,
     parse_base_url,
     resolve_token,
 )
 from aiocircle._core.auth import Auth, auth_header, hash_account
+from aiocircle._core.client_state import ClientState, Deprecation
 from aiocircle._core.clock import Clock
 from aiocircle._core.encode import encode_json
 from aiocircle._core.endpoint import raw_endpoint, raw_list_endpoint
-from aiocircle._core.executor import Connection, Deprecation, Executor
+from aiocircle._core.executor import Executor
 from aiocircle._core.fields import JSON, UNSET, Unset
+from aiocircle._core.observer import Observer, RetryDetails, RetryObserver
 from aiocircle._core.pager import Pager
 from aiocircle._core.path import raw_path
 from aiocircle._core.rate_headers import RateLimit
@@ -36,7 +39,7 @@ from aiocircle._core.transport import USER_AGENT, Transport
 from aiocircle._groups import LazyGroup, V2Groups
 from aiocircle.errors import InvalidArgument
 
-__all__ = ["CircleCI"]
+__all__ = ["CircleCI", "add_observer"]
 
 T = TypeVar("T")
 
@@ -60,6 +63,7 @@ class CircleCI(V2Groups):
     max_concurrency: the most requests in flight; not more than the connections of `session`.
     throttle: a Throttle to share with other clients, or a RateLimiter, which stands for Throttle(limiter).
     trace_configs: aiohttp's, for the client's own session.
+    on_retry: called with RetryDetails before each repeated attempt, but not for waits in the queue.
 
     Raises ConfigurationError, at once, for what cannot work. Belongs to the event loop that first uses it.
     """
@@ -77,6 +81,7 @@ class CircleCI(V2Groups):
         throttle: Throttle | RateLimiter | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         allow_http: bool = False,
+        on_retry: Callable[[RetryDetails], object] | None = None,
     ) -> None:
         # The values are masked before anything can fail, so that no traceback with locals shows them.
         token = as_secret(token, "token")
@@ -87,7 +92,7 @@ class CircleCI(V2Groups):
         max_concurrency = bound_concurrency(max_concurrency, session)
         self._owns_throttle = not isinstance(throttle, Throttle)
         headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **auth_header(auth, token)})
-        connection = Connection(
+        state = ClientState(
             root,
             headers,
             Transport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
@@ -96,7 +101,10 @@ class CircleCI(V2Groups):
             max_concurrency,
             Clock(),
         )
-        self._executor = Executor(connection, client_timeout(timeout), check_retry(retry))
+        check_on_retry(on_retry)
+        if on_retry is not None:
+            state.observers += (RetryObserver(on_retry),)
+        self._executor = Executor(state, client_timeout(timeout), check_retry(retry))
         self._owns_transport = True
 
     async def __aenter__(self) -> Self:
@@ -108,9 +116,9 @@ class CircleCI(V2Groups):
     async def close(self) -> None:
         """Close the session and its connections, if they are the client's own. A `with_options` copy closes nothing."""
         if self._owns_transport:
-            await self._executor.connection.transport.close()
+            await self._executor.state.transport.close()
             if self._owns_throttle:
-                await self._executor.connection.throttle.close()
+                await self._executor.state.throttle.close()
 
     def with_options(
         self,
@@ -125,7 +133,7 @@ class CircleCI(V2Groups):
         for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), LazyGroup)]:
             del other.__dict__[name]
         other._executor = Executor(
-            executor.connection,
+            executor.state,
             executor.timeout if timeout is UNSET else client_timeout(timeout),
             executor.retry if retry is None else check_retry(retry),
         )
@@ -135,12 +143,12 @@ class CircleCI(V2Groups):
     @property
     def base_url(self) -> str:
         """The root of the host that the client talks to."""
-        return self._executor.connection.base_url
+        return self._executor.state.base_url
 
     @property
     def max_concurrency(self) -> int:
         """The most requests in flight."""
-        return self._executor.connection.places.size
+        return self._executor.state.places.size
 
     @property
     def retry(self) -> RetryPolicy:
@@ -150,13 +158,13 @@ class CircleCI(V2Groups):
     @property
     def rate_limits(self) -> Mapping[str, RateLimit]:
         """The limits that the API last reported, by family: version and first path segment, such as "v2/insights"."""
-        connection = self._executor.connection
-        return connection.throttle.rate_limits(connection.account)
+        state = self._executor.state
+        return state.throttle.rate_limits(state.account)
 
     @property
     def deprecations(self) -> Mapping[str, Deprecation]:
         """What the API said of operations that are to go, by operation, such as "pipelines.trigger"."""
-        return dict(self._executor.connection.deprecations)
+        return dict(self._executor.state.deprecations)
 
     @overload
     async def request(
@@ -243,6 +251,11 @@ class CircleCI(V2Groups):
     def __repr__(self) -> str:
         # A traceback with locals shows the client that could not be made, too.
         return f"<CircleCI at {self.base_url}>" if "_executor" in vars(self) else "<CircleCI, not made>"
+
+
+def add_observer(circle: CircleCI, observer: Observer) -> None:
+    """Add an observer to a client and its copies: the command's progress and integrations are made of one."""
+    circle._executor.state.observers += (observer,)  # pyright: ignore[reportPrivateUsage] - of the same file
 
 
 def _type(into: Any) -> Any:

@@ -16,7 +16,7 @@ from aiocircle._core.decode import decode, decode_items, decode_json
 from aiocircle._core.message import Response, is_idempotent
 from aiocircle._core.pagination import NONE, PAGE_TOKEN, Page, Pagination, array_type
 from aiocircle._core.path import expand_path, split_template
-from aiocircle._core.structure import StructureProblems
+from aiocircle._core.structure import StructureProblems, structure
 
 __all__ = [
     "Action",
@@ -197,11 +197,21 @@ class ListEndpoint(Route, Generic[T]):
             plain = problems.plain
             problems.next_page_token = self.paging.next_token(plain, page_token)
             found = self.paging.items(plain)
-            if found is None:
+            if found is None or not self._is_page_around(plain, found[0]):
                 raise
         path, values = found
         items, bad = decode_items(self.model, values, path)
         raise BadItems(response, tuple(items), self.paging.next_token(plain, page_token), bad)
+
+    def _is_page_around(self, plain: Any, path: str) -> bool:
+        """Return False if more than the items at `path` is wrong: without a valid token the list would end early."""
+        if path == "$":
+            return True
+        try:
+            structure({**plain, path.removeprefix("$."): []}, self._page_type)
+        except StructureProblems:
+            return False
+        return True
 
 
 @attrs.define(eq=False)

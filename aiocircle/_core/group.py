@@ -40,12 +40,12 @@ class Group:
     def _link(self, url: str | Link) -> Link:
         """Return the link to a page of the client's host. Raise InvalidArgument if it is not one."""
         link = url if isinstance(url, Link) else Link.parse(url)
-        ensure_same_host(link, self._executor.connection.base_url)
+        ensure_same_host(link, self._executor.state.base_url)
         return link
 
     def _org_slug(self, org: Org | None) -> str | None:
         """Return the slug of an organization for a query or a body. None stays None."""
-        return None if org is None else str(org_at(org, self._executor.connection.base_url))
+        return None if org is None else str(org_at(org, self._executor.state.base_url))
 
 
 def omit_none(**fields: Any) -> dict[str, Any]:

@@ -60,14 +60,14 @@ class RetryPolicy:
                 f"repeat_unsafe must be True or False, got {self.repeat_unsafe!r}. See RetryPolicy"
             )
 
-    def may_repeat(self, error: CircleCIError, *, repeatable: bool) -> bool:
-        """Whether a request that ended in `error` may be sent again; `repeatable` says that its verb is idempotent."""
+    def should_retry(self, error: CircleCIError, *, is_idempotent: bool) -> bool:
+        """Return True if a request that ended in `error` may be sent again. is_idempotent: of its method."""
         if isinstance(error, RateLimited):
             return not error.is_local
         if isinstance(error, RequestError):
-            return error.outcome == "not_done" or repeatable or self.repeat_unsafe
+            return error.outcome == "not_done" or is_idempotent or self.repeat_unsafe
         if isinstance(error, ServerError) or (isinstance(error, DecodeError) and error.malformed):
-            return repeatable or self.repeat_unsafe
+            return is_idempotent or self.repeat_unsafe
         return False
 
     def remaining_wait(self, waited: float) -> float:

@@ -1,22 +1,25 @@
-"""The only file that touches aiohttp's client. Its exceptions end here."""
+"""The only file that sends. aiohttp's exceptions end here."""
 
 from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, Sequence
+from types import TracebackType
+from typing import Final, Self
 
 import aiohttp
 import yarl
+from multidict import CIMultiDictProxy
 
 from aiocircle._core.message import Request, Response, is_safe
+from aiocircle._core.session import Session
 from aiocircle._core.timeouts import Timeout, TimeoutScheduler
 from aiocircle._redact import redact_url
 from aiocircle._version import __version__
 from aiocircle.errors import ConfigurationError, ConnectionFailed, Outcome, RequestError, RequestTimeout
 
-__all__ = ["MAX_BODY", "USER_AGENT", "Transport"]
+__all__ = ["MAX_BODY", "USER_AGENT", "StreamedResponse", "Transport"]
 
 MAX_BODY: Final = 64 * 1024 * 1024  # bytes, decompressed
 MAX_REDIRECTS: Final = 5
@@ -25,10 +28,7 @@ USER_AGENT: Final = f"aiocircle/{__version__} aiohttp/{aiohttp.__version__} Pyth
 
 
 class Transport:
-    """Sends requests over an aiohttp session: the caller's, or one of its own.
-
-    Its own session is made inside the running loop by the first request, and is the only thing that close() closes.
-    """
+    """Sends requests over an aiohttp session: the caller's, or one of its own."""
 
     def __init__(
         self,
@@ -38,170 +38,201 @@ class Transport:
         trace_configs: Sequence[aiohttp.TraceConfig],
         max_body: int = MAX_BODY,
     ) -> None:
-        self._session = session
-        self._owned = session is None
-        self._max_concurrency = max_concurrency
-        self._trace_configs = trace_configs
+        self._session = Session(session, max_concurrency=max_concurrency, trace_configs=trace_configs)
         self._max_body = max_body
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
-        self._reading: set[aiohttp.ClientResponse] = set()
+        self._open_responses: set[aiohttp.ClientResponse] = set()
         self._timeouts = TimeoutScheduler()
 
-    async def send(self, request: Request, timeout: Timeout) -> Response:
-        """The answer to one attempt, read to its end, its connection given back.
+    @property
+    def closed(self) -> bool:
+        """True if nothing can be sent any more: the client was closed, or the caller's session."""
+        return self._session.closed
 
-        A GET follows redirects within the host. Raises RequestError where no answer came.
+    def ensure_open(self) -> None:
+        """Raise ConfigurationError if nothing can be sent: it is closed, or belongs to another event loop."""
+        self._session.ensure_open()
+
+    async def send(self, request: Request, timeout: Timeout) -> Response:
+        """Return the response to one attempt, read to its end, at most `max_body` bytes of it.
+
+        Raise RequestError if there is no response. ensure_open() must be called before.
         """
-        session = self._ready()
-        if not is_safe(request.method):
-            return await self._exchange(session, request, request.url, timeout.client_timeout)
-        if timeout.total is None:
-            return await self._follow(session, request, timeout.client_timeout)
+        if timeout.total is None or not is_safe(request.method):
+            # aiohttp's own total timeout reveals whether a connection was made: if it was not, a POST is repeated.
+            async with self.open(request, timeout.client_timeout) as response:
+                return await response.read(self._max_body)
         scheduled = self._timeouts.schedule(timeout.total)
         try:
-            return await self._follow(session, request, timeout.without_total)
+            async with self.open(request, timeout.without_total) as response:
+                return await response.read(self._max_body)
         except asyncio.CancelledError as error:
             if not scheduled.is_cause_of(error):
                 raise
         finally:
             self._timeouts.cancel(scheduled)
-        raise _failure(TimeoutError(), request.method, request.redacted_url, timeout.client_timeout, closed=self.closed)
+        raise _map_exception(
+            TimeoutError(), request.method, request.redacted_url, timeout.client_timeout, closed=self.closed
+        )
 
-    async def _follow(
-        self, session: aiohttp.ClientSession, request: Request, timeout: aiohttp.ClientTimeout
-    ) -> Response:
-        response = await self._exchange(session, request, url := request.url, timeout)
-        if response.status not in _REDIRECTS:
-            return response
-        for _ in range(MAX_REDIRECTS):
-            target = _within_host(url, response.headers.get("Location"))
-            if target is None:
-                break
-            response = await self._exchange(session, request, url := target, timeout)
-            if response.status not in _REDIRECTS:
-                break
-        return response
+    def open(self, request: Request, timeout: aiohttp.ClientTimeout) -> StreamedResponse:
+        """Return a response to be entered: `async with transport.open(request, timeout) as response`.
 
-    async def _exchange(
-        self, session: aiohttp.ClientSession, request: Request, url: str, timeout: aiohttp.ClientTimeout
-    ) -> Response:
-        try:
-            answer = await session.request(
-                request.method,
-                yarl.URL(url, encoded=True),
-                headers=request.headers,
-                data=request.body,
-                allow_redirects=False,
-                auto_decompress=True,
-                middlewares=None if is_safe(request.method) else (*_middlewares(session), _once),
-                timeout=timeout,
-                raise_for_status=False,
-            )
-            self._reading.add(answer)
-            try:
-                return await self._read(answer)
-            finally:
-                self._reading.discard(answer)
-                # An answer that was read to its end has given its connection back; any other's is of no more use.
-                if not answer.closed:
-                    answer.close()
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.
-            failure = _failure(error, request.method, redact_url(url), timeout, closed=self.closed)
-        except RuntimeError as error:
-            # What aiohttp raises over a session that was closed in the middle of the request.
-            if not self.closed:
-                raise
-            failure = _failure(error, request.method, redact_url(url), timeout, closed=True)
-        raise failure from None
+        Entering it sends the request and returns when the headers have arrived. A GET follows redirects within the
+        host. Leaving it gives the connection back, or closes it if the body was not read to its end. Raise RequestError
+        if there is no response. ensure_open() must be called before.
+        """
+        return StreamedResponse(self._session, self._open_responses, request, timeout)
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> Response:
-        """The answer with its decompressed body, and with what cut it short, if anything did."""
-        content = answer.content
+    async def close(self) -> None:
+        """Close the client's own session and its connections. The caller's session stays open."""
+        self._timeouts.close()
+        # aiohttp would let a task that reads a body wait for its timeout.
+        await self._session.close(self._open_responses)
+
+
+class StreamedResponse:
+    """One HTTP response whose body is read as it comes: by read(), or by `async for chunk in response`."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+
+    def __init__(
+        self,
+        session: Session,
+        open_responses: set[aiohttp.ClientResponse],
+        request: Request,
+        timeout: aiohttp.ClientTimeout,
+    ) -> None:
+        self._session = session
+        self._open_responses = open_responses
+        self._request = request
+        self._timeout = timeout
+        self._url = request.url
+
+    async def __aenter__(self) -> Self:
+        raw = await self._send()
+        if raw.status in _REDIRECTS and is_safe(self._request.method):
+            raw = await self._follow(raw)
+        self._raw = raw
+        self.status, self.headers = raw.status, raw.headers
+        self._open_responses.add(raw)
+        return self
+
+    async def __aexit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._open_responses.discard(self._raw)
+        # A body that was read to its end has given its connection back. Any other connection is of no more use.
+        if not self._raw.closed:
+            self._raw.close()
+
+    async def read(self, max_body: int) -> Response:
+        """Return the response with its decompressed body, at most `max_body` bytes of it.
+
+        A body that was cut, or is larger, is returned as far as it was read, with the reason.
+        """
+        raw, content = self._raw, self._raw.content
         chunks: list[bytes] = []
         size = 0
         try:
+            if content.at_eof():
+                # It is empty, or a hook of the caller's session has read it: aiohttp has then kept it.
+                return Response(raw.status, raw.headers, await raw.read())
             while not content.at_eof():
                 chunk = await content.readany()
                 chunks.append(chunk)
                 size += len(chunk)
-                if size > self._max_body:
-                    body = b"".join(chunks)[: self._max_body]
-                    reason = f"the body is larger than {self._max_body} bytes"
-                    return Response(answer.status, answer.headers, body, reason, is_too_large=True)
-        except aiohttp.ClientError as error:
-            if self.closed or isinstance(error, TimeoutError):
-                raise
-            reason = f"the body was cut after {size} bytes: {_text(error)}"
-            return Response(answer.status, answer.headers, b"".join(chunks), reason)
-        return Response(answer.status, answer.headers, chunks[0] if len(chunks) == 1 else b"".join(chunks))
+                if size > max_body:
+                    too_large = f"the body is larger than {max_body} bytes"
+                    return Response(raw.status, raw.headers, b"".join(chunks)[:max_body], too_large, is_too_large=True)
+            return Response(raw.status, raw.headers, chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        except Exception as error:
+            reason = self._cut_reason(error, size)
+            failure = self._failure(error) if reason is None else None
+        if failure is not None:
+            raise failure from None
+        return Response(raw.status, raw.headers, b"".join(chunks), reason)
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be sent any more: the client was closed, or the caller's session."""
-        return self._closed or (self._session is not None and self._session.closed)
-
-    def ensure_open(self) -> None:
-        """ConfigurationError where nothing can be sent: it is closed, or belongs to another event loop."""
-        loop = asyncio.get_running_loop()
-        if self._loop is loop and not (self._closed if self._owned else self.closed):
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        """Yield the parts of the decompressed body as they come. Raise RequestError if it is cut."""
+        content, method, url = self._raw.content, self._request.method, redact_url(self._url)
+        size = 0
+        try:
+            while not content.at_eof():
+                chunk = await content.readany()
+                size += len(chunk)
+                yield chunk
             return
-        if self._loop is None:
-            # A session has no public way to tell its loop.
-            if getattr(self._session, "_loop", loop) is not loop:
-                raise ConfigurationError("the session that this client was given belongs to another event loop")
-            self._loop = loop
-        elif self._loop is not loop:
-            raise ConfigurationError(
-                "this client was first used in another event loop; make one client for each loop, inside it"
+        except Exception as error:
+            reason = self._cut_reason(error, size)
+            failure = self._failure(error) if reason is None else None
+        raise failure or ConnectionFailed(f"{method} {url}: {reason}", method=method, url=url) from None
+
+    async def _follow(self, raw: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
+        """Return the response that redirects within the host lead to, or the first one that is not followed."""
+        for _ in range(MAX_REDIRECTS):
+            target = _same_origin(self._url, raw.headers.get("Location"))
+            if target is None:
+                break
+            raw.close()
+            self._url = target
+            raw = await self._send()
+            if raw.status not in _REDIRECTS:
+                break
+        return raw
+
+    async def _send(self) -> aiohttp.ClientResponse:
+        """Return the response to one request when its headers have arrived."""
+        request, session = self._request, self._session
+        try:
+            return await session.get().request(
+                request.method,
+                yarl.URL(self._url, encoded=True),
+                headers=request.headers,
+                data=request.body,
+                allow_redirects=False,
+                auto_decompress=True,
+                middlewares=None if is_safe(request.method) else (*session.middlewares(), _no_auto_retry),
+                timeout=self._timeout,
+                raise_for_status=False,
             )
-        if self._closed:
-            raise ConfigurationError("this client is closed")
-        if self.closed:
-            raise ConfigurationError("the session that this client was given is closed")
+        except Exception as error:
+            # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.
+            failure = self._failure(error)
+        raise failure from None
 
-    def _ready(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_concurrency),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=list(self._trace_configs) or None,
-            )
-        return self._session
+    def _failure(self, error: Exception) -> Exception:
+        """Return the error for callers. An exception that is not aiohttp's, such as that of a hook, stays as it is."""
+        # aiohttp raises RuntimeError for a session that was closed during the request.
+        is_ours = isinstance(error, aiohttp.ClientError | OSError | ValueError) or self._session.closed
+        if not is_ours:
+            return error
+        url = redact_url(self._url)
+        return _map_exception(error, self._request.method, url, self._timeout, closed=self._session.closed)
 
-    async def close(self) -> None:
-        """Close the client's own session and its connections; the caller's session is left alone."""
-        self._closed = True
-        self._timeouts.close()
-        if self._owned and self._session is not None:
-            # Left to aiohttp, whoever reads a body now would wait for the timeout.
-            for answer in self._reading:
-                answer.content.set_exception(aiohttp.ClientConnectionError("closed"))
-            await self._session.close()
+    def _cut_reason(self, error: Exception, size: int) -> str | None:
+        """Return why a body ended early; None if the client closed it, or it took too long."""
+        if self._session.closed or isinstance(error, TimeoutError) or not isinstance(error, aiohttp.ClientError):
+            return None
+        return f"the body was cut after {size} bytes: {_describe(error)}"
 
 
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keeps aiohttp from sending a PUT or DELETE again by itself when the connection breaks.
+async def _no_auto_retry(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a PUT or DELETE again by itself when the connection breaks.
 
-    The first may have been carried out, and nobody could tell from the answer to the second.
+    The first may have been executed, and the response to the second would not reveal it.
     """
     try:
         return await send(request)
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        # The plain kind, which aiohttp lets through.
-        raise aiohttp.ClientConnectionError(_text(error)) from None
+        # The base class, which aiohttp does not repeat.
+        raise aiohttp.ClientConnectionError(_describe(error)) from None
 
 
-def _middlewares(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddlewareType, ...]:
-    """The session's own, which those of a request would replace. A session has no public way to tell them."""
-    return tuple(getattr(session, "_middlewares", ()))
-
-
-def _within_host(url: str, location: str | None) -> str | None:
-    """Where a redirect leads, if that is the same origin, so that the token may go there; else None."""
+def _same_origin(url: str, location: str | None) -> str | None:
+    """Return the target of a redirect if it has the same origin, so that it may get the token; otherwise None."""
     if not location:
         return None
     here = yarl.URL(url, encoded=True)
@@ -209,39 +240,42 @@ def _within_host(url: str, location: str | None) -> str | None:
         target = here.join(yarl.URL(location))
     except ValueError:
         return None
-    # A port that is the scheme's own may be written or not.
+    # The scheme's default port may be written or not.
     same = (target.scheme, target.raw_host, target.port) == (here.scheme, here.raw_host, here.port)
     return str(target.with_fragment(None)) if same and target.raw_user is None else None
 
 
-def _failure(
+def _map_exception(
     error: Exception, method: str, url: str, timeout: aiohttp.ClientTimeout, *, closed: bool
 ) -> RequestError | ConfigurationError:
+    """Return the error of a request that got no response, with its outcome."""
     where = f"{method} {url}"
-    # A certificate that is not valid is a ValueError, too.
+    # An invalid certificate is a ValueError and an OSError.
     if isinstance(error, ValueError) and not isinstance(error, OSError):
-        return ConfigurationError(f"{where}: aiohttp refuses the request: {_text(error)}")
+        return ConfigurationError(f"{where}: aiohttp refuses the request: {_describe(error)}")
     unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     outcome: Outcome = "not_done" if unsent else "unknown"
     if closed:
-        return ConnectionFailed(f"{where}: the client was closed meanwhile", method=method, url=url, outcome=outcome)
+        return ConnectionFailed(
+            f"{where}: the client was closed in the meantime", method=method, url=url, outcome=outcome
+        )
     if isinstance(error, TimeoutError):
         seconds = timeout.connect if unsent else timeout.total
-        what = "no connection" if unsent else "no complete answer"
+        what = "no connection" if unsent else "no complete response"
         within = "" if seconds is None else f" within {seconds:g} s"
         return RequestTimeout(f"{where}: {what}{within}", method=method, url=url, outcome=outcome)
-    return ConnectionFailed(f"{where}: {_text(error)}", method=method, url=url, outcome=outcome)
+    return ConnectionFailed(f"{where}: {_describe(error)}", method=method, url=url, outcome=outcome)
 
 
-def _text(error: BaseException) -> str:
-    """What an exception of aiohttp's says, without what it holds: a half-read answer, or a URL that may be signed."""
+def _describe(error: BaseException) -> str:
+    """Return the text of an aiohttp exception, without the response or the URL that it holds."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "the server closed the connection without an answer"
+        return "the server closed the connection without a response"
     if isinstance(error, aiohttp.InvalidURL):
         return type(error).__name__
     what, why = type(error).__name__, str(error)
     if isinstance(error, aiohttp.ClientResponseError):
-        what, why = "the answer is no HTTP", error.message
-    # From the second line on it repeats what was received.
+        what, why = "the response is not HTTP", error.message
+    # The second line and those after it repeat what was received.
     why = why.strip().partition("\n")[0].rstrip(": ")
     return f"{what}: {why}" if why else what

@@ -10,6 +10,7 @@ from typing import Final
 from aiocircle import CircleCI, ProjectSlug
 from aiocircle.cli.insights import fetch_and_show, log_to_stderr
 from aiocircle.cli.traffic import Traffic
+from aiocircle.client import add_observer
 from aiocircle.testing import LocalCircleCI
 
 __all__ = ["run"]
@@ -38,9 +39,9 @@ async def _run(arguments: argparse.Namespace) -> int:
             server.token,
             base_url=server.url,
             timeout=arguments.latency + _TIMEOUT,
-            trace_configs=[traffic.trace_config()],
         ) as circle,
     ):
+        add_observer(circle, traffic)
         print(_introduction(server.url, arguments), file=sys.stderr)
         projects = [ProjectSlug.parse(slug) for slug in server.projects]
         return await fetch_and_show(circle, projects, traffic, window="last-90-days", top=arguments.top)

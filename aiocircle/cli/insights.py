@@ -17,6 +17,7 @@ from aiocircle.cli.display import show_progress, show_table
 from aiocircle.cli.report import ProjectReport, Summary, report_on
 from aiocircle.cli.terminal import clean
 from aiocircle.cli.traffic import Traffic
+from aiocircle.client import add_observer
 from aiocircle.resources.insights import ReportingWindow
 
 __all__ = ["fetch_and_show", "log_to_stderr", "run"]
@@ -31,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _run(arguments: argparse.Namespace, projects: Sequence[ProjectSlug]) -> int:
     traffic = Traffic()
-    async with CircleCI(max_concurrency=arguments.concurrency, trace_configs=[traffic.trace_config()]) as circle:
+    async with CircleCI(max_concurrency=arguments.concurrency) as circle:
+        add_observer(circle, traffic)
         return await fetch_and_show(
             circle,
             projects,

@@ -1,45 +1,32 @@
-"""What goes over the wire, counted by aiohttp's own tracing."""
+"""The requests of a command, counted by an observer."""
 
 from __future__ import annotations
 
-import types
-
-import aiohttp
+from aiocircle._core.message import Request
+from aiocircle._core.observer import Observer
+from aiocircle.errors import CircleCIError
 
 __all__ = ["Traffic"]
 
 
-class Traffic:
-    """Counts a client's requests.
+class Traffic(Observer):
+    """The counts of a client's requests.
 
-    requests: how many were sent. retries: how many of them had been sent before. limited: how many were
-    answered with 429.
+    requests: requests sent. retries: of these, repeated attempts. limited: responses with status 429.
     """
 
     def __init__(self) -> None:
         self.requests = 0
+        self.retries = 0
         self.limited = 0
-        self._asked: set[int] = set()  # hashes: addresses with page tokens are long
 
-    @property
-    def retries(self) -> int:
-        """Each thing is asked for once, so what is asked for again is a retry."""
-        return self.requests - len(self._asked)
-
-    def trace_config(self) -> aiohttp.TraceConfig:
-        """What makes a client count here: CircleCI(trace_configs=[traffic.trace_config()])."""
-        config = aiohttp.TraceConfig()
-        config.on_request_start.append(self._started)
-        config.on_request_end.append(self._ended)
-        return config
-
-    async def _started(
-        self, _: aiohttp.ClientSession, __: types.SimpleNamespace, request: aiohttp.TraceRequestStartParams
-    ) -> None:
+    def on_attempt(self, operation: str, request: Request, number: int) -> None:
+        """Count a request, and a retry from the second attempt on."""
         self.requests += 1
-        self._asked.add(hash((request.method, str(request.url))))
+        self.retries += number > 1
 
-    async def _ended(
-        self, _: aiohttp.ClientSession, __: types.SimpleNamespace, request: aiohttp.TraceRequestEndParams
+    def on_response(
+        self, operation: str, request: Request, number: int, result: int | CircleCIError | None, seconds: float
     ) -> None:
-        self.limited += request.response.status == 429
+        """Count a response with status 429."""
+        self.limited += result == 429

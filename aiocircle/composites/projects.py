@@ -79,7 +79,7 @@ class _OrgListing:
 
     def __init__(self, executor: Executor, org: Org) -> None:
         self._executor = executor
-        self._org, self._pattern = _split_pattern(org, executor.connection.base_url)
+        self._org, self._pattern = _split_pattern(org, executor.state.base_url)
         self._slugs: list[str] = []
 
     async def page(self, page_token: str | None) -> Page[Project]:

@@ -208,6 +208,7 @@ async def test_demo_counts_match_the_server(capsys: pytest.CaptureFixture[str]) 
     from aiocircle import CircleCI, ProjectSlug, RetryPolicy
     from aiocircle.cli.insights import fetch_and_show
     from aiocircle.cli.traffic import Traffic
+    from aiocircle.client import add_observer
 
     traffic = Traffic()
     async with (
@@ -216,9 +217,9 @@ async def test_demo_counts_match_the_server(capsys: pytest.CaptureFixture[str]) 
             server.token,
             base_url=server.url,
             retry=RetryPolicy(attempts=20, base=0.01),
-            trace_configs=[traffic.trace_config()],
         ) as circle,
     ):
+        add_observer(circle, traffic)
         projects = [ProjectSlug.parse(slug) for slug in server.projects]
         assert await fetch_and_show(circle, projects, traffic, window="last-30-days") == 0
 

@@ -110,7 +110,7 @@ def test_plain_progress(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_live_progress_shows_counts_and_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
     traffic = Traffic()
-    traffic.requests, traffic.limited = 2, 1
+    traffic.requests, traffic.retries, traffic.limited = 9, 2, 1
     with live.LiveProgress(traffic) as progress:
         progress.advance(HALFWAY)
         progress.arrived(project())

@@ -221,7 +221,7 @@ async def test_a_job_queues_at_most_max_concurrency() -> None:
 
         def count(_: object) -> None:
             nonlocal most
-            state = circle._executor.connection.throttle._state
+            state = circle._executor.state.throttle._state
             assert state is not None
             most = max(most, sum(queue.in_flight + len(list(queue._waiters())) for queue in state.queues.values()))
 

@@ -20,7 +20,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.circle = CircleCI("a-token", retry=RetryPolicy(attempts=1))
-        self.circle._executor.connection.transport = self
+        self.circle._executor.state.transport = self
         self.request: Request | None = None
         self._answer = Response(500, {}, b"")
 

@@ -17,8 +17,12 @@ from aiocircle._groups import LazyGroup, V2Groups
 from tests.contract.tables import ENDPOINTS, TABLES, model_of
 from tests.support.official_spec import ABSENT, OPERATIONS, Operation, needs_document
 
-# Public methods that are no operations of CircleCI's, and what they are good for.
+# Public methods that are not operations of the API, and their purpose.
 EXTRAS = {
+    "jobs.get_by_link": "a link names a job",
+    "pipelines.find": "the API has no list of the pipelines of a commit",
+    "pipelines.get_by_link": "a link names a pipeline",
+    "workflows.get_by_link": "a link names a workflow",
     "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
     "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
 }

@@ -133,8 +133,8 @@ def assert_idle(request: pytest.FixtureRequest) -> Callable[..., Awaitable[None]
     """A check that a client holds nothing: no place, no turn in a queue, no connection, no timer, no task."""
     servers = [request.getfixturevalue(name) for name in ("server", "other_server") if name in request.fixturenames]
 
-    async def check(circle: CircleCI) -> None:
-        await iterate(8)
+    async def check(circle: CircleCI, *, iterations: int = 8) -> None:
+        await iterate(iterations)
         await leaks.assert_idle(circle, iterations=1)
         expected = {task for server in servers for task in server.tasks} | {asyncio.current_task()}
         assert asyncio.all_tasks() - expected == set()

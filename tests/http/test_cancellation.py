@@ -285,7 +285,7 @@ async def test_cancelled_change_is_not_retried(server, circle):
 @pytest.mark.parametrize(
     "path", ["/api/v2/a/retried", "/api/v2/a/slow", "/api/v2/a/long"], ids=["retry sleep", "answer", "body"]
 )
-async def test_asyncio_timeout_ends_a_call_cleanly(server, circle, assert_idle, path):
+async def test_asyncio_timeout_ends_a_call_cleanly(server, circle, assert_idle, path, full_jitter):
     """asyncio.timeout() around a call ends in TimeoutError, and the task has no pending cancellation."""
     script(server)
     task = asyncio.current_task()
@@ -315,7 +315,7 @@ async def test_cancelled_close_can_be_repeated(server, make):
         close = CancelAt(circle.close(), number, gently=True)
         await asyncio.ensure_future(_end(close))
         await circle.close()
-        assert circle._executor.connection.transport._session.closed
+        assert circle._executor.state.transport._session._session.closed
         if not close.happened:
             break
     else:

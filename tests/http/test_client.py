@@ -23,10 +23,10 @@ async def test_session_lives_from_first_request_to_close(server, canary):
     """The client's session is made by the first request and closed with the client."""
     server.on("/api/v2/me", server.reply(200, ME))
     async with CircleCI(canary, base_url=server.url) as circle:
-        transport = circle._executor.connection.transport
-        assert transport._session is None
+        transport = circle._executor.state.transport
+        assert transport._session._session is None
         await circle.users.me()
-        session = transport._session
+        session = transport._session._session
         assert not session.closed
     assert session.closed
     await asyncio.sleep(0.1)
@@ -48,7 +48,7 @@ async def test_failing_block_closes_the_session(server, canary):
         async with CircleCI(canary, base_url=server.url) as circle:
             await circle.users.me()
             raise ZeroDivisionError
-    assert circle._executor.connection.transport._session.closed
+    assert circle._executor.state.transport._session._session.closed
 
 
 async def test_injected_session_is_used_and_stays_open(server, make):
@@ -234,7 +234,7 @@ async def test_client_closed_before_use_opens_nothing(server, circle):
     await circle.close()
     with pytest.raises(ConfigurationError, match="closed"):
         await circle.users.me()
-    assert circle._executor.connection.transport._session is None
+    assert circle._executor.state.transport._session._session is None
 
 
 async def test_close_can_be_repeated(server, circle):
@@ -277,7 +277,7 @@ async def test_close_ends_requests_in_flight(server, make, assert_idle, method, 
     errors = await asyncio.gather(*calls, return_exceptions=True)
     for error in errors:
         assert isinstance(error, ConnectionFailed)
-        assert "closed meanwhile" in str(error)
+        assert "closed in the meantime" in str(error)
         assert error.attempts == 1
         assert error.outcome == ("not_done" if method == "GET" else "unknown")
     assert asyncio.get_running_loop().time() == before
@@ -346,7 +346,7 @@ async def test_copy_shares_session_token_and_throttle(server, circle, canary):
     assert server.requests[1].headers["Circle-Token"] == canary
     assert copy.rate_limits.keys() == circle.rate_limits.keys() == {"v2/x"}
     assert copy.deprecations == circle.deprecations != {}
-    assert copy._executor.connection is circle._executor.connection
+    assert copy._executor.state is circle._executor.state
 
 
 async def test_copy_has_its_own_timeout(server, make):

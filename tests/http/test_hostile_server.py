@@ -39,7 +39,7 @@ async def make(server: Hostile) -> AsyncIterator[Callable[..., CircleCI]]:
 
     def client(**options: Any) -> CircleCI:
         circle = CircleCI(**{"token": "t", "base_url": server.url, "timeout": 5.0, **options})
-        circle._executor.connection.transport._max_body = LIMIT
+        circle._executor.state.transport._max_body = LIMIT
         made.append(circle)
         return circle
 

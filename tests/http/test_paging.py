@@ -424,11 +424,18 @@ async def test_undecodable_page_can_be_skipped(server, hasty):
     with pytest.raises(DecodeError) as caught:
         await pager.collect()
     error = caught.value
-    assert error.items == [Named(name="a")]
+    assert error.items == [Named(name="a"), Named(name="b")]
     assert error.page_token == "t1"
     assert error.next_page_token == "t2"
     assert any("$.items[1].name" in problem for problem in error.problems)
     assert await hasty.request_pages(X, into=Named, page_token=error.next_page_token).collect() == [Named(name="c")]
+
+
+async def test_invalid_token_next_to_a_bad_item(server, hasty):
+    """A page whose token is invalid is an error as a whole, also with skip_invalid(): the list cannot continue."""
+    server.on(X, server.reply(200, {"items": [{"name": "a"}, {"name": 5}], "next_page_token": 5}))
+    with pytest.raises(DecodeError, match="next_page_token"):
+        await hasty.request_pages(X, into=Named).skip_invalid().collect()
 
 
 async def test_error_ends_the_iteration(server, hasty):

@@ -189,7 +189,7 @@ async def test_what_is_kept_by_family_is_bounded(server, circle):
     server._script = lambda request: server.reply(200, {}, headers={"Sunset": "soon"})
     for number in range(600):
         await circle.request("GET", f"/api/v2/{number}/x")
-    state = circle._executor.connection.throttle._state
+    state = circle._executor.state.throttle._state
     assert len(circle.rate_limits) == 128
     assert len(state.queues) == 128
     assert len(circle._executor.caller.queues) <= 128

@@ -233,7 +233,7 @@ async def test_body_limit_is_64_mib():
 @pytest.mark.parametrize("size", [1000, 1001])
 async def test_body_limit_is_exact(server, once, size, assert_idle):
     """A body of exactly the limit is read, and one byte more raises DecodeError."""
-    once._executor.connection.transport._max_body = 1000
+    once._executor.state.transport._max_body = 1000
     server.on(X, server.reply(200, body=b"1" + b" " * (size - 1)))
     if size == 1000:
         assert await once.request("GET", X) == 1
@@ -247,7 +247,7 @@ async def test_body_limit_is_exact(server, once, size, assert_idle):
 
 async def test_large_error_body_is_still_that_error(server, once):
     """A 404 with a body beyond the limit raises NotFound."""
-    once._executor.connection.transport._max_body = 1000
+    once._executor.state.transport._max_body = 1000
     server.on(X, server.reply(404, body=b"<title>Gone fishing</title>" + b" " * 5000))
     with pytest.raises(NotFound, match="Gone fishing") as caught:
         await once.request("GET", X)
@@ -256,7 +256,7 @@ async def test_large_error_body_is_still_that_error(server, once):
 
 async def test_compression_bomb_is_not_unpacked(server, once, assert_idle):
     """Decompression stops at the limit, so a bomb takes only a few times the limit in memory."""
-    once._executor.connection.transport._max_body = 1_000_000
+    once._executor.state.transport._max_body = 1_000_000
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join(packer.compress(b" " * 1_000_000) for _ in range(60)) + packer.flush()
     server.on(X, server.reply(200, body=bomb, headers={"Content-Encoding": "gzip"}))
@@ -273,7 +273,7 @@ async def test_compression_bomb_is_not_unpacked(server, once, assert_idle):
 
 async def test_endless_body_ends_at_the_limit(server, once, assert_idle):
     """A body without a length and an end stops at the limit, and its connection is closed."""
-    once._executor.connection.transport._max_body = 1_000_000
+    once._executor.state.transport._max_body = 1_000_000
 
     async def endless(exchange) -> bool:
         exchange.writer.write(b"HTTP/1.1 200 OK\r\n\r\n")

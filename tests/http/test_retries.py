@@ -365,7 +365,7 @@ async def test_wrong_shape_is_not_retried(server, circle):
 
 async def test_too_large_body_is_not_retried(server, circle):
     """A body beyond the limit is not retried."""
-    circle._executor.connection.transport._max_body = 1000
+    circle._executor.state.transport._max_body = 1000
     server.on(X, server.reply(200, body=b"[" + b" " * 2000 + b"]"))
     with pytest.raises(DecodeError, match="larger than 1000 bytes") as caught:
         await circle.request("GET", X)
@@ -518,9 +518,9 @@ async def test_retry_delay_holds_nothing(server, make, assert_idle):
     server.on("/api/v2/x/other", server.reply(200, {}))
     call = asyncio.ensure_future(circle.request("GET", X))
     await asyncio.sleep(1)
-    connector = circle._executor.connection.transport._session.connector
+    connector = circle._executor.state.transport._session._session.connector
     assert not connector._acquired
-    assert circle._executor.connection.places.are_free
+    assert circle._executor.state.places.are_free
     await circle.request("GET", "/api/v2/x/other")
     assert now() == 1.0
     assert server.accepted == 1, "a second connection was opened"

@@ -201,7 +201,7 @@ async def test_no_repr_shows_the_token(server, circle, holder):
     server.on(X, server.reply(200, {}))
     await circle.request("GET", X)
     executor = circle._executor
-    connection = executor.connection
+    connection = executor.state
     request = Request("GET", server.url + X, connection.headers)
     things = [circle, vars(circle), executor, connection, vars(connection), connection.headers, request, circle.users]
     things += [connection.headers_with_body, dict(connection.headers), list(connection.headers.values())]
@@ -210,6 +210,7 @@ async def test_no_repr_shows_the_token(server, circle, holder):
         circle.with_options(timeout=1),
         connection.transport,
         vars(connection.transport),
+        vars(connection.transport._session),
     ]
     for thing in things:
         assert_clean(f"{thing!r} {thing!s} {pprint.pformat(thing, width=20)}", holder)
@@ -219,7 +220,7 @@ async def test_no_repr_shows_the_token(server, circle, holder):
 
 async def test_client_and_secret_cannot_be_pickled(circle, holder):
     """A client and its headers cannot be pickled."""
-    for thing in (circle, circle._executor.connection.headers):
+    for thing in (circle, circle._executor.state.headers):
         with pytest.raises(TypeError) as caught:
             pickle.dumps(thing)
         assert_clean(str(caught.value), holder)

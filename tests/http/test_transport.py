@@ -11,7 +11,7 @@ import pytest
 
 from aiocircle import APIError, ConfigurationError, ConnectionFailed, RequestTimeout, RetryPolicy
 from aiocircle._core.timeouts import TimeoutScheduler
-from aiocircle._core.transport import _failure
+from aiocircle._core.transport import _map_exception
 
 X, Y = "/api/v2/x", "/api/v2/y"
 
@@ -68,14 +68,14 @@ async def test_redirect_to_another_host_is_not_followed(server, other_server, ma
 
 async def test_redirect_from_https_to_http_is_refused():
     """A redirect from https to http is not followed."""
-    from aiocircle._core.transport import _within_host
+    from aiocircle._core.transport import _same_origin
 
-    assert _within_host("https://circleci.com/a", "http://circleci.com/a") is None
-    assert _within_host("https://circleci.com/a", "https://circleci.com/b") == "https://circleci.com/b"
-    assert _within_host("https://circleci.com/a", "https://circleci.com:443/b") is not None
-    assert _within_host("https://circleci.com/a", "https://circleci.com:444/b") is None
-    assert _within_host("https://circleci.com/a", "https://circleci.com.evil.example/b") is None
-    assert _within_host("https://circleci.com/a", "https://evil.example\\@circleci.com/") is None
+    assert _same_origin("https://circleci.com/a", "http://circleci.com/a") is None
+    assert _same_origin("https://circleci.com/a", "https://circleci.com/b") == "https://circleci.com/b"
+    assert _same_origin("https://circleci.com/a", "https://circleci.com:443/b") is not None
+    assert _same_origin("https://circleci.com/a", "https://circleci.com:444/b") is None
+    assert _same_origin("https://circleci.com/a", "https://circleci.com.evil.example/b") is None
+    assert _same_origin("https://circleci.com/a", "https://evil.example\\@circleci.com/") is None
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ async def test_client_timeout_of_aiohttp_is_used(server, make, assert_idle):
     """An aiohttp.ClientTimeout is used as it is."""
     circle = make(timeout=aiohttp.ClientTimeout(total=None, sock_read=4.0), retry=RetryPolicy(attempts=1))
     server.on(X, server.hang())
-    with pytest.raises(RequestTimeout, match="no complete answer"):
+    with pytest.raises(RequestTimeout, match="no complete response"):
         await circle.request("GET", X)
     assert now() == 4.0
     await assert_idle(circle)
@@ -290,7 +290,7 @@ KEY = SimpleNamespace(host="circleci.com", port=443, ssl=True, is_ssl=True)
 )
 def test_failures_reveal_if_anything_was_sent(error, kind, outcome):
     """Each failure has the outcome that follows from whether the request can have been sent."""
-    failure = _failure(error, "POST", "https://circleci.com/x", aiohttp.ClientTimeout(total=5), closed=False)
+    failure = _map_exception(error, "POST", "https://circleci.com/x", aiohttp.ClientTimeout(total=5), closed=False)
     assert type(failure) is kind
     assert failure.outcome == outcome
     assert "POST https://circleci.com/x" in str(failure)

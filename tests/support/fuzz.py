@@ -24,7 +24,7 @@ import attrs
 
 from aiocircle._core import decode as decode_module
 from aiocircle._core.api_errors import decode_error
-from aiocircle._core.endpoint import Endpoint, ListEndpoint
+from aiocircle._core.endpoint import BadItems, Endpoint, ListEndpoint
 from aiocircle._core.fields import wire_name
 from aiocircle._core.message import Response
 from aiocircle._core.structure import StructureProblems
@@ -50,9 +50,11 @@ class Target:
     def read(self, body: bytes) -> object:
         try:
             return self.parse(Response(200, _HEADERS, body))
-        except StructureProblems as problems:
-            error = decode_error(problems, 200, _HEADERS, body, method="GET", url="https://circleci.com/api/v2/x")
-        raise error
+        except BadItems as bad:
+            [problems, *_] = [each for _, each in bad.problems]
+        except StructureProblems as whole:
+            problems = whole
+        raise decode_error(problems, 200, _HEADERS, body, method="GET", url="https://circleci.com/api/v2/x")
 
     def read_carefully(self, body: bytes) -> object:
         """The same by cattrs alone."""

@@ -50,7 +50,7 @@ def _exempt_old_objects() -> None:
 
 def held(circle: CircleCI) -> list[str]:
     """Return what a client still holds of what it gives back between calls: empty unless something leaks."""
-    connection = circle._executor.connection
+    connection = circle._executor.state
     found: list[str] = []
     if connection.places.free != connection.places.size:
         found.append("a place of max_concurrency")
@@ -65,9 +65,9 @@ def held(circle: CircleCI) -> list[str]:
         if queue._acquiring is not None:
             found.append(f"a task that acquires a permission of {family}")
     transport: Any = connection.transport
-    if transport._reading:
+    if transport._open_responses:
         found.append("a response that is being read")
-    session = transport._session
+    session = transport._session._session
     if session is not None and session.connector is not None and session.connector._acquired:
         found.append(f"{len(session.connector._acquired)} connections")
     return found

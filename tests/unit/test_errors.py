@@ -218,7 +218,7 @@ def test_a_long_list_of_problems_is_cut_in_the_message_only() -> None:
 
 def test_request_errors_say_whether_the_request_may_have_arrived() -> None:
     """Unknown, until told otherwise."""
-    error = errors.RequestTimeout(f"GET {URL}: no complete answer within 30 s", method="GET", url=URL)
+    error = errors.RequestTimeout(f"GET {URL}: no complete response within 30 s", method="GET", url=URL)
     assert (error.method, error.url, error.outcome) == ("GET", URL, "unknown")
     assert errors.ConnectionFailed("x", outcome="not_done").outcome == "not_done"
 
@@ -518,8 +518,8 @@ def test_the_client_shows_no_secret(auth: Any) -> None:
     """Itself, and everything that it is made of."""
     circle = CircleCI(TOKEN, auth=auth)
     executor = circle._executor
-    seen = [repr(circle), repr(vars(circle)), repr(vars(executor)), repr(vars(executor.connection))]
-    seen += [pretty_repr(vars(executor.connection), max_string=12), repr(executor.connection.headers)]
+    seen = [repr(circle), repr(vars(circle)), repr(vars(executor)), repr(vars(executor.state))]
+    seen += [pretty_repr(vars(executor.state), max_string=12), repr(executor.state.headers)]
     for text in seen:
         assert "hunter2" not in text
         assert "Q0NJUEFUX2h1bnRlcjJf" not in text  # the token as basic auth encodes it

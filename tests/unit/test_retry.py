@@ -104,7 +104,7 @@ DECISIONS: list[tuple[errors.CircleCIError, str]] = [
 def test_what_may_be_sent_again(error: errors.CircleCIError, rule: str, repeatable: bool, repeat_unsafe: bool) -> None:
     """A POST that may have been carried out is repeated only on the caller's word: a pipeline must not start twice."""
     expected = {ALWAYS: True, IDEMPOTENT: repeatable or repeat_unsafe, NEVER: False}[rule]
-    assert RetryPolicy(repeat_unsafe=repeat_unsafe).may_repeat(error, repeatable=repeatable) is expected
+    assert RetryPolicy(repeat_unsafe=repeat_unsafe).should_retry(error, is_idempotent=repeatable) is expected
 
 
 def test_every_error_has_a_decision() -> None:

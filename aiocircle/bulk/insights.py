@@ -1,4 +1,4 @@
-"""Many projects' insights at once."""
+"""The insights of many projects, fetched concurrently."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any, Final, Literal, TypeVar, cast, get_args
 import attrs
 
 from aiocircle._core.pager import Pager
-from aiocircle._core.tasks import gather
+from aiocircle._core.tasks import bounded_map, gather
+from aiocircle.bulk.projects import distinct_projects
 from aiocircle.client import CircleCI
 from aiocircle.errors import CircleCIError, InvalidArgument
 from aiocircle.resources.insights import FlakyTest, JobMetrics, ReportingWindow, WorkflowMetrics, WorkflowRun
@@ -25,8 +26,8 @@ U = TypeVar("U")
 Part = Literal["workflows", "runs", "jobs", "flaky_tests"]
 _PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
-# Finished projects that may wait for the consumer before no further request is made.
-_AHEAD: Final = 4
+# Finished projects that wait for the consumer, from which on no further request is sent.
+_MAX_UNCONSUMED: Final = 4
 
 
 @attrs.frozen(kw_only=True)
@@ -97,13 +98,8 @@ def fetch_insights(
 
     https://circleci.com/docs/api/v2/#tag/Insights
     """
-    fetch = _Fetch(circle, _window(window), branch, all_branches, _parts(include), on_progress)
-    return fetch.run(_distinct(projects))
-
-
-def _distinct(projects: Iterable[ProjectSlug | str] | ProjectSlug | str) -> list[ProjectSlug]:
-    several = (projects,) if isinstance(projects, str | ProjectSlug) else projects
-    return list(dict.fromkeys(ProjectSlug.parse(project) for project in several))
+    fetch = _InsightsFetcher(circle, _window(window), branch, all_branches, _parts(include), on_progress)
+    return fetch.run(distinct_projects(projects))
 
 
 def _window(window: ReportingWindow | str) -> ReportingWindow:
@@ -120,7 +116,7 @@ def _parts(include: Iterable[Part] | Part) -> frozenset[Part]:
     return parts
 
 
-class _Fetch:
+class _InsightsFetcher:
     """One call of fetch_insights: what it asks for, and how far it is."""
 
     def __init__(
@@ -134,9 +130,9 @@ class _Fetch:
     ) -> None:
         circle = circle.with_options(retry=circle.retry.unbounded())
         self._insights = circle.insights
-        self._width = circle.max_concurrency
+        self._concurrency = circle.max_concurrency
         # More requests would only wait in the queue, before those of other callers.
-        self._queue = asyncio.Semaphore(self._width)
+        self._queue = asyncio.Semaphore(self._concurrency)
         self._window = window
         self._scope: dict[str, Any] = {"branch": branch, "all_branches": all_branches or None}
         self._parts = parts
@@ -145,46 +141,28 @@ class _Fetch:
         self._projects_done = 0
         self._requests_total = 0
         self._requests_done = 0
-        self._waiting = 0  # projects that are finished and not yet taken
-        self._taken = asyncio.Event()
-        self._taken.set()
+        self._has_room = asyncio.Event()
         self._dates: dict[str, Any] = {}
 
     async def run(self, slugs: list[ProjectSlug]) -> AsyncGenerator[ProjectInsights, None]:
         now = datetime.now(UTC)
         self._dates = {"start_date": now - self._window.span, "end_date": now}
         self._projects_total = len(slugs)
-        rest = iter(slugs)
-        # A task stays under way until its project is taken, so that finished ones count against the width, too.
-        under_way: set[asyncio.Task[ProjectInsights]] = set()
-        finished: asyncio.Queue[asyncio.Task[ProjectInsights]] = asyncio.Queue()
-        try:
-            while True:
-                while len(under_way) < self._width and (slug := next(rest, None)) is not None:
-                    task = asyncio.create_task(self._project(slug))
-                    task.add_done_callback(finished.put_nowait)
-                    under_way.add(task)
-                if not under_way:
-                    return
-                task = await finished.get()
-                project = task.result()
-                under_way.remove(task)
+        projects = bounded_map(
+            slugs,
+            self._project,
+            concurrency=self._concurrency,
+            max_unconsumed=_MAX_UNCONSUMED,
+            has_room=self._has_room,
+        )
+        async with aclosing(projects):
+            async for project in projects:
                 yield project
-                self._waiting -= 1
-                if self._waiting < _AHEAD:
-                    self._taken.set()
-        finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _project(self, slug: ProjectSlug) -> ProjectInsights:
         failures: list[Failure] = []
         workflows, flaky_tests = await gather(self._workflows(slug, failures), self._flaky_tests(slug, failures))
         self._projects_done += 1
-        self._waiting += 1
-        if self._waiting >= _AHEAD:
-            self._taken.clear()
         self._report()
         return ProjectInsights(slug=slug, workflows=workflows, flaky_tests=flaky_tests, failures=tuple(failures))
 
@@ -243,7 +221,7 @@ class _Fetch:
     async def _request(self, request: Callable[[], Awaitable[T]]) -> T:
         try:
             async with self._queue:
-                await self._taken.wait()
+                await self._has_room.wait()
                 return await request()
         finally:
             self._requests_done += 1

@@ -1,0 +1,71 @@
+"""The state that a client and its copies share, and the deprecations that the API has reported."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+from multidict import CIMultiDict, istr
+
+from aiocircle._core.admission_queue import Places
+from aiocircle._core.clock import Clock
+from aiocircle._core.observer import LOG, Observer
+from aiocircle._core.throttle import Throttle
+from aiocircle._core.transport import Transport
+from aiocircle._redact import single_line
+
+__all__ = ["ClientState", "Deprecation"]
+
+_log: Final = logging.getLogger("aiocircle")
+
+_DEPRECATION: Final = istr("Deprecation")
+_SUNSET: Final = istr("Sunset")
+_MAX_DEPRECATIONS: Final = 256  # operations: raw paths may have ids in them
+
+
+@attrs.frozen
+class Deprecation:
+    """The end of an operation, as the API reports it: the values of its `Deprecation`, `Sunset` and `Link` headers."""
+
+    deprecation: str | None
+    sunset: str | None
+    link: str | None
+
+
+class ClientState:
+    """The host, the token, the connections and the budget of a client and its copies."""
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        transport: Transport,
+        throttle: Throttle,
+        account: str,
+        max_concurrency: int,
+        clock: Clock,
+    ) -> None:
+        self.base_url = base_url
+        self.headers = headers
+        self.headers_with_body = CIMultiDict({**headers, "Content-Type": "application/json"})
+        self.transport = transport
+        self.throttle = throttle
+        self.clock = clock
+        self.account = account
+        self.places = Places(max_concurrency)
+        self.observers: tuple[Observer, ...] = (LOG,)
+        self.deprecations: dict[str, Deprecation] = {}
+
+    def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
+        """Keep the reported end of an operation, and warn of it once."""
+        deprecation, sunset = headers.get(_DEPRECATION), headers.get(_SUNSET)
+        if deprecation is None and sunset is None:
+            return
+        if operation not in self.deprecations:
+            shown = [single_line(str(value), 100) for value in (deprecation, sunset)]
+            _log.warning("%s is deprecated (Deprecation: %s, Sunset: %s)", operation, *shown)
+            if len(self.deprecations) >= _MAX_DEPRECATIONS:
+                del self.deprecations[next(iter(self.deprecations))]
+        self.deprecations[operation] = Deprecation(deprecation, sunset, headers.get("Link"))
