@@ -17,12 +17,14 @@ def found() -> list[Finding]:
     return all_findings()
 
 
+@pytest.mark.checks
 def test_converted_files_keep_the_rules(found: list[Finding]) -> None:
     """No file breaks a rule, apart from those on the list of unconverted files."""
     skipped = unconverted()
     assert [str(finding) for finding in found if finding.path not in skipped] == []
 
 
+@pytest.mark.checks
 def test_unconverted_list_only_shrinks(found: list[Finding]) -> None:
     """An entry of the list that is clean or gone must be removed: run `python -m tests.language --shrink`."""
     assert stale(found) == set()

@@ -310,23 +310,21 @@ def test_problems_name_their_json_paths() -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "path"),
     [
-        (page_type(Leaf), {"items": [7] * 100_000}, "$.items[9]"),
-        (page_type(Branch), {"items": [{"name": "b", "leaf": LEAF, "leaves": [7] * 100_000}]}, "$.items[0].leaves[9]"),
-        (Mapping[str, Leaf], {str(number): 7 for number in range(100_000)}, "$['9']"),
+        (page_type(Leaf), {"items": [7] * 20_000}, "$.items[9]"),
+        (page_type(Branch), {"items": [{"name": "b", "leaf": LEAF, "leaves": [7] * 20_000}]}, "$.items[0].leaves[9]"),
+        (Mapping[str, Leaf], {str(number): 7 for number in range(20_000)}, "$['9']"),
     ],
     ids=["array", "array inside", "map"],
 )
-def test_of_very_many_wrong_values_the_first_are_named_and_no_more_are_looked_at(
-    kind: Any, body: Any, path: str
-) -> None:
-    """An exception for each took twenty seconds and a gigabyte for a megabyte of nonsense."""
+def test_problems_are_bounded(kind: Any, body: Any, path: str) -> None:
+    """The first ten problems are named, and the other values are not read: an exception for each takes a gigabyte."""
     tracemalloc.start()
     problems = refused(kind, body)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(problems) == 10
     assert problems[-1] == f"expected an object, got an integer @ {path}"
-    assert peak < 40_000_000
+    assert peak < 8_000_000
 
 
 # --- what is no JSON ------------------------------------------------------------------------------------------
