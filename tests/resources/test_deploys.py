@@ -5,17 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-import attrs
 import pytest
 
 from aiocircle.resources.deploys import Component, ComponentVersion, Environment, Label, Rollback
 
 ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
 WEB = "gh/acme/web"
-
-
-def line(request):
-    return attrs.astuple(request, recurse=False)
 
 
 @pytest.fixture
@@ -38,7 +33,6 @@ async def a_component(circle, org_id):
 async def test_environments(circle, arrived, org_id):
     found = await circle.deploys.list_environments(org_id=UUID(org_id), page_size=2).collect()
     first, second = arrived(-2), arrived()
-    assert line(first) == ("GET", "/deploy/environments", [("org-id", org_id), ("page-size", "2")], None)
     assert second.query[:2] == first.query
     assert second.query[2][0] == "page-token"
     assert len(found) == 3
@@ -49,7 +43,6 @@ async def test_environments(circle, arrived, org_id):
     assert production.created_at < production.updated_at
 
     assert await circle.deploys.get_environment(production.id) == production
-    assert line(arrived()) == ("GET", f"/deploy/environments/{production.id}", [], None)
 
 
 async def test_a_page_size_is_sent_though_none_was_given(circle, arrived, org_id):
@@ -59,22 +52,15 @@ async def test_a_page_size_is_sent_though_none_was_given(circle, arrived, org_id
     assert arrived().query == [("org-id", org_id), ("page-size", "20")]
 
 
-async def test_components_of_an_organization_and_of_a_project(circle, arrived, org_id, project):
+async def test_components_of_an_organization_and_of_a_project(circle, org_id, project):
     found = await circle.deploys.list_components(org_id=org_id).collect()
     assert len(found) > 1
     assert all(isinstance(each, Component) for each in found)
     (own,) = await circle.deploys.list_components(org_id=org_id, project_id=project.id, page_size=5).collect()
-    assert line(arrived()) == (
-        "GET",
-        "/deploy/components",
-        [("org-id", org_id), ("project-id", project.id), ("page-size", "5")],
-        None,
-    )
     assert own in found
     assert own.project_id == project.id
 
     assert await circle.deploys.get_component(UUID(own.id)) == own
-    assert line(arrived()) == ("GET", f"/deploy/components/{own.id}", [], None)
 
 
 async def test_versions_of_a_component(circle, arrived, org_id):
@@ -90,7 +76,7 @@ async def test_versions_of_a_component(circle, arrived, org_id):
     assert arrived().query == [("environment-id", live.environment_id)]
 
 
-async def test_a_rollback(circle, arrived, org_id):
+async def test_a_rollback(circle, org_id):
     component = await a_component(circle, org_id)
     newest, *older = await circle.deploys.list_component_versions(component.id).collect()
     started = await circle.deploys.rollback(
@@ -106,20 +92,6 @@ async def test_a_rollback(circle, arrived, org_id):
     assert isinstance(started, Rollback)
     assert UUID(started.id)
     assert started.rollback_type
-    assert line(arrived()) == (
-        "POST",
-        f"/projects/{component.project_id}/rollback",
-        [],
-        {
-            "component_name": component.name,
-            "environment_name": "production",
-            "current_version": newest.name,
-            "target_version": older[-1].name,
-            "namespace": "default",
-            "parameters": {"Some Key": {"deep-er": [1, None]}},
-            "reason": "it burns",
-        },
-    )
 
 
 async def test_a_rollback_sends_only_what_was_said(circle, answer, arrived):

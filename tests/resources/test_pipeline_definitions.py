@@ -23,39 +23,25 @@ CONFIG = {"provider": "github_app", "repo": REPO, "file_path": ".circleci/config
 CHECKOUT = {"provider": "github_app", "repo": REPO}
 
 
-def line(request):
-    return attrs.astuple(request, recurse=False)
-
-
 async def standalone(circle, server):
     """The id of a GitHub App project."""
     [slug] = [each for each in server.projects if each.startswith("circleci/")]
     return (await circle.projects.get(slug)).id
 
 
-async def test_a_definition_is_created_found_and_deleted(circle, server, arrived):
+async def test_a_definition_is_created_found_and_deleted(circle, server):
     project = await standalone(circle, server)
     made = await circle.pipeline_definitions.create(
         UUID(project), name="docs", description="The docs", config_source=CONFIG, checkout_source=CHECKOUT
-    )
-    path = f"/projects/{project}/pipeline-definitions"
-    assert line(arrived()) == (
-        "POST",
-        path,
-        [],
-        {"name": "docs", "description": "The docs", "config_source": CONFIG, "checkout_source": CHECKOUT},
     )
     assert isinstance(made, PipelineDefinition)
     assert made.config_source.provider == Provider.GITHUB_APP
     assert made.config_source.file_path == ".circleci/config.yml"
     assert made.checkout_source.repo.external_id == "1234"
     assert made in await circle.pipeline_definitions.list(project).collect()
-    assert line(arrived()) == ("GET", path, [], None)
     assert await circle.pipeline_definitions.get(project, UUID(made.id)) == made
-    assert line(arrived()) == ("GET", f"{path}/{made.id}", [], None)
     for _ in range(2):
         assert await circle.pipeline_definitions.delete(project, made.id) is None
-        assert line(arrived()) == ("DELETE", f"{path}/{made.id}", [], None)
     assert made not in await circle.pipeline_definitions.list(project).collect()
 
 
@@ -76,12 +62,6 @@ async def test_an_update_sends_what_was_given_and_nothing_else(circle, server, a
     [definition] = await circle.pipeline_definitions.list(project).collect()
     updated = await circle.pipeline_definitions.update(
         project, definition.id, name="renamed", config_source={"file_path": "b.yml"}
-    )
-    assert line(arrived()) == (
-        "PATCH",
-        f"/projects/{project}/pipeline-definitions/{definition.id}",
-        [],
-        {"name": "renamed", "config_source": {"file_path": "b.yml"}},
     )
     assert updated == attrs.evolve(
         definition, name="renamed", config_source=attrs.evolve(definition.config_source, file_path="b.yml")

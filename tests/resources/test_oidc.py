@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import attrs
 import pytest
 
 from aiocircle import errors
 from aiocircle.resources.oidc import Claim, Claims
 
 ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
-
-
-def line(request):
-    return attrs.astuple(request, recurse=False)
 
 
 @pytest.fixture
@@ -27,36 +22,28 @@ async def project_id(circle):
     return (await circle.projects.get("gh/acme/web")).id
 
 
-async def test_an_organizations_claims(circle, arrived, org_id):
-    path = f"/org/{org_id}/oidc-custom-claims"
+async def test_an_organizations_claims(circle, org_id):
     assert await circle.oidc.get_org_claims(UUID(org_id)) == Claims(org_id=org_id)
-    assert line(arrived()) == ("GET", path, [], None)
 
     claims = await circle.oidc.update_org_claims(org_id, audience=["b", "a"], ttl="90m")
-    assert line(arrived()) == ("PATCH", path, [], {"audience": ["b", "a"], "ttl": "90m"})
     assert set(claims.audience) == {"a", "b"}
     assert claims.ttl == "1h30m0s"
     assert claims.ttl_updated_at.tzinfo is not None
     assert await circle.oidc.get_org_claims(org_id) == claims
 
     left = await circle.oidc.delete_org_claims(org_id, claims=Claim.TTL)
-    assert line(arrived()) == ("DELETE", path, [("claims", "ttl")], None)
     assert (left.ttl, left.ttl_updated_at, left.audience) == (None, None, claims.audience)
 
 
-async def test_a_projects_claims(circle, arrived, org_id, project_id):
-    path = f"/org/{org_id}/project/{project_id}/oidc-custom-claims"
+async def test_a_projects_claims(circle, org_id, project_id):
     assert await circle.oidc.get_project_claims(org_id, UUID(project_id)) == Claims(
         org_id=org_id, project_id=project_id
     )
-    assert line(arrived()) == ("GET", path, [], None)
 
     claims = await circle.oidc.update_project_claims(org_id, project_id, ttl="5m")
-    assert line(arrived()) == ("PATCH", path, [], {"ttl": "5m"})
     assert (claims.audience, claims.project_id) == ((), project_id)
 
     left = await circle.oidc.delete_project_claims(org_id, project_id, claims=["audience", Claim.TTL])
-    assert line(arrived()) == ("DELETE", path, [("claims", "audience,ttl")], None)
     assert left == Claims(org_id=org_id, project_id=project_id)
 
 

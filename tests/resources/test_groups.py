@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import attrs
 import pytest
 
 from aiocircle import errors
 from aiocircle.resources.groups import OrganizationGroup
 
 ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
-
-
-def line(request):
-    return attrs.astuple(request, recurse=False)
 
 
 @pytest.fixture
@@ -27,21 +22,12 @@ async def org_id(circle, server):
 async def test_a_group_from_its_making_to_its_end(circle, arrived, org_id):
     made = await circle.groups.create(org_id, name="Ops", description="May do all")
     assert made == OrganizationGroup(id=made.id, name="Ops", description="May do all")
-    assert line(arrived()) == (
-        "POST",
-        f"/organizations/{org_id}/groups",
-        [],
-        {"name": "Ops", "description": "May do all"},
-    )
 
     assert await circle.groups.get(UUID(org_id), UUID(made.id)) == made
-    assert line(arrived()) == ("GET", f"/organizations/{org_id}/groups/{made.id}", [], None)
 
     assert made in await circle.groups.list(org_id, limit=50).collect()
-    assert line(arrived()) == ("GET", f"/organizations/{org_id}/groups", [("limit", "50")], None)
 
     assert await circle.groups.delete(org_id, made.id) is None
-    assert line(arrived()) == ("DELETE", f"/organizations/{org_id}/groups/{made.id}", [], None)
     assert made not in await circle.groups.list(org_id).collect()
     assert arrived().query == []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import attrs
 import pytest
 
 from aiocircle import errors
@@ -13,16 +12,12 @@ from aiocircle.resources.otel import Exporter, ExporterProtocol
 ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
 
 
-def line(request):
-    return attrs.astuple(request, recurse=False)
-
-
 @pytest.fixture
 async def org_id(circle):
     return (await circle.organizations.get("gh/acme")).id
 
 
-async def test_an_exporter_from_its_making_to_its_end(circle, arrived, org_id):
+async def test_an_exporter_from_its_making_to_its_end(circle, org_id):
     made = await circle.otel.create_exporter(
         org_id=UUID(org_id),
         endpoint="otel.example.org:4318",
@@ -30,28 +25,14 @@ async def test_an_exporter_from_its_making_to_its_end(circle, arrived, org_id):
         insecure=False,
         headers={"X-Api-Key": "s3cret"},
     )
-    assert line(arrived()) == (
-        "POST",
-        "/otel/exporters",
-        [],
-        {
-            "org_id": org_id,
-            "endpoint": "otel.example.org:4318",
-            "protocol": "http",
-            "insecure": False,
-            "headers": {"X-Api-Key": "s3cret"},
-        },
-    )
     assert isinstance(made, Exporter)
     assert made.headers == {"X-Api-Key": "xxxx"}
 
     found = await circle.otel.list_exporters(org_id=org_id).collect()
-    assert line(arrived()) == ("GET", "/otel/exporters", [("org-id", org_id)], None)
     assert made in found
     assert any(each.issues for each in found)
 
     assert await circle.otel.delete_exporter(made.id) is None
-    assert line(arrived()) == ("DELETE", f"/otel/exporters/{made.id}", [], None)
     assert made not in await circle.otel.list_exporters(org_id=org_id).collect()
 
 

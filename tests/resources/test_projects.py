@@ -22,10 +22,6 @@ PROJECT = "3f9a0ad1-7b8e-4a55-9d0e-6f0a3b1c2d4e"
 WEB = "gh/acme/web"
 
 
-def line(request):
-    return attrs.astuple(request, recurse=False)
-
-
 def wire(**changes):
     return {
         "slug": WEB,
@@ -38,19 +34,16 @@ def wire(**changes):
     } | changes
 
 
-async def test_a_project_is_found_by_slug_and_by_id(circle, arrived):
+async def test_a_project_is_found_by_slug_and_by_id(circle):
     project = await circle.projects.get(WEB)
-    assert line(arrived()) == ("GET", "/project/gh/acme/web", [], None)
     assert isinstance(project, Project)
     assert (project.slug, project.name, project.organization_slug) == (WEB, "web", "gh/acme")
     assert project.vcs_info.provider == ProjectProvider.GITHUB
     assert await circle.projects.get(project.id) == project
-    assert line(arrived()) == ("GET", f"/project/{project.id}", [], None)
 
 
-async def test_a_project_is_created_under_an_encoded_organization(circle, arrived):
+async def test_a_project_is_created_under_an_encoded_organization(circle):
     created = await circle.projects.create(OrgSlug("gh", "acme"), name="playground")
-    assert line(arrived()) == ("POST", "/organization/gh%2Facme/project", [], {"name": "playground"})
     assert created.slug == "gh/acme/playground"
     with pytest.raises(errors.NotFound, match="GitHub response"):
         await circle.projects.create("gh/acme", name="no-such-repository")
@@ -62,36 +55,22 @@ async def test_a_project_is_created_under_an_organization_id(circle, arrived):
     assert arrived().path == f"/organization/{organization}/project"
 
 
-async def test_a_repository_becomes_a_project_the_older_way(circle, arrived):
+async def test_a_repository_becomes_a_project_the_older_way(circle):
     settings = await circle.projects.create_from_repository("gh/acme/website")
-    assert line(arrived()) == ("POST", "/project/gh/acme/website", [], None)
     assert isinstance(settings, ProjectSettings)
     assert settings.advanced.autocancel_builds is not None
 
 
-async def test_a_project_is_deleted(circle, arrived):
+async def test_a_project_is_deleted(circle):
     assert await circle.projects.delete(WEB) is None
-    assert line(arrived()) == ("DELETE", "/project/gh/acme/web", [], None)
     with pytest.raises(errors.NotFound, match="Project not found"):
         await circle.projects.get(WEB)
 
 
-async def test_settings_are_read_and_changed_by_name(circle, arrived):
+async def test_settings_are_read_and_changed_by_name(circle):
     settings = await circle.projects.get_settings(WEB)
-    assert line(arrived()) == ("GET", "/project/gh/acme/web/settings", [], None)
     changed = await circle.projects.update_settings(
         WEB, advanced={"disable_ssh": not settings.advanced.disable_ssh, "pr_only_branch_overrides": ["main", "next"]}
-    )
-    assert line(arrived()) == (
-        "PATCH",
-        "/project/gh/acme/web/settings",
-        [],
-        {
-            "advanced": {
-                "disable_ssh": not settings.advanced.disable_ssh,
-                "pr_only_branch_overrides": ["main", "next"],
-            }
-        },
     )
     assert changed.advanced.disable_ssh is not settings.advanced.disable_ssh
     assert changed.advanced.pr_only_branch_overrides == ("main", "next")
@@ -153,22 +132,13 @@ async def test_settings_need_a_whole_slug(circle, server):
     assert server.requests == []
 
 
-async def test_a_variable_is_made_masked_listed_found_and_deleted(circle, arrived):
+async def test_a_variable_is_made_masked_listed_found_and_deleted(circle):
     made = await circle.projects.create_env_var(WEB, name="DEPLOY_KEY", value="hunter2hunter2")
-    assert line(arrived()) == (
-        "POST",
-        "/project/gh/acme/web/envvar",
-        [],
-        {"name": "DEPLOY_KEY", "value": "hunter2hunter2"},
-    )
     assert made.value == "xxxxter2"
     assert isinstance(made, EnvVar)
     assert made in await circle.projects.list_env_vars(WEB).collect()
-    assert line(arrived()) == ("GET", "/project/gh/acme/web/envvar", [], None)
     assert await circle.projects.get_env_var(WEB, "DEPLOY_KEY") == made
-    assert line(arrived()) == ("GET", "/project/gh/acme/web/envvar/DEPLOY_KEY", [], None)
     assert await circle.projects.delete_env_var(WEB, "DEPLOY_KEY") is None
-    assert line(arrived()) == ("DELETE", "/project/gh/acme/web/envvar/DEPLOY_KEY", [], None)
     with pytest.raises(errors.NotFound):
         await circle.projects.get_env_var(WEB, "DEPLOY_KEY")
 
@@ -201,19 +171,11 @@ async def test_a_variables_time_is_read_in_both_spellings_and_may_be_null(circle
 
 async def test_a_checkout_key_is_made_listed_found_and_deleted(circle, arrived):
     made = await circle.projects.create_checkout_key(WEB, type="user-key")
-    assert line(arrived()) == ("POST", "/project/gh/acme/web/checkout-key", [], {"type": "user-key"})
     assert isinstance(made, CheckoutKey)
     assert made.type == CheckoutKeyType.GITHUB_USER_KEY
     assert made.preferred
     assert made in await circle.projects.list_checkout_keys(WEB).collect()
-    assert line(arrived()) == ("GET", "/project/gh/acme/web/checkout-key", [], None)
     assert await circle.projects.get_checkout_key(WEB, made.fingerprint) == made
-    assert line(arrived()) == (
-        "GET",
-        "/project/gh/acme/web/checkout-key/" + made.fingerprint.replace(":", "%3A"),
-        [],
-        None,
-    )
     assert await circle.projects.delete_checkout_key(WEB, made.fingerprint) is None
     assert arrived().method == "DELETE"
     with pytest.raises(errors.NotFound, match="checkout key not found"):
@@ -227,7 +189,6 @@ async def test_a_sha256_fingerprint_with_slashes_stays_one_segment(circle, answe
     assert arrived().path == "/project/gh/acme/web/checkout-key/SHA256%3Aa%2Fb%2Bc%3D"
     answer({"message": "ok"})
     await circle.projects.delete_checkout_key(WEB, "SHA256:a/b+c=")
-    assert line(arrived()) == ("DELETE", "/project/gh/acme/web/checkout-key/SHA256%3Aa%2Fb%2Bc%3D", [], None)
 
 
 async def test_fingerprints_are_listed_in_the_digest_that_is_asked_for(circle, arrived):

@@ -16,10 +16,6 @@ OTHER = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
 AT = "2026-11-20T10:00:00Z"
 
 
-def line(request):
-    return attrs.astuple(request, recurse=False)
-
-
 async def named(circle, name):
     async for context in circle.contexts.list(owner_slug="gh/acme"):
         if context.name == name:
@@ -29,7 +25,6 @@ async def named(circle, name):
 
 async def test_the_contexts_of_an_organization_are_listed_by_slug_or_by_id(circle, arrived):
     contexts = await circle.contexts.list(owner_slug="github/acme").collect()
-    assert line(arrived()) == ("GET", "/context", [("owner-slug", "gh/acme")], None)
     assert all(isinstance(each, Context) for each in contexts)
     organization = (await circle.projects.get("gh/acme/web")).organization_id
     assert await circle.contexts.list(owner_id=UUID(organization), owner_type="organization").collect() == contexts
@@ -37,10 +32,9 @@ async def test_the_contexts_of_an_organization_are_listed_by_slug_or_by_id(circl
     assert await circle.contexts.list(owner_slug=OrgSlug("gh", "acme")).collect() == contexts
 
 
-async def test_a_context_is_read_with_what_the_api_includes(circle, arrived):
+async def test_a_context_is_read_with_what_the_api_includes(circle):
     listed = await named(circle, "registry")
     context = await circle.contexts.get(listed.id)
-    assert line(arrived()) == ("GET", f"/context/{listed.id}", [], None)
     assert (context.id, context.name, context.created_at) == (listed.id, listed.name, listed.created_at)
     assert context.org_id == (await circle.projects.get("gh/acme/web")).organization_id
     assert list(context.environment_variables) == await circle.contexts.list_env_vars(listed.id).collect()
@@ -60,12 +54,10 @@ async def test_what_a_context_includes_may_be_null(circle, answer):
     assert (context.environment_variables, context.restrictions) == ((), ())
 
 
-async def test_a_context_is_created_for_an_owner_and_deleted(circle, arrived):
+async def test_a_context_is_created_for_an_owner_and_deleted(circle):
     created = await circle.contexts.create(name="mine", owner={"slug": "gh/acme"})
-    assert line(arrived()) == ("POST", "/context", [], {"name": "mine", "owner": {"slug": "gh/acme"}})
     assert created == await named(circle, "mine")
     assert await circle.contexts.delete(created.id) is None
-    assert line(arrived()) == ("DELETE", f"/context/{created.id}", [], None)
     with pytest.raises(errors.Forbidden):
         await circle.contexts.get(created.id)
 
@@ -83,19 +75,15 @@ async def test_an_owner_of_another_shape_is_refused_before_sending(circle, serve
     assert server.requests == []
 
 
-async def test_a_variable_is_set_listed_and_deleted(circle, arrived):
+async def test_a_variable_is_set_listed_and_deleted(circle):
     context = await named(circle, "registry")
     made = await circle.contexts.set_env_var(context.id, "DEPLOY_KEY", value="hunter2hunter2")
-    path = f"/context/{context.id}/environment-variable"
-    assert line(arrived()) == ("PUT", f"{path}/DEPLOY_KEY", [], {"value": "hunter2hunter2"})
     assert (made.variable, made.context_id, made.truncated_value) == ("DEPLOY_KEY", context.id, None)
     listed = await circle.contexts.list_env_vars(context.id).collect()
-    assert line(arrived()) == ("GET", path, [], None)
     [found] = [each for each in listed if each.variable == "DEPLOY_KEY"]
     assert found.truncated_value == "ter2"
     assert "ter2" not in repr(found)
     assert await circle.contexts.delete_env_var(context.id, "DEPLOY_KEY") is None
-    assert line(arrived()) == ("DELETE", f"{path}/DEPLOY_KEY", [], None)
 
 
 async def test_setting_a_variable_may_be_no_more_than_confirmed(circle, answer):
@@ -117,21 +105,16 @@ async def test_a_list_of_variables_that_never_advances_ends_after_its_first_hund
     assert len({each.variable for each in caught.value.items}) == 100
 
 
-async def test_a_context_is_restricted_to_a_project(circle, arrived):
+async def test_a_context_is_restricted_to_a_project(circle):
     context = await named(circle, "registry")
     project = await circle.projects.get("gh/acme/web")
     made = await circle.contexts.create_restriction(
         context.id, restriction_type=ContextRestrictionType.PROJECT, restriction_value=UUID(project.id)
     )
-    path = f"/context/{context.id}/restrictions"
-    body = {"restriction_type": "project", "restriction_value": project.id}
-    assert line(arrived()) == ("POST", path, [], body)
     assert (made.restriction_value, made.name) == (project.id, "web")
     [listed] = await circle.contexts.list_restrictions(context.id).collect()
-    assert line(arrived()) == ("GET", path, [], None)
     assert listed == attrs.evolve(made, context_id=context.id)
     assert await circle.contexts.delete_restriction(context.id, made.id) is None
-    assert line(arrived()) == ("DELETE", f"{path}/{made.id}", [], None)
     assert await circle.contexts.list_restrictions(context.id).collect() == []
 
 

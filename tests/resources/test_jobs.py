@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-import attrs
 import pytest
 
 from aiocircle import ProjectSlug, errors
@@ -13,10 +12,6 @@ from aiocircle.resources.jobs import Artifact, Job, JobMessage, JobStatus, JobTe
 
 JOB = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
 WEB = "gh/acme/web"
-
-
-def line(request):
-    return attrs.astuple(request, recurse=False)
 
 
 async def a_job(circle, **wanted):
@@ -52,10 +47,9 @@ def wire(**changes):
     } | changes
 
 
-async def test_a_job_is_found_by_its_number_in_the_project(circle, arrived):
+async def test_a_job_is_found_by_its_number_in_the_project(circle):
     listed = await a_job(circle, status="success")
     job = await circle.jobs.get(WEB, listed.job_number)
-    assert line(arrived()) == ("GET", f"/project/gh/acme/web/job/{listed.job_number}", [], None)
     assert isinstance(job, Job)
     assert (job.name, job.number, job.status) == (listed.name, listed.job_number, JobStatus.SUCCESS)
     assert job.project.slug == WEB
@@ -64,10 +58,9 @@ async def test_a_job_is_found_by_its_number_in_the_project(circle, arrived):
     assert job.duration == pytest.approx((job.stopped_at - job.started_at).total_seconds() * 1000, abs=1000)
 
 
-async def test_a_job_is_found_by_id_as_text_or_uuid(circle, arrived):
+async def test_a_job_is_found_by_id_as_text_or_uuid(circle):
     listed = await a_job(circle)
     job = await circle.jobs.get_by_id(listed.id)
-    assert line(arrived()) == ("GET", f"/jobs/{listed.id}", [], None)
     assert await circle.jobs.get_by_id(UUID(listed.id)) == job
     assert job.number == listed.job_number
 
@@ -79,14 +72,13 @@ async def test_a_project_may_be_a_slug_object_or_a_url(circle, answer, arrived):
         assert arrived().path == "/project/gh/acme/web/job/12"
 
 
-async def test_the_artifacts_of_a_job_are_listed(circle, arrived):
+async def test_the_artifacts_of_a_job_are_listed(circle):
     async for pipeline in circle.pipelines.list_for_project(WEB):
         async for workflow in circle.pipelines.list_workflows(pipeline.id):
             async for job in circle.workflows.list_jobs(workflow.id):
                 if job.job_number is None:
                     continue
                 artifacts = await circle.jobs.list_artifacts(WEB, job.job_number).collect()
-                assert line(arrived()) == ("GET", f"/project/gh/acme/web/{job.job_number}/artifacts", [], None)
                 if artifacts:
                     assert isinstance(artifacts[0], Artifact)
                     assert artifacts[0].node_index == 0
@@ -111,7 +103,6 @@ async def test_the_tests_of_a_job_are_listed_over_all_pages(circle, answer, arri
     assert [each.name for each in tests] == ["test_a", "test_b"]
     assert tests[1].result == JobTestResult.FAILURE
     assert tests[0].run_time == 0.25
-    assert line(arrived(0)) == ("GET", "/project/gh/acme/web/12/tests", [], None)
     assert arrived(1).query == [("page-token", "AAEC")]
 
 
@@ -122,12 +113,10 @@ async def test_page_tokens_are_taken_where_the_document_forgot_them(circle, answ
         assert arrived().query == [("page-token", "kept")]
 
 
-async def test_a_job_is_canceled_by_number_or_by_id(circle, arrived):
+async def test_a_job_is_canceled_by_number_or_by_id(circle):
     listed = await a_job(circle)
     assert await circle.jobs.cancel(WEB, listed.job_number) is None
-    assert line(arrived()) == ("POST", f"/project/gh/acme/web/job/{listed.job_number}/cancel", [], None)
     assert await circle.jobs.cancel_by_id(UUID(listed.id)) is None
-    assert line(arrived()) == ("POST", f"/jobs/{listed.id}/cancel", [], None)
 
 
 async def test_a_job_that_has_not_run_has_neither_times_nor_duration(circle, answer):

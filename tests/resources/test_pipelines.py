@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-import attrs
 import pytest
 
 from aiocircle import CircleCI, OrgSlug, errors
@@ -24,10 +23,6 @@ from aiocircle.testing import LocalCircleCI
 PIPELINE = "3f9a0ad1-7b8e-4a55-9d0e-6f0a3b1c2d4e"
 DEFINITION = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
 WEB = "gh/acme/web"
-
-
-def line(request):
-    return attrs.astuple(request, recurse=False)
 
 
 def wire(**changes):
@@ -57,7 +52,6 @@ def wire(**changes):
 
 async def test_a_projects_pipelines_are_listed_newest_first(circle, arrived):
     pipelines = await circle.pipelines.list_for_project(WEB).collect(limit=25)
-    assert line(arrived(0)) == ("GET", "/project/gh/acme/web/pipeline", [], None)
     assert all(isinstance(each, Pipeline) for each in pipelines)
     numbers = [each.number for each in pipelines]
     assert numbers == sorted(numbers, reverse=True)
@@ -81,40 +75,34 @@ async def test_a_page_token_resumes_with_the_same_filters(circle, arrived):
 
 async def test_the_pipelines_of_an_organization_are_listed(circle, arrived):
     await circle.pipelines.list(org_slug="github/acme", mine=True).collect(limit=1)
-    assert line(arrived()) == ("GET", "/pipeline", [("org-slug", "gh/acme"), ("mine", "true")], None)
     await circle.pipelines.list(org_slug=OrgSlug("gh", "acme"), mine=False).collect(limit=1)
     assert arrived().query == [("org-slug", "gh/acme"), ("mine", "false")]
     assert await circle.pipelines.list().first() is not None
     assert arrived().query == []
 
 
-async def test_ones_own_pipelines_of_a_project_are_listed(circle, arrived):
+async def test_ones_own_pipelines_of_a_project_are_listed(circle):
     me = await circle.users.me()
     mine = await circle.pipelines.list_mine(WEB).collect(limit=5)
-    assert line(arrived()) == ("GET", "/project/gh/acme/web/pipeline/mine", [], None)
     assert {each.trigger.actor.login for each in mine} <= {me.login}
 
 
-async def test_a_pipeline_is_found_by_id_and_by_number(circle, arrived):
+async def test_a_pipeline_is_found_by_id_and_by_number(circle):
     listed = await circle.pipelines.list_for_project(WEB).first()
     assert await circle.pipelines.get(listed.id) == listed
-    assert line(arrived()) == ("GET", f"/pipeline/{listed.id}", [], None)
     assert await circle.pipelines.get(UUID(listed.id)) == listed
     assert await circle.pipelines.get_by_number(WEB, listed.number) == listed
-    assert line(arrived()) == ("GET", f"/project/gh/acme/web/pipeline/{listed.number}", [], None)
 
 
-async def test_a_pipelines_workflows_are_listed(circle, arrived):
+async def test_a_pipelines_workflows_are_listed(circle):
     pipeline = await circle.pipelines.list_for_project(WEB, branch="main").first()
     workflows = await circle.pipelines.list_workflows(pipeline.id).collect()
-    assert line(arrived()) == ("GET", f"/pipeline/{pipeline.id}/workflow", [], None)
     assert {each.pipeline_id for each in workflows} <= {pipeline.id}
 
 
-async def test_a_pipelines_configuration_is_read(circle, arrived):
+async def test_a_pipelines_configuration_is_read(circle):
     pipeline = await circle.pipelines.list_for_project(WEB).first()
     config = await circle.pipelines.get_config(pipeline.id)
-    assert line(arrived()) == ("GET", f"/pipeline/{pipeline.id}/config", [], None)
     assert config.source in config.compiled
     assert config.setup_config is None
 
@@ -127,11 +115,10 @@ async def test_a_setup_configuration_is_read_in_both_spellings(circle, answer, k
     )
 
 
-async def test_pipeline_values_are_a_bare_map_whose_keys_stay_as_they_are(circle, answer, arrived):
+async def test_pipeline_values_are_a_bare_map_whose_keys_stay_as_they_are(circle, answer):
     values = {"pipeline.git.branch": "main", "number": 7, "a-b": True, "created_at": "no time", "gone": None}
     answer(values)
     found = await circle.pipelines.get_values(PIPELINE)
-    assert line(arrived()) == ("GET", f"/pipeline/{PIPELINE}/values", [], None)
     assert found.values == values
     assert found.values["a-b"] is True
     assert type(found.values["number"]) is int
@@ -151,7 +138,7 @@ async def test_what_is_no_map_of_values_names_the_place(circle, answer, body):
     assert "$" in caught.value.problems[0]
 
 
-async def test_a_run_that_started_answers_its_pipeline(circle, answer, arrived):
+async def test_a_run_that_started_answers_its_pipeline(circle, answer):
     answer({"id": PIPELINE, "state": "pending", "number": 26, "created_at": "2026-11-20T10:00:00Z"}, 201)
     run = await circle.pipelines.run(
         WEB,
@@ -159,17 +146,6 @@ async def test_a_run_that_started_answers_its_pipeline(circle, answer, arrived):
         config={"branch": "main"},
         checkout={"tag": "v1"},
         parameters={"deploy-to": "prod", "count": 3, "dry_run": False},
-    )
-    assert line(arrived()) == (
-        "POST",
-        "/project/gh/acme/web/pipeline/run",
-        [],
-        {
-            "definition_id": DEFINITION,
-            "config": {"branch": "main"},
-            "checkout": {"tag": "v1"},
-            "parameters": {"deploy-to": "prod", "count": 3, "dry_run": False},
-        },
     )
     at = datetime(2026, 11, 20, 10, tzinfo=UTC)
     assert run == PipelineRun(id=PIPELINE, state=PipelineState.PENDING, number=26, created_at=at)
@@ -190,15 +166,9 @@ async def test_a_run_that_was_skipped_answers_why(circle, arrived):
     assert arrived().json == {"checkout": {"branch": "docs [skip ci]"}}
 
 
-async def test_a_run_of_a_standalone_project_keeps_its_slashes(circle, answer, arrived):
+async def test_a_run_of_a_standalone_project_keeps_its_slashes(circle, answer):
     answer({}, 201)
     run = await circle.pipelines.run("circleci/43G3lM5RtfFE7v5sa4nWAU/44n9wujWcTnVZ2b5S8Fnat")
-    assert line(arrived()) == (
-        "POST",
-        "/project/circleci/43G3lM5RtfFE7v5sa4nWAU/44n9wujWcTnVZ2b5S8Fnat/pipeline/run",
-        [],
-        {},
-    )
     assert not run.was_started
 
 
@@ -219,12 +189,6 @@ async def test_a_misspelt_key_of_a_ref_is_refused_before_sending(circle, server,
 
 async def test_a_pipeline_is_triggered_the_older_way(circle, arrived):
     triggered = await circle.pipelines.trigger(WEB, branch="main", parameters={"who": "ada"})
-    assert line(arrived()) == (
-        "POST",
-        "/project/gh/acme/web/pipeline",
-        [],
-        {"branch": "main", "parameters": {"who": "ada"}},
-    )
     assert isinstance(triggered, TriggeredPipeline)
     assert (await circle.pipelines.get(triggered.id)).branch == "main"
     await circle.pipelines.trigger(WEB, tag="v1.0")
@@ -249,10 +213,9 @@ async def test_a_setup_pipeline_is_continued_under_the_kebab_keys():
     }
 
 
-async def test_a_continuation_without_parameters_sends_none(circle, answer, arrived):
+async def test_a_continuation_without_parameters_sends_none(circle, answer):
     answer({"message": "Accepted"})
     await circle.pipelines.continue_setup(continuation_key="k", configuration="c")
-    assert line(arrived()) == ("POST", "/pipeline/continue", [], {"continuation-key": "k", "configuration": "c"})
 
 
 # --- what the wire really has -------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-import attrs
 import pytest
 
 from aiocircle import errors
@@ -14,10 +13,6 @@ from aiocircle.resources.workflows import JobStatus, Rerun, Workflow, WorkflowJo
 WORKFLOW = "3f9a0ad1-7b8e-4a55-9d0e-6f0a3b1c2d4e"
 JOB = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
 OTHER_JOB = "9b1b7e0c-6c1e-4c59-a0c5-7e8b7f3f1a22"
-
-
-def line(request):
-    return attrs.astuple(request, recurse=False)
 
 
 async def a_workflow(circle, **wanted):
@@ -57,10 +52,9 @@ def wire_job(**changes):
     } | changes
 
 
-async def test_a_workflow_is_found_by_id_as_text_or_uuid(circle, arrived):
+async def test_a_workflow_is_found_by_id_as_text_or_uuid(circle):
     workflow = await a_workflow(circle)
     assert await circle.workflows.get(workflow.id) == workflow
-    assert line(arrived()) == ("GET", f"/workflow/{workflow.id}", [], None)
     assert await circle.workflows.get(UUID(workflow.id)) == workflow
     assert workflow.project_slug == "gh/acme/web"
 
@@ -68,7 +62,6 @@ async def test_a_workflow_is_found_by_id_as_text_or_uuid(circle, arrived):
 async def test_a_workflows_jobs_are_listed_and_a_page_token_resumes(circle, arrived):
     workflow = await a_workflow(circle)
     jobs = await circle.workflows.list_jobs(workflow.id).collect()
-    assert line(arrived()) == ("GET", f"/workflow/{workflow.id}/job", [], None)
     assert jobs
     assert all(isinstance(job, WorkflowJob) for job in jobs)
     page = circle.workflows.list_jobs(workflow.id, page_token="kept")
@@ -77,32 +70,28 @@ async def test_a_workflows_jobs_are_listed_and_a_page_token_resumes(circle, arri
     assert arrived().query == [("page-token", "kept")]
 
 
-async def test_a_waiting_job_is_approved_by_its_approval_request(circle, server, arrived):
+async def test_a_waiting_job_is_approved_by_its_approval_request(circle):
     workflow = await a_workflow(circle, status="on_hold")
     jobs = await circle.workflows.list_jobs(workflow.id).collect()
     [waiting] = [job for job in jobs if job.is_waiting_for_approval]
     assert await circle.workflows.approve(workflow.id, waiting.approval_request_id) is None
-    path = f"/workflow/{workflow.id}/approve/{waiting.approval_request_id}"
-    assert line(arrived()) == ("POST", path, [], None)
     [approved] = [job for job in await circle.workflows.list_jobs(workflow.id).collect() if job.id == waiting.id]
     assert approved.is_finished
     assert approved.approved_by
     assert approved.approval_request_id is None
 
 
-async def test_a_cancel_is_only_confirmed(circle, arrived):
+async def test_a_cancel_is_only_confirmed(circle):
     workflow = await a_workflow(circle, status="on_hold")
     assert await circle.workflows.cancel(workflow.id) is None
-    assert line(arrived()) == ("POST", f"/workflow/{workflow.id}/cancel", [], None)
     canceled = await circle.workflows.get(workflow.id)
     assert canceled.status == WorkflowStatus.CANCELED
     assert canceled.canceled_by
 
 
-async def test_a_rerun_of_all_sends_an_empty_object(circle, arrived):
+async def test_a_rerun_of_all_sends_an_empty_object(circle):
     workflow = await a_workflow(circle, status="success")
     rerun = await circle.workflows.rerun(workflow.id)
-    assert line(arrived()) == ("POST", f"/workflow/{workflow.id}/rerun", [], {})
     assert rerun.workflow_id != workflow.id
     assert (await circle.workflows.get(rerun.workflow_id)).name == workflow.name
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import attrs
 import pytest
 
 from aiocircle import OrgSlug, errors
@@ -20,49 +19,34 @@ ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
 ORBS = "/organization/gh%2Facme/url-orb-allow-list"
 
 
-def line(request):
-    return attrs.astuple(request, recurse=False)
-
-
 async def test_an_organization_is_named_in_one_segment(circle, arrived):
     acme = await circle.organizations.get("github/acme")
-    assert line(arrived()) == ("GET", "/organization/gh%2Facme", [], None)
     assert acme == Organization(id=acme.id, name="acme", slug="gh/acme", vcs_type="github")
     for name in (acme.id, UUID(acme.id), OrgSlug.parse(acme.id)):
         assert await circle.organizations.get(name) == acme
         assert arrived().path == f"/organization/{acme.id}"
 
 
-async def test_an_organization_from_its_making_to_its_end(circle, arrived):
+async def test_an_organization_from_its_making_to_its_end(circle):
     made = await circle.organizations.create(name="Übung & Co", vcs_type=VcsType.CIRCLECI)
-    assert line(arrived()) == ("POST", "/organization", [], {"name": "Übung & Co", "vcs_type": "circleci"})
     assert made.vcs_type == VcsType.CIRCLECI
     assert await circle.organizations.get(made.slug) == made
     assert await circle.organizations.delete(made.slug) is None
-    assert line(arrived()) == ("DELETE", f"/organization/{made.slug.replace('/', '%2F')}", [], None)
     with pytest.raises(errors.NotFound):
         await circle.organizations.get(made.id)
 
 
-async def test_the_allow_list_of_url_orbs(circle, arrived):
+async def test_the_allow_list_of_url_orbs(circle):
     organizations = circle.organizations
     made = await organizations.create_url_orb_allow_list_entry(
         "gh/acme", name="ours", prefix="https://example.org/orbs/", auth=UrlOrbAuth.GITHUB_APP
-    )
-    assert line(arrived()) == (
-        "POST",
-        ORBS,
-        [],
-        {"name": "ours", "prefix": "https://example.org/orbs/", "auth": "github-app"},
     )
     assert isinstance(made, CreatedUrlOrbAllowListEntry)
 
     entry = UrlOrbAllowListEntry(id=made.id, name="ours", prefix="https://example.org/orbs/", auth="github-app")
     assert entry in await organizations.list_url_orb_allow_list("gh/acme").collect()
-    assert line(arrived()) == ("GET", ORBS, [], None)
 
     assert await organizations.delete_url_orb_allow_list_entry("gh/acme", UUID(made.id)) is None
-    assert line(arrived()) == ("DELETE", f"{ORBS}/{made.id}", [], None)
     assert entry not in await organizations.list_url_orb_allow_list("gh/acme").collect()
     assert await organizations.delete_url_orb_allow_list_entry("gh/acme", made.id) is None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-import attrs
 import pytest
 
 from aiocircle import errors
@@ -27,10 +26,6 @@ WHEN = datetime(2022, 8, 10, 10, 47, 1, 859756, UTC)
 DOCUMENT = {"name": "a", "content": "package org", "created_at": "2022-08-10T10:47:01.859756Z", "created_by": ID}
 
 
-def line(request):
-    return attrs.astuple(request, recurse=False)
-
-
 @pytest.fixture
 async def owner(circle):
     return (await circle.organizations.get("gh/acme")).id
@@ -40,25 +35,20 @@ async def owner(circle):
 
 
 async def test_a_bundle_is_replaced_as_a_whole(circle, arrived, owner):
-    path = f"/owner/{owner}/context/config/policy-bundle"
     before = await circle.policies.get_bundle(UUID(owner), "config")
-    assert line(arrived()) == ("GET", path, [], None)
     assert isinstance(before, PolicyBundle)
     ((images,),) = before.policies.values()
     assert images.created_at.tzinfo is not None
 
     policies = {"dir/a b.rego": "package org", "images": images.content}
     change = await circle.policies.create_bundle(owner, "config", policies=policies, dry=True)
-    assert line(arrived()) == ("POST", path, [("dry", "true")], {"policies": policies})
     assert change == PolicyBundleChange(created=("dir/a b.rego",))
     assert await circle.policies.get_bundle(owner, "config") == before
 
     assert await circle.policies.create_bundle(owner, "config", policies=policies) == change
-    assert line(arrived()) == ("POST", path, [], {"policies": policies})
     assert (await circle.policies.get_bundle(owner, "config")).policies.keys() == policies.keys()
 
     policy = await circle.policies.get(owner, "config", "dir/a b.rego")
-    assert line(arrived()) == ("GET", f"{path}/dir%2Fa%20b.rego", [], None)
     assert (policy.name, policy.content) == ("dir/a b.rego", "package org")
 
     assert (await circle.policies.create_bundle(owner, "config", policies={}, dry=False)).deleted == tuple(policies)
@@ -97,10 +87,8 @@ async def test_a_change_of_nothing_may_be_null(circle, answer):
 
 
 async def test_a_decision_is_made_and_kept(circle, arrived, owner):
-    path = f"/owner/{owner}/context/config/decision"
     text = "jobs:\n  build:\n    docker:\n      - image: cimg/base\n"
     decision = await circle.policies.make_decision(owner, "config", input=text, metadata={"project_id": ID})
-    assert line(arrived()) == ("POST", path, [], {"input": text, "metadata": {"project_id": ID}})
     assert isinstance(decision, Decision)
     assert decision.status == DecisionStatus.HARD_FAIL
     assert not decision.is_pass
@@ -110,10 +98,8 @@ async def test_a_decision_is_made_and_kept(circle, arrived, owner):
     assert kept.decision == decision
     assert kept.metadata.project_id == ID
     assert await circle.policies.get_decision(owner, "config", UUID(kept.id)) == kept
-    assert line(arrived()) == ("GET", f"{path}/{kept.id}", [], None)
 
     bundle = await circle.policies.get_decision_policy_bundle(owner, "config", kept.id)
-    assert line(arrived()) == ("GET", f"{path}/{kept.id}/policy-bundle", [], None)
     assert bundle == await circle.policies.get_bundle(owner, "config")
     assert bundle.policies.keys() == kept.policies.keys()
 
@@ -188,12 +174,9 @@ async def test_nothing_of_a_decision_but_its_status_is_promised(circle, answer):
 
 
 async def test_the_settings_of_decisions(circle, arrived, owner):
-    path = f"/owner/{owner}/context/config/decision/settings"
     assert await circle.policies.get_decision_settings(owner, "config") == DecisionSettings(enabled=True)
-    assert line(arrived()) == ("GET", path, [], None)
     off = await circle.policies.update_decision_settings(owner, "config", enabled=False)
     assert off == DecisionSettings(enabled=False)
-    assert line(arrived()) == ("PATCH", path, [], {"enabled": False})
     assert await circle.policies.get_decision_settings(owner, "config") == off
     assert await circle.policies.update_decision_settings(owner, "config") == off
     assert arrived().json == {}
