@@ -81,6 +81,7 @@ async def test_block_runs(block: Block, server: LocalCircleCI) -> None:
 
 
 def test_each_readme_block_is_run() -> None:
+    """Each Python block of the README is among those that run."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = [block for block in blocks() if block.path.name == "README.md"]
     assert len(found) == text.count("```python") >= 8

@@ -195,6 +195,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize("limits", VARIANTS)
 async def test_no_request_is_early_and_no_worker_starves(server: LimitedServer, tally: Tally, limits: Limits) -> None:
+    """No request is sent before the time that a 429 names, and each worker is served about as often as the others."""
     server.limits = attrs.evolve(limits, buckets={})
     seconds = scaled(8, 60)
     async with client(server) as circle:
@@ -215,6 +216,7 @@ async def test_no_request_is_early_and_no_worker_starves(server: LimitedServer, 
 
 @pytest.mark.parametrize("headers", [True, False], ids=["headers", "no headers"])
 async def test_an_opening_family_is_not_flooded(server: LimitedServer, tally: Tally, headers: bool) -> None:
+    """After a pause, each response permits one more request: 1, 2, 4, until the rate is reached."""
     server.limits = Limits((20,), headers=headers)
     async with client(server, max_concurrency=200) as circle:
         await load([circle], 10, 5, ["project"], tally)
@@ -246,6 +248,7 @@ async def test_an_opening_family_is_not_flooded(server: LimitedServer, tally: Ta
 
 
 async def test_a_closing_of_an_hour_fails_those_that_wait(server: LimitedServer, tally: Tally) -> None:
+    """Calls that may not wait an hour fail immediately with the seconds that are left. The others are sent after it."""
     answers = [(200, None, {})] * 3 + [(429, 3600.0, {"Retry-After": "3600"})]
     server.answers = lambda family: answers.pop(0) if answers else (200, None, {})
     throttle = Throttle()
@@ -284,6 +287,7 @@ async def test_a_closing_of_an_hour_fails_those_that_wait(server: LimitedServer,
 
 @pytest.mark.parametrize("headers", [True, False], ids=["headers", "no headers"])
 async def test_two_clients_share_one_budget(server: LimitedServer, tally: Tally, headers: bool) -> None:
+    """Two clients with one Throttle keep the limit together, and each gets about half."""
     server.limits = Limits((20,), headers=headers)
     throttle = Throttle()
     async with client(server, throttle=throttle) as one, client(server, throttle=throttle) as other:

@@ -62,6 +62,7 @@ async def test_a_body_has_no_bound(server, circle):
 
 
 async def test_a_compressed_body_is_unpacked(server, circle):
+    """A compressed body arrives decompressed."""
     server.on(X, server.reply(200, body=gzip.compress(b"y" * 10_000), headers={"Content-Encoding": "gzip"}))
     async with opened(circle, server.url + X) as response:
         assert b"".join([part async for part in response]) == b"y" * 10_000

@@ -52,7 +52,8 @@ async def test_faults_and_rate_limit_change_no_result(rate_limit: float | None) 
     assert set(kinds) >= FAULTS
 
 
-async def test_each_project_has_its_metrics_runs_jobs_and_flaky_tests(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_project_has_all_its_insights(server: LocalCircleCI, circle: CircleCI) -> None:
+    """Each project has its metrics, runs, jobs and flaky tests."""
     async for project in fetch_insights(circle, server.projects, window="last-30-days", all_branches=True):
         assert [workflow.name for workflow in project.workflows]
         for workflow in project.workflows:
@@ -67,7 +68,8 @@ async def test_each_project_has_its_metrics_runs_jobs_and_flaky_tests(server: Lo
         assert project.failures == ()
 
 
-async def test_runs_get_the_window_as_dates_that_are_the_same_for_all(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_window_of_runs_is_equal_for_all(server: LocalCircleCI, circle: CircleCI) -> None:
+    """Runs of all projects are requested with the same dates."""
     async for _ in fetch_insights(circle, server.projects, window="last-7-days"):
         pass
     spans = {
@@ -80,9 +82,8 @@ async def test_runs_get_the_window_as_dates_that_are_the_same_for_all(server: Lo
     assert windows == {None, "last-7-days"}
 
 
-async def test_a_project_given_twice_in_other_spellings_is_fetched_once(
-    server: LocalCircleCI, circle: CircleCI
-) -> None:
+async def test_repeated_project_is_fetched_once(server: LocalCircleCI, circle: CircleCI) -> None:
+    """A project that is given twice, in other spellings, is fetched once."""
     slug = next(slug for slug in server.projects if slug.startswith("gh/"))
     _, org, repo = slug.split("/")
     spellings = [slug, f"github/{org}/{repo}", f"git@github.com:{org}/{repo}.git", ProjectSlug.parse(slug)]
@@ -90,7 +91,8 @@ async def test_a_project_given_twice_in_other_spellings_is_fetched_once(
     assert [str(project.slug) async for project in fetch_insights(circle, slug)] == [slug]
 
 
-async def test_only_what_is_included_is_asked_for(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_only_included_data_is_requested(server: LocalCircleCI, circle: CircleCI) -> None:
+    """Only the data in `include` is requested."""
     async for project in fetch_insights(circle, server.projects, include="flaky_tests"):
         assert project.workflows == ()
     assert all(request.path.endswith("/flaky-tests") for request in server.requests)
@@ -99,9 +101,8 @@ async def test_only_what_is_included_is_asked_for(server: LocalCircleCI, circle:
         assert all(workflow.jobs and not workflow.runs for workflow in project.workflows)
 
 
-async def test_an_operation_that_fails_becomes_a_failure_and_stops_nothing_else(
-    server: LocalCircleCI, circle: CircleCI
-) -> None:
+async def test_failed_operation_is_a_failure(server: LocalCircleCI, circle: CircleCI) -> None:
+    """An operation that fails is a failure of its project, and stops nothing else."""
     lost, *others = server.projects
     server.inject("404", times=100, path=f"/insights/{lost}/flaky-tests")
     found = {str(project.slug): project async for project in fetch_insights(circle, server.projects)}
@@ -112,7 +113,8 @@ async def test_an_operation_that_fails_becomes_a_failure_and_stops_nothing_else(
     assert all(found[slug].failures == () for slug in others)
 
 
-async def test_a_list_that_breaks_off_keeps_the_pages_it_gave_and_says_where_to_resume() -> None:
+async def test_interrupted_list_keeps_its_pages() -> None:
+    """A list that fails keeps its pages, and its failure has the page token to resume with."""
     async with LocalCircleCI(1, page_size=2) as server, CircleCI(server.token, base_url=server.url) as circle:
 
         def break_off(progress: Progress) -> None:
@@ -139,13 +141,15 @@ async def test_a_list_that_breaks_off_keeps_the_pages_it_gave_and_says_where_to_
         assert [*workflow.runs, *rest] == whole
 
 
-async def test_an_unknown_project_is_a_failure_of_its_own(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_unknown_project_is_a_failure(server: LocalCircleCI, circle: CircleCI) -> None:
+    """An unknown project has failures, and the others are fetched."""
     found = {str(project.slug): project async for project in fetch_insights(circle, ["gh/no/such", *server.projects])}
     assert len(found) == 1 + len(server.projects)
     assert {type(failure.error) for failure in found["gh/no/such"].failures} == {NotFound}
 
 
 async def test_progress_counts_up_to_the_totals(server: LocalCircleCI, circle: CircleCI) -> None:
+    """The counts of on_progress never decrease, and end at the totals."""
     seen: list[Progress] = []
     async for _ in fetch_insights(circle, server.projects, on_progress=seen.append):
         pass
@@ -157,7 +161,8 @@ async def test_progress_counts_up_to_the_totals(server: LocalCircleCI, circle: C
     assert seen[-1].requests_done == seen[-1].requests_total == len(server.requests)
 
 
-async def test_a_slow_consumer_stops_new_requests() -> None:
+async def test_slow_consumer_stops_new_requests() -> None:
+    """While the consumer is slow, no new request is sent."""
     async with LocalCircleCI(16) as server, CircleCI(server.token, base_url=server.url, max_concurrency=4) as circle:
         async with aclosing(fetch_insights(circle, server.projects)) as projects:
             await anext(projects)
@@ -170,8 +175,8 @@ async def test_a_slow_consumer_stops_new_requests() -> None:
         assert at_rest < len(server.requests) / 2
 
 
-async def test_projects_come_in_the_order_in_which_they_were_complete() -> None:
-    """Also those that had to wait for a slow consumer."""
+async def test_projects_come_in_order_of_completion() -> None:
+    """Projects come in the order of their completion, also those that waited for a slow consumer."""
     answered: list[str] = []
 
     async def answer(request: web.BaseRequest) -> web.Response:
@@ -197,7 +202,8 @@ async def test_projects_come_in_the_order_in_which_they_were_complete() -> None:
         await runner.cleanup()
 
 
-async def test_leaving_while_requests_are_held_back_leaves_none_of_them_behind() -> None:
+async def test_leaving_early_drops_delayed_requests() -> None:
+    """Requests that are delayed are dropped without a warning when the consumer leaves."""
     async with LocalCircleCI(12) as server, CircleCI(server.token, base_url=server.url, max_concurrency=8) as circle:
         async with aclosing(fetch_insights(circle, server.projects, include="flaky_tests")) as projects:
             await anext(projects)
@@ -242,7 +248,8 @@ async def test_max_wait_does_not_bound_a_job() -> None:
     assert [project.failures for project in projects] == [()] * 6
 
 
-async def test_leaving_early_leaves_no_task_behind(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_leaving_early_leaves_no_task(server: LocalCircleCI, circle: CircleCI) -> None:
+    """A consumer that leaves early leaves no task behind."""
     async for _ in fetch_insights(circle, server.projects):
         break
     for _ in range(10):
@@ -255,9 +262,9 @@ async def test_leaving_early_leaves_no_task_behind(server: LocalCircleCI, circle
     assert not [task for task in asyncio.all_tasks() if "bulk" in repr(task.get_coro())]
 
 
-async def test_an_exception_in_the_consumer_or_in_on_progress_comes_out_as_it_is(
-    server: LocalCircleCI, circle: CircleCI
-) -> None:
+async def test_consumer_exception_passes_through(server: LocalCircleCI, circle: CircleCI) -> None:
+    """An exception of the consumer or of on_progress passes through unchanged."""
+
     def refuse(_: Progress) -> None:
         raise LookupError("enough")
 
@@ -281,11 +288,13 @@ async def test_an_exception_in_the_consumer_or_in_on_progress_comes_out_as_it_is
 async def test_bad_input_is_refused_at_the_call(
     server: LocalCircleCI, circle: CircleCI, arguments: dict[str, Any], complaint: str
 ) -> None:
+    """Invalid arguments raise InvalidArgument at the call, before the first iteration."""
     with pytest.raises(InvalidArgument, match=complaint):
         fetch_insights(circle, **arguments)
     assert server.requests == []
 
 
 async def test_no_projects_are_no_requests(server: LocalCircleCI, circle: CircleCI) -> None:
+    """An empty list of projects sends no request."""
     assert [project async for project in fetch_insights(circle, [])] == []
     assert server.requests == []

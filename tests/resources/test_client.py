@@ -31,9 +31,8 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 @pytest.mark.parametrize("into", ["User", 5, [int], {"id": str}])
-async def test_what_is_no_type_is_refused_before_anything_is_sent(
-    server: LocalCircleCI, circle: CircleCI, into: Any
-) -> None:
+async def test_into_must_be_a_type(server: LocalCircleCI, circle: CircleCI, into: Any) -> None:
+    """`into` must be a type; otherwise InvalidArgument is raised and nothing is sent."""
     with pytest.raises(InvalidArgument, match="into must be a type"):
         await circle.request("POST", "/api/v2/things", json={}, into=into)
     with pytest.raises(InvalidArgument, match="into must be a type"):
@@ -42,7 +41,8 @@ async def test_what_is_no_type_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("into", [dict, dict[str, Any], Any, dict[str, Any] | None])
-async def test_any_type_is_decoded_to(circle: CircleCI, into: Any) -> None:
+async def test_into_may_be_any_type(circle: CircleCI, into: Any) -> None:
+    """A response is decoded to any type that cattrs can structure."""
     assert (await circle.request("GET", "/api/v2/me", into=into)).keys() >= {"id", "login", "name"}
 
 
@@ -59,10 +59,10 @@ _CALLS: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("group", "method"), _CALLS)
-async def test_none_is_never_sent_as_null_but_where_the_api_takes_it(
+async def test_none_is_sent_only_as_a_documented_null(
     server: LocalCircleCI, circle: CircleCI, group: str, method: str
 ) -> None:
-    """Required or not: a server that gets a null may take it for a value."""
+    """None is sent as null only if the API takes null: elsewhere a server may take it for a value."""
     call = getattr(getattr(circle, group), method)
     server.inject("answer", status=400, body="enough")
     names = [each.name for each in _parameters(call) if each.kind is not each.KEYWORD_ONLY]

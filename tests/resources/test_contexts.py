@@ -23,7 +23,8 @@ async def named(circle, name):
     raise AssertionError(name)
 
 
-async def test_the_contexts_of_an_organization_are_listed_by_slug_or_by_id(circle, arrived):
+async def test_contexts_are_listed_by_slug_or_id(circle, arrived):
+    """Contexts are listed by an organization's slug or id."""
     contexts = await circle.contexts.list(owner_slug="github/acme").collect()
     assert all(isinstance(each, Context) for each in contexts)
     organization = (await circle.projects.get("gh/acme/web")).organization_id
@@ -32,7 +33,8 @@ async def test_the_contexts_of_an_organization_are_listed_by_slug_or_by_id(circl
     assert await circle.contexts.list(owner_slug=OrgSlug("gh", "acme")).collect() == contexts
 
 
-async def test_a_context_is_read_with_what_the_api_includes(circle):
+async def test_context_has_variables_and_restrictions(circle):
+    """A context comes with its variables and restrictions."""
     listed = await named(circle, "registry")
     context = await circle.contexts.get(listed.id)
     assert (context.id, context.name, context.created_at) == (listed.id, listed.name, listed.created_at)
@@ -41,20 +43,23 @@ async def test_a_context_is_read_with_what_the_api_includes(circle):
     assert context.restrictions == ()
 
 
-async def test_a_context_may_be_as_short_as_the_document_says(circle, answer):
+async def test_context_may_lack_its_extras(circle, answer):
+    """A context is read without the fields that the document does not have."""
     answer({"id": CONTEXT, "name": "registry", "created_at": AT})
     assert await circle.contexts.get(CONTEXT) == Context(
         id=CONTEXT, name="registry", created_at=datetime(2026, 11, 20, 10, tzinfo=UTC)
     )
 
 
-async def test_what_a_context_includes_may_be_null(circle, answer):
+async def test_null_extras_of_a_context_are_empty(circle, answer):
+    """Variables and restrictions that are null are empty."""
     answer({"id": CONTEXT, "name": "n", "created_at": AT, "environment_variables": None, "restrictions": None})
     context = await circle.contexts.get(CONTEXT)
     assert (context.environment_variables, context.restrictions) == ((), ())
 
 
-async def test_a_context_is_created_for_an_owner_and_deleted(circle):
+async def test_context_life_cycle(circle):
+    """A context is created for an owner and deleted. A deleted context is forbidden."""
     created = await circle.contexts.create(name="mine", owner={"slug": "gh/acme"})
     assert created == await named(circle, "mine")
     assert await circle.contexts.delete(created.id) is None
@@ -62,20 +67,23 @@ async def test_a_context_is_created_for_an_owner_and_deleted(circle):
         await circle.contexts.get(created.id)
 
 
-async def test_an_owner_may_be_an_id(circle, answer, arrived):
+async def test_owner_may_be_an_id(circle, answer, arrived):
+    """The owner of a context may be an id with a type."""
     answer({"id": CONTEXT, "name": "mine", "created_at": AT})
     await circle.contexts.create(name="mine", owner={"id": UUID(OTHER), "type": "account"})
     assert arrived().json == {"name": "mine", "owner": {"id": OTHER, "type": "account"}}
 
 
 @pytest.mark.parametrize("owner", [{"name": "acme"}, {"owner-slug": "gh/acme"}, "gh/acme", ["gh/acme"], 5])
-async def test_an_owner_of_another_shape_is_refused_before_sending(circle, server, owner):
+async def test_invalid_owner_is_refused_unsent(circle, server, owner):
+    """An owner of another shape raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match="owner"):
         await circle.contexts.create(name="mine", owner=owner)
     assert server.requests == []
 
 
-async def test_a_variable_is_set_listed_and_deleted(circle):
+async def test_variable_life_cycle(circle):
+    """A variable is set, listed with its last characters, and deleted. Its repr has none of them."""
     context = await named(circle, "registry")
     made = await circle.contexts.set_env_var(context.id, "DEPLOY_KEY", value="hunter2hunter2")
     assert (made.variable, made.context_id, made.truncated_value) == ("DEPLOY_KEY", context.id, None)
@@ -86,18 +94,21 @@ async def test_a_variable_is_set_listed_and_deleted(circle):
     assert await circle.contexts.delete_env_var(context.id, "DEPLOY_KEY") is None
 
 
-async def test_setting_a_variable_may_be_no_more_than_confirmed(circle, answer):
+async def test_set_env_var_may_return_a_message(circle, answer):
+    """A response with only a message is a ContextEnvVar without values."""
     answer({"message": "Environment variable set."})
     assert await circle.contexts.set_env_var(CONTEXT, "A", value="b") == ContextEnvVar()
 
 
-async def test_the_hundred_and_first_variable_is_refused_in_the_apis_words(circle):
+async def test_101st_variable_is_a_bad_request(circle):
+    """The error for the 101st variable has the message of the API."""
     context = await named(circle, "legacy-secrets")
     with pytest.raises(errors.BadRequest, match="Cannot create more than 100"):
         await circle.contexts.set_env_var(context.id, "ONE_MORE", value="x")
 
 
-async def test_a_list_of_variables_that_never_advances_ends_after_its_first_hundred(circle):
+async def test_list_that_never_advances_ends(circle):
+    """A list whose page token never changes raises PaginationError with its first 100 items."""
     context = await named(circle, "legacy-secrets")
     with pytest.raises(errors.PaginationError) as caught:
         await circle.contexts.list_env_vars(context.id).collect()
@@ -105,7 +116,8 @@ async def test_a_list_of_variables_that_never_advances_ends_after_its_first_hund
     assert len({each.variable for each in caught.value.items}) == 100
 
 
-async def test_a_context_is_restricted_to_a_project(circle):
+async def test_restriction_life_cycle(circle):
+    """A restriction to a project is created, listed and deleted."""
     context = await named(circle, "registry")
     project = await circle.projects.get("gh/acme/web")
     made = await circle.contexts.create_restriction(
@@ -118,7 +130,8 @@ async def test_a_context_is_restricted_to_a_project(circle):
     assert await circle.contexts.list_restrictions(context.id).collect() == []
 
 
-async def test_an_expression_restricts_as_it_is(circle, arrived):
+async def test_expression_restriction(circle, arrived):
+    """An expression is sent unchanged, and its restriction has no project."""
     context = await named(circle, "registry")
     made = await circle.contexts.create_restriction(
         context.id, restriction_type="expression", restriction_value='pipeline.git.branch == "main"'
@@ -128,7 +141,8 @@ async def test_an_expression_restricts_as_it_is(circle, arrived):
     assert made.project_id is None
 
 
-async def test_a_restriction_may_lack_what_the_document_does_not_require(circle, answer):
+async def test_restriction_may_lack_fields(circle, answer):
+    """A restriction is read without the fields that are not required."""
     answer({"items": [{}, {"id": OTHER, "name": None, "restriction_type": "team"}], "next_page_token": None})
     assert await circle.contexts.list_restrictions(CONTEXT).collect() == [
         ContextRestriction(),
@@ -136,7 +150,8 @@ async def test_a_restriction_may_lack_what_the_document_does_not_require(circle,
     ]
 
 
-async def test_page_tokens_are_sent_as_they_are(circle, answer, arrived):
+async def test_page_tokens_are_sent_unchanged(circle, answer, arrived):
+    """Page tokens with special characters arrive unchanged."""
     lists = [
         circle.contexts.list(owner_slug="gh/acme", page_token="k+/="),
         circle.contexts.list_env_vars(CONTEXT, page_token="k+/="),
@@ -148,7 +163,8 @@ async def test_page_tokens_are_sent_as_they_are(circle, answer, arrived):
         assert arrived().query[-1] == ("page-token", "k+/=")
 
 
-async def test_a_context_that_does_not_exist_is_forbidden_and_a_name_not_found(circle):
+async def test_unknown_context_is_forbidden(circle):
+    """An unknown id is Forbidden, and a name instead of an id is NotFound."""
     with pytest.raises(errors.Forbidden):
         await circle.contexts.get(CONTEXT)
     with pytest.raises(errors.NotFound):
@@ -156,7 +172,8 @@ async def test_a_context_that_does_not_exist_is_forbidden_and_a_name_not_found(c
 
 
 @pytest.mark.parametrize("bad", ["", "acme", "gh/..", "gh/acme/web"])
-async def test_a_bad_owner_slug_is_refused_before_sending(circle, server, bad):
+async def test_invalid_owner_slug_is_refused_unsent(circle, server, bad):
+    """An invalid owner_slug raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument):
         circle.contexts.list(owner_slug=bad)
     assert server.requests == []

@@ -10,9 +10,8 @@ from aiocircle import CircleCI, InvalidArgument, OrgSlug
 from aiocircle.testing import LocalCircleCI
 
 
-async def test_since_ends_the_list_at_the_first_older_pipeline_and_asks_for_no_further_page(
-    server: LocalCircleCI, circle: CircleCI
-) -> None:
+async def test_since_ends_the_list(server: LocalCircleCI, circle: CircleCI) -> None:
+    """`since` ends the list before the first older pipeline, and no further page is requested."""
     project = server.projects[0]
     every = await circle.pipelines.list_for_project(project).collect()
     pages = len(server.requests)
@@ -28,7 +27,8 @@ async def test_since_ends_the_list_at_the_first_older_pipeline_and_asks_for_no_f
 
 
 @pytest.mark.parametrize("since", [datetime(2026, 1, 1), "2026-01-01T00:00:00", "yesterday", 5])
-async def test_since_is_a_time_with_an_offset(server: LocalCircleCI, circle: CircleCI, since: object) -> None:
+async def test_since_needs_an_offset(server: LocalCircleCI, circle: CircleCI, since: object) -> None:
+    """`since` must be a time with an offset."""
     with pytest.raises(InvalidArgument, match="since"):
         circle.pipelines.list_for_project(server.projects[0], since=since)  # type: ignore[arg-type]
     assert server.requests == []
@@ -46,7 +46,8 @@ async def on_hold(server: LocalCircleCI, circle: CircleCI) -> tuple[str, str]:
     raise AssertionError("no workflow is on hold")
 
 
-async def test_a_job_is_approved_by_its_name_and_only_once(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_job_is_approved_by_name_once(server: LocalCircleCI, circle: CircleCI) -> None:
+    """A job is approved by its name. A second approval raises InvalidArgument."""
     workflow, job = await on_hold(server, circle)
     await circle.workflows.approve_by_name(workflow, job)
     assert [operation for operation, _ in server.changes] == ["workflows.approve"]
@@ -55,16 +56,16 @@ async def test_a_job_is_approved_by_its_name_and_only_once(server: LocalCircleCI
     assert len(server.changes) == 1
 
 
-async def test_a_name_that_no_approval_job_has_is_refused_with_those_that_there_are(
-    server: LocalCircleCI, circle: CircleCI
-) -> None:
+async def test_unknown_approval_name_is_refused(server: LocalCircleCI, circle: CircleCI) -> None:
+    """The error for an unknown name lists the jobs that wait for an approval."""
     workflow, job = await on_hold(server, circle)
     with pytest.raises(InvalidArgument, match=job):
         await circle.workflows.approve_by_name(workflow, "no such job")
     assert server.changes == []
 
 
-async def test_an_organizations_projects_are_all_found_and_each_once() -> None:
+async def test_projects_of_an_organization_come_once() -> None:
+    """All projects of an organization are found, each once."""
     async with LocalCircleCI(30) as server, CircleCI(server.token, base_url=server.url) as circle:
         for org in sorted({slug.rpartition("/")[0] for slug in server.projects}):
             expected = sorted(slug for slug in server.projects if slug.startswith(f"{org}/"))
@@ -73,7 +74,8 @@ async def test_an_organizations_projects_are_all_found_and_each_once() -> None:
             assert await circle.projects.list_for_org(OrgSlug.parse(org)).collect() == found
 
 
-async def test_a_pattern_picks_projects_by_their_names() -> None:
+async def test_pattern_selects_projects_by_name() -> None:
+    """A pattern such as gh/acme/a* selects projects by name."""
     async with LocalCircleCI(30) as server, CircleCI(server.token, base_url=server.url) as circle:
         for org in sorted({slug.rpartition("/")[0] for slug in server.projects}):
             every = await circle.projects.list_for_org(org).collect()
@@ -83,7 +85,8 @@ async def test_a_pattern_picks_projects_by_their_names() -> None:
         assert await circle.projects.list_for_org("gh/acme/no-such-*").collect() == []
 
 
-async def test_the_list_can_be_gone_on_with_from_a_page_that_was_kept() -> None:
+async def test_list_of_projects_can_be_resumed() -> None:
+    """The list of an organization's projects continues from a page token."""
     projects = [f"gh/acme/service-{number:02}" for number in range(25)]
     async with LocalCircleCI(projects) as server, CircleCI(server.token, base_url=server.url) as circle:
         pages = [page async for page in circle.projects.list_for_org("gh/acme").pages()]

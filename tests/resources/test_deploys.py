@@ -31,6 +31,7 @@ async def a_component(circle, org_id):
 
 
 async def test_environments(circle, arrived, org_id):
+    """Environments are listed over all pages and read by id."""
     found = await circle.deploys.list_environments(org_id=UUID(org_id), page_size=2).collect()
     first, second = arrived(-2), arrived()
     assert second.query[:2] == first.query
@@ -45,14 +46,16 @@ async def test_environments(circle, arrived, org_id):
     assert await circle.deploys.get_environment(production.id) == production
 
 
-async def test_a_page_size_is_sent_though_none_was_given(circle, arrived, org_id):
+async def test_page_size_is_always_sent(circle, arrived, org_id):
+    """A page size is sent even if the caller gives none."""
     await circle.deploys.list_environments(org_id=org_id).page()
     assert arrived().query == [("org-id", org_id), ("page-size", "20")]
     await circle.deploys.list_components(org_id=org_id).page()
     assert arrived().query == [("org-id", org_id), ("page-size", "20")]
 
 
-async def test_components_of_an_organization_and_of_a_project(circle, org_id, project):
+async def test_components(circle, org_id, project):
+    """Components are listed for an organization and for a project."""
     found = await circle.deploys.list_components(org_id=org_id).collect()
     assert len(found) > 1
     assert all(isinstance(each, Component) for each in found)
@@ -64,6 +67,7 @@ async def test_components_of_an_organization_and_of_a_project(circle, org_id, pr
 
 
 async def test_versions_of_a_component(circle, arrived, org_id):
+    """Versions of a component are listed and filtered by environment."""
     component = await a_component(circle, org_id)
     versions = await circle.deploys.list_component_versions(component.id).collect()
     assert arrived(-1).path == f"/deploy/components/{component.id}/versions"
@@ -76,7 +80,8 @@ async def test_versions_of_a_component(circle, arrived, org_id):
     assert arrived().query == [("environment-id", live.environment_id)]
 
 
-async def test_a_rollback(circle, org_id):
+async def test_rollback(circle, org_id):
+    """A rollback starts a pipeline and returns its id."""
     component = await a_component(circle, org_id)
     newest, *older = await circle.deploys.list_component_versions(component.id).collect()
     started = await circle.deploys.rollback(
@@ -94,7 +99,8 @@ async def test_a_rollback(circle, org_id):
     assert started.rollback_type
 
 
-async def test_a_rollback_sends_only_what_was_said(circle, answer, arrived):
+async def test_rollback_sends_only_given_fields(circle, answer, arrived):
+    """Fields that are not given are not sent."""
     answer({"id": ID}, 202)
     started = await circle.deploys.rollback(
         UUID(ID), component_name="web", environment_name="e", current_version="2", target_version="1"
@@ -104,7 +110,8 @@ async def test_a_rollback_sends_only_what_was_said(circle, answer, arrived):
     assert arrived().json == sent
 
 
-async def test_nothing_of_a_deploy_is_promised(circle, answer):
+async def test_deploy_models_may_be_empty(circle, answer):
+    """Each deploy model is read from an empty object."""
     answer({})
     assert await circle.deploys.get_environment(ID) == Environment()
     answer({"id": ID, "name": "web", "labels": None, "description": None, "updated_at": None})
@@ -117,7 +124,8 @@ async def test_nothing_of_a_deploy_is_promised(circle, answer):
     )
 
 
-async def test_a_list_ends_with_an_empty_token_and_also_without_items(circle, answer, server):
+async def test_deploy_lists_end_with_an_empty_token(circle, answer, server):
+    """An empty page token ends a list, also on a page without items."""
     for payload in ({"items": [], "next_page_token": ""}, {"items": [], "next_page_token": None}, {"items": []}):
         answer(payload)
         assert await circle.deploys.list_components(org_id=ID).collect() == []

@@ -19,7 +19,8 @@ async def org_id(circle, server):
     return (await circle.organizations.get("/".join(slug.split("/")[:2]))).id
 
 
-async def test_a_group_from_its_making_to_its_end(circle, arrived, org_id):
+async def test_group_life_cycle(circle, arrived, org_id):
+    """A group is created, listed, read and deleted."""
     made = await circle.groups.create(org_id, name="Ops", description="May do all")
     assert made == OrganizationGroup(id=made.id, name="Ops", description="May do all")
 
@@ -32,24 +33,28 @@ async def test_a_group_from_its_making_to_its_end(circle, arrived, org_id):
     assert arrived().query == []
 
 
-async def test_a_description_that_is_not_given_is_not_sent(circle, arrived, org_id):
+async def test_omitted_description_is_not_sent(circle, arrived, org_id):
+    """A description that is not given is not sent."""
     await circle.groups.create(org_id, name="Ops")
     assert arrived().json == {"name": "Ops"}
 
 
-async def test_an_organization_that_is_not_standalone_has_no_groups(circle):
+async def test_groups_need_a_standalone_organization(circle):
+    """Organizations of GitHub OAuth have no groups: 404."""
     org_id = (await circle.organizations.get("gh/acme")).id
     assert await circle.groups.list(org_id).collect() == []
     with pytest.raises(errors.Forbidden):
         await circle.groups.create(org_id, name="Ops")
 
 
-async def test_deleting_a_group_that_is_not_there_is_forbidden(circle, org_id):
+async def test_deleting_an_unknown_group_is_forbidden(circle, org_id):
+    """Deleting an unknown group raises Forbidden."""
     with pytest.raises(errors.Forbidden):
         await circle.groups.delete(org_id, ID)
 
 
-async def test_a_token_is_followed_and_nothing_of_a_group_is_promised(circle, answer, arrived):
+async def test_groups_are_paged_and_may_be_empty(circle, answer, arrived):
+    """Page tokens are followed, and a group is read from an empty object."""
     answer({"items": [{"id": ID, "name": "a", "description": None}], "next_page_token": "t", "total_count": 2})
     answer({"items": [{}]})
     found = await circle.groups.list(ID, limit=1).collect()
@@ -57,6 +62,7 @@ async def test_a_token_is_followed_and_nothing_of_a_group_is_promised(circle, an
     assert arrived().query == [("limit", "1"), ("page-token", "t")]
 
 
-async def test_an_empty_array_in_place_of_the_page_is_an_empty_list(circle, answer):
+async def test_bare_array_of_groups_is_empty(circle, answer):
+    """An empty array instead of a page is an empty list."""
     answer([])
     assert await circle.groups.list("b9291e0d-a11e-41fb-8517-c545388b5953").collect() == []

@@ -49,6 +49,7 @@ def page(*items, token=None):
 
 
 async def test_workflow_metrics(circle):
+    """The metrics of workflows are read with all figures."""
     found = await circle.insights.list_workflow_metrics(
         WEB, reporting_window=ReportingWindow.LAST_30_DAYS, branch="feature/a b", all_branches=True
     ).collect()
@@ -60,7 +61,8 @@ async def test_workflow_metrics(circle):
     assert metrics.metrics.duration_metrics.min <= metrics.metrics.duration_metrics.p95
 
 
-async def test_nothing_is_sent_that_was_not_said(circle, arrived):
+async def test_omitted_filters_are_not_sent(circle, arrived):
+    """Filters that are not given are not sent."""
     await circle.insights.list_workflow_metrics(WEB).page()
     assert arrived().query == []
     await circle.insights.list_workflow_runs(WEB, BUILD).page()
@@ -69,7 +71,8 @@ async def test_nothing_is_sent_that_was_not_said(circle, arrived):
     assert arrived().query == []
 
 
-async def test_workflow_metrics_without_runs_recoveries_or_deprecated_figures(circle, answer):
+async def test_workflow_metrics_without_runs(circle, answer):
+    """Metrics without runs, recoveries or deprecated figures are read."""
     metrics = {
         "total_runs": 0,
         "successful_runs": 0,
@@ -98,6 +101,7 @@ async def test_workflow_metrics_without_runs_recoveries_or_deprecated_figures(ci
 
 
 async def test_workflow_runs_of_a_span_of_time(circle, arrived, start):
+    """Runs are listed between two times, which are sent in RFC 3339."""
     here = timezone(timedelta(hours=5, minutes=30))
     end = start + timedelta(days=20)
     runs = await circle.insights.list_workflow_runs(
@@ -119,6 +123,7 @@ async def test_workflow_runs_of_a_span_of_time(circle, arrived, start):
 
 
 async def test_workflow_runs_come_page_by_page(circle, arrived):
+    """Runs are listed over all pages."""
     pages = [each async for each in circle.insights.list_workflow_runs(WEB, BUILD, all_branches=True).pages()]
     assert len(pages) > 1
     assert [len(each.items) for each in pages[:-1]] == [250] * (len(pages) - 1)
@@ -127,7 +132,8 @@ async def test_workflow_runs_come_page_by_page(circle, arrived):
     assert (await later.page()).items == pages[1].items
 
 
-async def test_a_run_that_is_under_way_has_no_end(circle, answer):
+async def test_active_run_has_no_end(circle, answer):
+    """A run that is not finished has no end."""
     run = {
         "id": ID,
         "branch": "main",
@@ -147,13 +153,15 @@ async def test_a_run_that_is_under_way_has_no_end(circle, answer):
     assert WorkflowRun(id=ID, created_at=bare.created_at, status=WorkflowRunStatus.SUCCESS).is_successful
 
 
-async def test_an_end_without_a_start_is_the_servers_to_refuse(circle, server, start):
+async def test_end_without_start_is_a_bad_request(circle, server, start):
+    """An end without a start is sent, and the server refuses it."""
     with pytest.raises(errors.BadRequest, match="start-date"):
         await circle.insights.list_workflow_runs(WEB, BUILD, end_date=start).page()
     assert len(server.requests) == 1
 
 
-async def test_a_workflows_summary(circle):
+async def test_workflow_summary(circle):
+    """The summary of a workflow has metrics and trends."""
     summary = await circle.insights.get_workflow_summary(WEB, BUILD, branch="main", all_branches=False)
     assert isinstance(summary, WorkflowSummary)
     assert summary.metrics.total_runs >= summary.metrics.completed_runs > 0
@@ -161,7 +169,8 @@ async def test_a_workflows_summary(circle):
     assert BUILD in summary.workflow_names
 
 
-async def test_a_summary_without_runs(circle, answer):
+async def test_summary_without_runs(circle, answer):
+    """A summary without runs is read."""
     metrics = {"total_runs": 0, "successful_runs": 0, "failed_runs": 0, "success_rate": 0.0}
     metrics |= {"duration_metrics": NO_DURATIONS, "window_start": None, "window_end": None, "mttr": None}
     answer({"metrics": metrics, "trends": {"mttr": None}, "workflow_names": []})
@@ -173,6 +182,7 @@ async def test_a_summary_without_runs(circle, answer):
 
 
 async def test_job_metrics(circle):
+    """The metrics of jobs are read with all figures."""
     found = await circle.insights.list_job_metrics(
         WEB, BUILD, reporting_window="last-7-days", branch="main", job_name="test"
     ).collect()
@@ -181,7 +191,8 @@ async def test_job_metrics(circle):
     assert all(each.metrics.total_runs > 0 for each in found)
 
 
-async def test_job_runs_of_a_server_that_still_has_them(circle, arrived, start):
+async def test_job_runs(circle, arrived, start):
+    """Job runs are listed from servers that still have the operation."""
     job = (await circle.insights.list_job_metrics(WEB, BUILD).first()).name
     runs = await circle.insights.list_job_runs(WEB, BUILD, job, start_date=start, branch="main").collect()
     request = arrived()
@@ -193,12 +204,14 @@ async def test_job_runs_of_a_server_that_still_has_them(circle, arrived, start):
     assert all(run.is_successful == (run.status == JobStatus.SUCCESS) for run in runs)
 
 
-async def test_a_job_that_never_ran(circle, answer):
+async def test_job_without_runs(circle, answer):
+    """The metrics of a job without runs are read."""
     answer(page({"id": ID, "status": "not_run", "started_at": None, "stopped_at": None, "duration": None}))
     assert await circle.insights.list_job_runs(WEB, BUILD, "test").collect() == [JobRun(id=ID, status="not_run")]
 
 
-async def test_a_time_series_of_jobs(circle, arrived, start):
+async def test_time_series_of_jobs(circle, arrived, start):
+    """The time series of jobs is read with its granularity."""
     found = await circle.insights.list_job_timeseries(
         WEB,
         BUILD,
@@ -221,7 +234,8 @@ async def test_a_time_series_of_jobs(circle, arrived, start):
 # --- summaries ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_projects_summary_repeats_branches_and_workflow_names(circle):
+async def test_project_summary_repeats_parameters(circle):
+    """Branches and workflow names are repeated query parameters."""
     summary = await circle.insights.get_project_summary(
         WEB, reporting_window="last-90-days", branches=["main", "a,b"], workflow_names=(BUILD, "nightly")
     )
@@ -236,14 +250,16 @@ async def test_a_projects_summary_repeats_branches_and_workflow_names(circle):
     assert BUILD in summary.all_workflows
 
 
-async def test_one_value_by_itself_is_sent_once(circle, arrived):
+async def test_single_value_is_sent_once(circle, arrived):
+    """A single text is one value, not a list of characters."""
     await circle.insights.get_project_summary(WEB, branches="main", workflow_names=BUILD)
     assert arrived().query == [("branches", "main"), ("workflow-names", BUILD)]
     await circle.insights.get_org_summary("gh/acme", project_names="web")
     assert arrived().query == [("project-names", "web")]
 
 
-async def test_an_orgs_summary_lists_the_projects_that_were_named(circle):
+async def test_org_summary_lists_named_projects(circle):
+    """The summary of an organization has the named projects."""
     summary = await circle.insights.get_org_summary(
         "github/acme", reporting_window=ReportingWindow.LAST_24_HOURS, project_names=["web", "api-gateway"]
     )
@@ -253,7 +269,8 @@ async def test_an_orgs_summary_lists_the_projects_that_were_named(circle):
     assert (await circle.insights.get_org_summary(OrgSlug.parse("gh/acme"))).org_project_data == ()
 
 
-async def test_an_org_may_have_no_list_of_projects(circle, answer):
+async def test_org_summary_without_projects(circle, answer):
+    """The summary of an organization is read without projects."""
     whole = {"metrics": {"total_runs": 0, "throughput": None}, "trends": {}}
     answer({"org_data": whole, "org_project_data": [], "all_projects": None})
     summary = await circle.insights.get_org_summary("gh/acme")
@@ -262,6 +279,7 @@ async def test_an_org_may_have_no_list_of_projects(circle, answer):
 
 
 async def test_branches(circle):
+    """The branches of a project or workflow are listed."""
     found = await circle.insights.get_branches(WEB, workflow_name=BUILD)
     assert "main" in found.branches
     assert UUID(found.project_id)
@@ -271,6 +289,7 @@ async def test_branches(circle):
 
 
 async def test_flaky_tests(circle):
+    """Flaky tests are read with their counts."""
     found = await circle.insights.get_flaky_tests(WEB)
     assert found.total_flaky_tests == len(found.flaky_tests) > 0
     first = found.flaky_tests[0]
@@ -304,7 +323,8 @@ def kebab(name):
     return name.replace("_", "-")
 
 
-async def test_flaky_tests_are_read_in_both_spellings(circle, answer):
+async def test_flaky_tests_in_both_spellings(circle, answer):
+    """Keys of flaky tests are read with hyphens and with underscores."""
     answer(flaky(str))
     snake = await circle.insights.get_flaky_tests(WEB)
     answer(flaky(kebab))
@@ -325,6 +345,7 @@ async def test_flaky_tests_are_read_in_both_spellings(circle, answer):
 
 
 async def test_test_metrics(circle):
+    """The metrics of tests are read."""
     found = await circle.insights.get_test_metrics(WEB, BUILD, branch="main", all_branches=True)
     assert isinstance(found, WorkflowTestMetrics)
     assert found.total_test_runs == len(found.test_runs) == 10
@@ -336,24 +357,28 @@ async def test_test_metrics(circle):
 # --- what is refused, and what is fast ---------------------------------------------------------------------------
 
 
-async def test_names_are_encoded_segment_by_segment(circle, answer, arrived):
+async def test_names_are_encoded_by_segment(circle, answer, arrived):
+    """A slash in a name stays within its path segment."""
     answer(page())
     await circle.insights.list_job_metrics("gh/acme/wéb", "build / test").page()
     assert arrived().path == "/insights/gh/acme/w%C3%A9b/workflows/build%20%2F%20test/jobs"
 
 
-async def test_a_project_may_be_named_by_its_uuid_or_a_url(circle, answer, arrived):
+async def test_project_may_be_a_uuid_or_url(circle, answer, arrived):
+    """A project may be given as a UUID or a URL."""
     answer(page())
     await circle.insights.list_workflow_metrics("https://app.circleci.com/pipelines/github/acme/web").page()
     assert arrived().path == "/insights/gh/acme/web/workflows"
 
 
 @pytest.mark.parametrize("model", [WorkflowRun, JobRun, WorkflowMetrics, JobMetrics, JobTimeseries])
-def test_pages_of_metrics_and_runs_take_the_fast_path(model):
+def test_metrics_are_decoded_fast(model):
+    """Pages of metrics and runs are decoded by msgspec."""
     assert msgspec_decoder(PAGE_TOKEN.page_type(model))
 
 
-def test_a_reporting_window_knows_how_long_it_is():
+def test_reporting_window_has_days():
+    """A reporting window has its number of days."""
     assert [window.span for window in ReportingWindow] == [
         timedelta(hours=24),
         timedelta(days=7),

@@ -47,7 +47,8 @@ def wire(**changes):
     } | changes
 
 
-async def test_a_job_is_found_by_its_number_in_the_project(circle):
+async def test_job_by_number(circle):
+    """A job is found by its number in the project."""
     listed = await a_job(circle, status="success")
     job = await circle.jobs.get(WEB, listed.job_number)
     assert isinstance(job, Job)
@@ -58,21 +59,24 @@ async def test_a_job_is_found_by_its_number_in_the_project(circle):
     assert job.duration == pytest.approx((job.stopped_at - job.started_at).total_seconds() * 1000, abs=1000)
 
 
-async def test_a_job_is_found_by_id_as_text_or_uuid(circle):
+async def test_job_by_id(circle):
+    """A job is found by its id, as text or UUID."""
     listed = await a_job(circle)
     job = await circle.jobs.get_by_id(listed.id)
     assert await circle.jobs.get_by_id(UUID(listed.id)) == job
     assert job.number == listed.job_number
 
 
-async def test_a_project_may_be_a_slug_object_or_a_url(circle, answer, arrived):
+async def test_project_may_be_a_slug_or_url(circle, answer, arrived):
+    """A project may be given as a ProjectSlug or a URL."""
     for project in (ProjectSlug.parse(WEB), "https://github.com/acme/web.git", "github/acme/web"):
         answer(wire())
         await circle.jobs.get(project, 12)
         assert arrived().path == "/project/gh/acme/web/job/12"
 
 
-async def test_the_artifacts_of_a_job_are_listed(circle):
+async def test_artifacts_are_listed(circle):
+    """The artifacts of a job are listed."""
     async for pipeline in circle.pipelines.list_for_project(WEB):
         async for workflow in circle.pipelines.list_workflows(pipeline.id):
             async for job in circle.workflows.list_jobs(workflow.id):
@@ -87,7 +91,8 @@ async def test_the_artifacts_of_a_job_are_listed(circle):
     raise AssertionError("no job has artifacts")
 
 
-async def test_the_tests_of_a_job_are_listed_over_all_pages(circle, answer, arrived):
+async def test_tests_are_listed_over_all_pages(circle, answer, arrived):
+    """The tests of a job are listed over all pages."""
     test = {
         "message": "",
         "source": "pytest",
@@ -106,20 +111,23 @@ async def test_the_tests_of_a_job_are_listed_over_all_pages(circle, answer, arri
     assert arrived(1).query == [("page-token", "AAEC")]
 
 
-async def test_page_tokens_are_taken_where_the_document_forgot_them(circle, answer, arrived):
+async def test_undocumented_page_tokens_are_sent(circle, answer, arrived):
+    """Lists take a page token even if the document omits it."""
     for listed in (circle.jobs.list_artifacts, circle.jobs.list_tests):
         answer({"items": [], "next_page_token": None})
         assert await listed(WEB, 12, page_token="kept").collect() == []
         assert arrived().query == [("page-token", "kept")]
 
 
-async def test_a_job_is_canceled_by_number_or_by_id(circle):
+async def test_job_is_canceled(circle):
+    """A job is canceled by its number or its id."""
     listed = await a_job(circle)
     assert await circle.jobs.cancel(WEB, listed.job_number) is None
     assert await circle.jobs.cancel_by_id(UUID(listed.id)) is None
 
 
-async def test_a_job_that_has_not_run_has_neither_times_nor_duration(circle, answer):
+async def test_job_that_has_not_run_has_no_times(circle, answer):
+    """A job that has not run has neither times nor a duration."""
     late = wire(status="queued", duration=None, started_at=None)
     del late["stopped_at"]
     answer(late)
@@ -129,14 +137,16 @@ async def test_a_job_that_has_not_run_has_neither_times_nor_duration(circle, ans
     assert not job.is_finished
 
 
-async def test_a_jobs_project_has_an_id_only_in_the_document(circle, answer):
+async def test_job_project_may_lack_its_id(circle, answer):
+    """The project of a job is read without an id."""
     answer(wire())
     assert (await circle.jobs.get(WEB, 12)).project.id is None
     answer(wire(project={"id": JOB, "slug": WEB, "name": "web", "external_url": "https://github.com/acme/web"}))
     assert (await circle.jobs.get(WEB, 12)).project.id == JOB
 
 
-async def test_lists_that_are_null_or_missing_are_empty(circle, answer):
+async def test_null_lists_of_a_job_are_empty(circle, answer):
+    """Lists of a job that are null or missing are empty."""
     bare = wire(messages=None, contexts=None)
     del bare["parallel_runs"]
     answer(bare)
@@ -145,6 +155,7 @@ async def test_lists_that_are_null_or_missing_are_empty(circle, answer):
 
 
 async def test_messages_and_parallel_runs_are_models(circle, answer):
+    """Messages and parallel runs of a job are models."""
     answer(
         wire(
             messages=[{"type": "warning", "message": "old image"}, {"type": "error", "message": "x", "reason": "y"}],
@@ -159,25 +170,29 @@ async def test_messages_and_parallel_runs_are_models(circle, answer):
     assert job.parallel_runs[1] == ParallelRun(index=1, status="timedout")
 
 
-async def test_what_a_job_has_beyond_the_document_is_ignored(circle, answer):
+async def test_unknown_fields_of_a_job_are_ignored(circle, answer):
+    """Unknown fields of a job are ignored."""
     answer(wire(pipeline={"id": JOB, "vcs": {"branch": "main"}}, shiny=True))
     assert (await circle.jobs.get(WEB, 12)).pipeline.id == JOB
 
 
-async def test_a_status_of_tomorrow_is_kept(circle, answer):
+async def test_unknown_job_status_is_kept(circle, answer):
+    """An unknown status of a job is kept as text."""
     answer(wire(status="hibernating"))
     job = await circle.jobs.get(WEB, 12)
     assert job.status == "hibernating"
     assert job.is_finished
 
 
-async def test_a_test_may_know_next_to_nothing(circle, answer):
+async def test_test_may_lack_fields(circle, answer):
+    """A test is read without the fields that are not required."""
     nothing = {"message": None, "source": None, "run_time": None, "file": None, "classname": None}
     answer({"items": [nothing | {"result": "skipped", "name": None}, {"result": "success"}], "next_page_token": None})
     assert await circle.jobs.list_tests(WEB, 12).collect() == [JobTest(result="skipped"), JobTest(result="success")]
 
 
-async def test_whole_seconds_of_run_time_are_a_float(circle, answer):
+async def test_run_time_is_a_float(circle, answer):
+    """A run time of whole seconds is a float."""
     answer({"items": [{"result": "success", "name": "a", "run_time": 2}], "next_page_token": None})
     [test] = await circle.jobs.list_tests(WEB, 12).collect()
     assert test.run_time == 2.0
@@ -185,7 +200,8 @@ async def test_whole_seconds_of_run_time_are_a_float(circle, answer):
 
 
 @pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", None, "gh/acme", "gh/../web", "gh//web", "gl/acme/web"])
-async def test_a_bad_project_is_refused_before_sending(circle, server, bad):
+async def test_invalid_project_is_refused_unsent(circle, server, bad):
+    """An invalid project raises InvalidArgument."""
     for call in (circle.jobs.get, circle.jobs.cancel):
         with pytest.raises(errors.InvalidArgument):
             await call(bad, 1)
@@ -196,7 +212,8 @@ async def test_a_bad_project_is_refused_before_sending(circle, server, bad):
 
 
 @pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", None, -1, True, 1.5])
-async def test_a_bad_number_or_id_is_refused_before_sending(circle, server, bad):
+async def test_invalid_job_is_refused_unsent(circle, server, bad):
+    """An invalid number or id raises InvalidArgument."""
     calls = [
         lambda: circle.jobs.get(WEB, bad),
         lambda: circle.jobs.cancel(WEB, bad),
@@ -212,6 +229,7 @@ async def test_a_bad_number_or_id_is_refused_before_sending(circle, server, bad)
     assert server.requests == []
 
 
-async def test_an_unknown_job_is_not_found(circle):
+async def test_unknown_job_is_not_found(circle):
+    """An unknown job raises NotFound."""
     with pytest.raises(errors.NotFound):
         await circle.jobs.get_by_id(JOB)

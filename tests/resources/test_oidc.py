@@ -22,7 +22,8 @@ async def project_id(circle):
     return (await circle.projects.get("gh/acme/web")).id
 
 
-async def test_an_organizations_claims(circle, org_id):
+async def test_organization_claims(circle, org_id):
+    """The claims of an organization are changed, read and deleted."""
     assert await circle.oidc.get_org_claims(UUID(org_id)) == Claims(org_id=org_id)
 
     claims = await circle.oidc.update_org_claims(org_id, audience=["b", "a"], ttl="90m")
@@ -35,7 +36,8 @@ async def test_an_organizations_claims(circle, org_id):
     assert (left.ttl, left.ttl_updated_at, left.audience) == (None, None, claims.audience)
 
 
-async def test_a_projects_claims(circle, org_id, project_id):
+async def test_project_claims(circle, org_id, project_id):
+    """The claims of a project are changed, read and deleted."""
     assert await circle.oidc.get_project_claims(org_id, UUID(project_id)) == Claims(
         org_id=org_id, project_id=project_id
     )
@@ -47,20 +49,23 @@ async def test_a_projects_claims(circle, org_id, project_id):
     assert left == Claims(org_id=org_id, project_id=project_id)
 
 
-async def test_one_audience_by_itself_is_sent_as_an_array_of_one(circle, arrived, org_id, project_id):
+async def test_single_audience_is_an_array(circle, arrived, org_id, project_id):
+    """A single audience is sent as an array of one."""
     await circle.oidc.update_org_claims(org_id, audience="https://vault.example.org")
     assert arrived().json == {"audience": ["https://vault.example.org"]}
     await circle.oidc.update_project_claims(org_id, project_id, audience="sts")
     assert arrived().json == {"audience": ["sts"]}
 
 
-async def test_several_claims_are_one_parameter_with_commas(circle, answer, arrived):
+async def test_claims_are_joined_by_commas(circle, answer, arrived):
+    """Several claims are one parameter with commas."""
     answer({"org_id": ID, "audience": None})
     assert await circle.oidc.delete_org_claims(ID, claims=("audience", "ttl")) == Claims(org_id=ID)
     assert arrived().query == [("claims", "audience,ttl")]
 
 
-async def test_an_error_of_this_family_has_its_own_key(circle, org_id):
+async def test_oidc_error_has_its_own_key(circle, org_id):
+    """The message of an error is read from the key of this API."""
     with pytest.raises(errors.BadRequest, match="ttl: must be a valid duration"):
         await circle.oidc.update_org_claims(org_id, ttl="soon")
     with pytest.raises(errors.Forbidden):
@@ -68,7 +73,8 @@ async def test_an_error_of_this_family_has_its_own_key(circle, org_id):
 
 
 @pytest.mark.parametrize("bad", [None, 5, ["ttl", 5], ["ttl", None]])
-async def test_claims_that_are_no_names_are_refused_before_sending(circle, server, bad):
+async def test_invalid_claims_are_refused_unsent(circle, server, bad):
+    """Claims that are not names raise InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match="claims"):
         await circle.oidc.delete_org_claims(ID, claims=bad)
     assert server.requests == []

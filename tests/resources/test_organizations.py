@@ -19,7 +19,8 @@ ID = "0d5f6c9e-1f1c-4a4e-8a0e-52b07a0a4f11"
 ORBS = "/organization/gh%2Facme/url-orb-allow-list"
 
 
-async def test_an_organization_is_named_in_one_segment(circle, arrived):
+async def test_organization_is_one_segment(circle, arrived):
+    """The slug of an organization is one path segment."""
     acme = await circle.organizations.get("github/acme")
     assert acme == Organization(id=acme.id, name="acme", slug="gh/acme", vcs_type="github")
     for name in (acme.id, UUID(acme.id), OrgSlug.parse(acme.id)):
@@ -27,7 +28,8 @@ async def test_an_organization_is_named_in_one_segment(circle, arrived):
         assert arrived().path == f"/organization/{acme.id}"
 
 
-async def test_an_organization_from_its_making_to_its_end(circle):
+async def test_organization_life_cycle(circle):
+    """An organization is created, read and deleted."""
     made = await circle.organizations.create(name="Übung & Co", vcs_type=VcsType.CIRCLECI)
     assert made.vcs_type == VcsType.CIRCLECI
     assert await circle.organizations.get(made.slug) == made
@@ -36,7 +38,8 @@ async def test_an_organization_from_its_making_to_its_end(circle):
         await circle.organizations.get(made.id)
 
 
-async def test_the_allow_list_of_url_orbs(circle):
+async def test_url_orb_allow_list(circle):
+    """Entries of the allow list are created, listed and deleted."""
     organizations = circle.organizations
     made = await organizations.create_url_orb_allow_list_entry(
         "gh/acme", name="ours", prefix="https://example.org/orbs/", auth=UrlOrbAuth.GITHUB_APP
@@ -51,7 +54,8 @@ async def test_the_allow_list_of_url_orbs(circle):
     assert await organizations.delete_url_orb_allow_list_entry("gh/acme", made.id) is None
 
 
-async def test_a_kind_of_organization_that_is_newer_than_this_library(circle, answer):
+async def test_unknown_vcs_type_is_kept(circle, answer):
+    """An unknown type of organization is kept as text."""
     answer({"id": ID, "name": "a", "slug": "gl/a", "vcs_type": "gitlab", "plan": "free"})
     assert (await circle.organizations.get(ID)).vcs_type == "gitlab"
     answer({"id": ID})
@@ -60,7 +64,8 @@ async def test_a_kind_of_organization_that_is_newer_than_this_library(circle, an
 
 
 @pytest.mark.parametrize("bad", ["", "gh", "gh/..", "gh/", "gh/a\nb", "gh/a/b", None])
-async def test_what_names_no_organization_is_refused_before_sending(circle, server, bad):
+async def test_invalid_organization_is_refused_unsent(circle, server, bad):
+    """An invalid organization raises InvalidArgument."""
     organizations = circle.organizations
     with pytest.raises(errors.InvalidArgument):
         organizations.list_url_orb_allow_list(bad)
@@ -75,7 +80,8 @@ async def test_what_names_no_organization_is_refused_before_sending(circle, serv
     assert server.requests == []
 
 
-async def test_an_entry_is_deleted_by_its_id_alone(circle, server):
+async def test_allow_list_entry_id_is_one_segment(circle, server):
+    """The id of an entry must be one path segment."""
     for bad in ("", "..", None):
         with pytest.raises(errors.InvalidArgument):
             await circle.organizations.delete_url_orb_allow_list_entry("gh/acme", bad)

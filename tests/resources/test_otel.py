@@ -17,7 +17,8 @@ async def org_id(circle):
     return (await circle.organizations.get("gh/acme")).id
 
 
-async def test_an_exporter_from_its_making_to_its_end(circle, org_id):
+async def test_exporter_life_cycle(circle, org_id):
+    """An exporter is created, listed and deleted."""
     made = await circle.otel.create_exporter(
         org_id=UUID(org_id),
         endpoint="otel.example.org:4318",
@@ -36,7 +37,8 @@ async def test_an_exporter_from_its_making_to_its_end(circle, org_id):
     assert made not in await circle.otel.list_exporters(org_id=org_id).collect()
 
 
-async def test_the_sixth_exporter_is_a_bad_request(circle, arrived, org_id):
+async def test_sixth_exporter_is_a_bad_request(circle, arrived, org_id):
+    """A sixth exporter raises BadRequest."""
     exporter = {"org_id": org_id, "endpoint": "h:1", "protocol": "grpc", "insecure": True}
     with pytest.raises(errors.BadRequest) as caught:
         for _ in range(6):
@@ -46,14 +48,16 @@ async def test_the_sixth_exporter_is_a_bad_request(circle, arrived, org_id):
     assert arrived().json == exporter
 
 
-async def test_the_values_of_headers_are_in_no_repr(circle, answer):
+async def test_repr_has_no_header_values(circle, answer):
+    """The values of an exporter's headers are not in its repr."""
     answer({"id": ID, "org_id": ID, "endpoint": "h:1", "protocol": "grpc", "headers": {"x-api-key": "s3cret"}}, 201)
     made = await circle.otel.create_exporter(org_id=ID, endpoint="h:1", protocol="grpc", insecure=True)
     assert made.headers == {"x-api-key": "s3cret"}
     assert "s3cret" not in repr(made)
 
 
-async def test_an_exporter_may_have_no_headers_and_no_issues(circle, answer):
+async def test_exporter_may_lack_headers(circle, answer):
+    """An exporter is read without headers and issues."""
     exporter = {"id": ID, "org_id": ID, "endpoint": "h:1", "protocol": "quic", "insecure": False}
     answer([exporter, {**exporter, "headers": None, "issues": None}])
     bare, null = await circle.otel.list_exporters(org_id=ID).collect()

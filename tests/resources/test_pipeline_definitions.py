@@ -29,7 +29,8 @@ async def standalone(circle, server):
     return (await circle.projects.get(slug)).id
 
 
-async def test_a_definition_is_created_found_and_deleted(circle, server):
+async def test_definition_life_cycle(circle, server):
+    """A definition is created, read, listed and deleted."""
     project = await standalone(circle, server)
     made = await circle.pipeline_definitions.create(
         UUID(project), name="docs", description="The docs", config_source=CONFIG, checkout_source=CHECKOUT
@@ -45,7 +46,8 @@ async def test_a_definition_is_created_found_and_deleted(circle, server):
     assert made not in await circle.pipeline_definitions.list(project).collect()
 
 
-async def test_a_configuration_at_circleci_itself_has_no_repository(circle, answer, arrived):
+async def test_circleci_config_has_no_repository(circle, answer, arrived):
+    """A configuration that CircleCI keeps has no repository."""
     answer({"id": DEFINITION})
     await circle.pipeline_definitions.create(
         DEFINITION,
@@ -57,7 +59,8 @@ async def test_a_configuration_at_circleci_itself_has_no_repository(circle, answ
     assert "description" not in arrived().json
 
 
-async def test_an_update_sends_what_was_given_and_nothing_else(circle, server, arrived):
+async def test_update_sends_only_given_fields(circle, server, arrived):
+    """An update sends the given fields and no others."""
     project = await standalone(circle, server)
     [definition] = await circle.pipeline_definitions.list(project).collect()
     updated = await circle.pipeline_definitions.update(
@@ -70,7 +73,8 @@ async def test_an_update_sends_what_was_given_and_nothing_else(circle, server, a
     assert arrived().json == {"description": "", "checkout_source": CHECKOUT}
 
 
-async def test_a_definition_that_was_read_can_be_copied_and_written_back(circle, server, arrived):
+async def test_definition_can_be_written_back(circle, server, arrived):
+    """A definition that was read can be changed and sent."""
     project = await standalone(circle, server)
     [definition] = await circle.pipeline_definitions.list(project).collect()
     copy = await circle.pipeline_definitions.create(
@@ -90,13 +94,15 @@ async def test_a_definition_that_was_read_can_be_copied_and_written_back(circle,
 
 
 @pytest.mark.parametrize("provider", ["github_server", "origin", "bitbucket_dc", "schedule", "svn"])
-async def test_providers_beyond_the_document_are_kept(circle, answer, provider):
+async def test_unknown_providers_are_kept(circle, answer, provider):
+    """Unknown providers are kept as text."""
     answer({"items": [{"id": DEFINITION, "config_source": {"provider": provider}}]})
     [definition] = await circle.pipeline_definitions.list(DEFINITION).collect()
     assert definition.config_source == ConfigSource(provider=provider)
 
 
-async def test_a_definition_may_lack_what_the_document_does_not_require(circle, answer):
+async def test_definition_may_lack_fields(circle, answer):
+    """A definition is read without the fields that are not required."""
     answer({"items": [{}, {"id": DEFINITION, "name": None, "description": None, "checkout_source": {"repo": {}}}]})
     assert await circle.pipeline_definitions.list(DEFINITION).collect() == [
         PipelineDefinition(),
@@ -107,7 +113,8 @@ async def test_a_definition_may_lack_what_the_document_does_not_require(circle, 
     assert definition.created_at == datetime(2026, 11, 20, 10, tzinfo=UTC)
 
 
-async def test_a_token_that_the_document_does_not_know_is_followed(circle, answer, arrived):
+async def test_undocumented_page_token_is_followed(circle, answer, arrived):
+    """A page token that the document omits is followed."""
     answer({"items": [{"id": "a"}], "next_page_token": "AAEC"})
     answer({"items": [{"id": "b"}]})
     assert [each.id for each in await circle.pipeline_definitions.list(DEFINITION).collect()] == ["a", "b"]
@@ -126,7 +133,8 @@ async def test_a_token_that_the_document_does_not_know_is_followed(circle, answe
         ({"checkout_source": None}, "checkout_source"),
     ],
 )
-async def test_a_source_of_another_shape_is_refused_before_sending(circle, server, fields, problem):
+async def test_invalid_source_is_refused_unsent(circle, server, fields, problem):
+    """A source of another shape raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match=problem):
         await circle.pipeline_definitions.create(
             DEFINITION, **{"name": "n", "config_source": CONFIG, "checkout_source": CHECKOUT} | fields
@@ -134,7 +142,8 @@ async def test_a_source_of_another_shape_is_refused_before_sending(circle, serve
     assert server.requests == []
 
 
-async def test_a_change_knows_fewer_keys_than_a_new_definition(circle, server):
+async def test_update_takes_fewer_keys(circle, server):
+    """An update refuses the keys that only a new definition takes."""
     with pytest.raises(errors.InvalidArgument, match="config_source has no key 'provider'"):
         await circle.pipeline_definitions.update(DEFINITION, DEFINITION, config_source={"provider": "x"})
     assert server.requests == []

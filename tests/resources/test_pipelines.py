@@ -50,7 +50,8 @@ def wire(**changes):
     } | changes
 
 
-async def test_a_projects_pipelines_are_listed_newest_first(circle, arrived):
+async def test_project_pipelines_newest_first(circle, arrived):
+    """The pipelines of a project are listed, newest first."""
     pipelines = await circle.pipelines.list_for_project(WEB).collect(limit=25)
     assert all(isinstance(each, Pipeline) for each in pipelines)
     numbers = [each.number for each in pipelines]
@@ -59,21 +60,24 @@ async def test_a_projects_pipelines_are_listed_newest_first(circle, arrived):
     assert arrived(1).query[0][0] == "page-token"
 
 
-async def test_a_branch_travels_as_one_query_value(circle, arrived):
+async def test_branch_is_one_query_value(circle, arrived):
+    """A branch with special characters is one query value."""
     assert await circle.pipelines.list_for_project(WEB, branch="feat/a&b#c=é").collect() == []
     assert arrived().query == [("branch", "feat/a&b#c=é")]
     found = await circle.pipelines.list_for_project(WEB, branch="main").collect(limit=3)
     assert {each.branch for each in found} == {"main"}
 
 
-async def test_a_page_token_resumes_with_the_same_filters(circle, arrived):
+async def test_page_token_keeps_filters(circle, arrived):
+    """A list that continues from a page token keeps its filters."""
     first = await circle.pipelines.list_for_project(WEB, branch="main").page()
     rest = circle.pipelines.list_for_project(WEB, branch="main", page_token=first.next_page_token)
     assert (await rest.first()).number < first.items[-1].number
     assert sorted(arrived().query) == [("branch", "main"), ("page-token", first.next_page_token)]
 
 
-async def test_the_pipelines_of_an_organization_are_listed(circle, arrived):
+async def test_organization_pipelines(circle, arrived):
+    """The pipelines of an organization are listed."""
     await circle.pipelines.list(org_slug="github/acme", mine=True).collect(limit=1)
     await circle.pipelines.list(org_slug=OrgSlug("gh", "acme"), mine=False).collect(limit=1)
     assert arrived().query == [("org-slug", "gh/acme"), ("mine", "false")]
@@ -81,26 +85,30 @@ async def test_the_pipelines_of_an_organization_are_listed(circle, arrived):
     assert arrived().query == []
 
 
-async def test_ones_own_pipelines_of_a_project_are_listed(circle):
+async def test_own_pipelines(circle):
+    """The caller's own pipelines of a project are listed."""
     me = await circle.users.me()
     mine = await circle.pipelines.list_mine(WEB).collect(limit=5)
     assert {each.trigger.actor.login for each in mine} <= {me.login}
 
 
-async def test_a_pipeline_is_found_by_id_and_by_number(circle):
+async def test_pipeline_by_id_or_number(circle):
+    """A pipeline is found by its id and by its number."""
     listed = await circle.pipelines.list_for_project(WEB).first()
     assert await circle.pipelines.get(listed.id) == listed
     assert await circle.pipelines.get(UUID(listed.id)) == listed
     assert await circle.pipelines.get_by_number(WEB, listed.number) == listed
 
 
-async def test_a_pipelines_workflows_are_listed(circle):
+async def test_workflows_of_a_pipeline(circle):
+    """The workflows of a pipeline are listed."""
     pipeline = await circle.pipelines.list_for_project(WEB, branch="main").first()
     workflows = await circle.pipelines.list_workflows(pipeline.id).collect()
     assert {each.pipeline_id for each in workflows} <= {pipeline.id}
 
 
-async def test_a_pipelines_configuration_is_read(circle):
+async def test_configuration_of_a_pipeline(circle):
+    """The configuration of a pipeline is read."""
     pipeline = await circle.pipelines.list_for_project(WEB).first()
     config = await circle.pipelines.get_config(pipeline.id)
     assert config.source in config.compiled
@@ -108,14 +116,16 @@ async def test_a_pipelines_configuration_is_read(circle):
 
 
 @pytest.mark.parametrize("keys", [("setup_config", "compiled_setup_config"), ("setup-config", "compiled-setup-config")])
-async def test_a_setup_configuration_is_read_in_both_spellings(circle, answer, keys):
+async def test_setup_configuration_in_both_spellings(circle, answer, keys):
+    """Keys of a configuration are read with hyphens and with underscores."""
     answer({"source": "a", "compiled": "", keys[0]: "c", keys[1]: ""})
     assert await circle.pipelines.get_config(PIPELINE) == PipelineConfig(
         source="a", compiled="", setup_config="c", compiled_setup_config=""
     )
 
 
-async def test_pipeline_values_are_a_bare_map_whose_keys_stay_as_they_are(circle, answer):
+async def test_pipeline_values_keep_their_keys(circle, answer):
+    """Pipeline values are a bare map, and their keys stay unchanged."""
     values = {"pipeline.git.branch": "main", "number": 7, "a-b": True, "created_at": "no time", "gone": None}
     answer(values)
     found = await circle.pipelines.get_values(PIPELINE)
@@ -124,21 +134,24 @@ async def test_pipeline_values_are_a_bare_map_whose_keys_stay_as_they_are(circle
     assert type(found.values["number"]) is int
 
 
-async def test_pipeline_values_of_the_local_server_are_read(circle):
+async def test_pipeline_values(circle):
+    """Pipeline values are read."""
     pipeline = await circle.pipelines.list_for_project(WEB).first()
     found = await circle.pipelines.get_values(pipeline.id)
     assert found.values["pipeline.number"] == pipeline.number
 
 
 @pytest.mark.parametrize("body", [[], b'"x"', {"a": {"b": 1}}, {"a": [1]}, {"a": 1.5}])
-async def test_what_is_no_map_of_values_names_the_place(circle, answer, body):
+async def test_invalid_pipeline_values_are_a_decode_error(circle, answer, body):
+    """The DecodeError of invalid values has their JSON path."""
     answer(body)
     with pytest.raises(errors.DecodeError) as caught:
         await circle.pipelines.get_values(PIPELINE)
     assert "$" in caught.value.problems[0]
 
 
-async def test_a_run_that_started_answers_its_pipeline(circle, answer):
+async def test_started_run_returns_its_pipeline(circle, answer):
+    """A run that started returns the id and number of its pipeline."""
     answer({"id": PIPELINE, "state": "pending", "number": 26, "created_at": "2026-11-20T10:00:00Z"}, 201)
     run = await circle.pipelines.run(
         WEB,
@@ -152,13 +165,15 @@ async def test_a_run_that_started_answers_its_pipeline(circle, answer):
     assert run.was_started
 
 
-async def test_a_pipeline_can_be_read_once_it_was_run(circle):
+async def test_started_pipeline_can_be_read(circle):
+    """A pipeline can be read as soon as its run has started."""
     run = await circle.pipelines.run(WEB, config={"branch": "main"}, checkout={"branch": "main"})
     pipeline = await circle.pipelines.get(run.id)
     assert (pipeline.number, pipeline.branch) == (run.number, "main")
 
 
-async def test_a_run_that_was_skipped_answers_why(circle, arrived):
+async def test_skipped_run_returns_the_reason(circle, arrived):
+    """A run that was skipped returns the reason."""
     run = await circle.pipelines.run(WEB, checkout={"branch": "docs [skip ci]"})
     assert not run.was_started
     assert run == PipelineRun(message=run.message)
@@ -166,20 +181,23 @@ async def test_a_run_that_was_skipped_answers_why(circle, arrived):
     assert arrived().json == {"checkout": {"branch": "docs [skip ci]"}}
 
 
-async def test_a_run_of_a_standalone_project_keeps_its_slashes(circle, answer):
+async def test_run_keeps_slashes_of_the_slug(circle, answer):
+    """The slug of a standalone project is three path segments."""
     answer({}, 201)
     run = await circle.pipelines.run("circleci/43G3lM5RtfFE7v5sa4nWAU/44n9wujWcTnVZ2b5S8Fnat")
     assert not run.was_started
 
 
-async def test_a_run_needs_a_whole_slug(circle, server):
+async def test_run_needs_a_slug(circle, server):
+    """A run needs a slug, not a project's id."""
     with pytest.raises(errors.InvalidArgument, match="full slug"):
         await circle.pipelines.run(PIPELINE)
     assert server.requests == []
 
 
 @pytest.mark.parametrize("where", ["config", "checkout"])
-async def test_a_misspelt_key_of_a_ref_is_refused_before_sending(circle, server, where):
+async def test_misspelt_ref_is_refused_unsent(circle, server, where):
+    """A misspelt key of a ref raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match=rf"{where} has no key 'brunch'"):
         await circle.pipelines.run(WEB, **{where: {"brunch": "main"}})
     with pytest.raises(errors.InvalidArgument, match=where):
@@ -187,7 +205,8 @@ async def test_a_misspelt_key_of_a_ref_is_refused_before_sending(circle, server,
     assert server.requests == []
 
 
-async def test_a_pipeline_is_triggered_the_older_way(circle, arrived):
+async def test_trigger(circle, arrived):
+    """A pipeline is triggered by the older operation."""
     triggered = await circle.pipelines.trigger(WEB, branch="main", parameters={"who": "ada"})
     assert isinstance(triggered, TriggeredPipeline)
     assert (await circle.pipelines.get(triggered.id)).branch == "main"
@@ -197,7 +216,8 @@ async def test_a_pipeline_is_triggered_the_older_way(circle, arrived):
     assert arrived().json == {}
 
 
-async def test_a_setup_pipeline_is_continued_under_the_kebab_keys():
+async def test_continuation_uses_kebab_keys():
+    """A setup pipeline is continued with hyphenated keys."""
     async with LocalCircleCI(["gh/acme/monorepo"]) as server, CircleCI(server.token, base_url=server.url) as circle:
         triggered = await circle.pipelines.trigger("gh/acme/monorepo")
         key = server.continuation_key(triggered.id)
@@ -213,7 +233,8 @@ async def test_a_setup_pipeline_is_continued_under_the_kebab_keys():
     }
 
 
-async def test_a_continuation_without_parameters_sends_none(circle, answer):
+async def test_continuation_without_parameters(circle, answer):
+    """A continuation without parameters sends no parameters."""
     answer({"message": "Accepted"})
     await circle.pipelines.continue_setup(continuation_key="k", configuration="c")
 
@@ -221,13 +242,15 @@ async def test_a_continuation_without_parameters_sends_none(circle, answer):
 # --- what the wire really has -------------------------------------------------------------------------------
 
 
-async def test_times_keep_their_fractions_and_are_aware(circle, answer):
+async def test_times_are_aware(circle, answer):
+    """Times have a time zone, and keep their fractions."""
     answer(wire())
     pipeline = await circle.pipelines.get(PIPELINE)
     assert pipeline.created_at == datetime(2026, 11, 20, 10, 0, 0, 123456, UTC)
 
 
-async def test_a_github_app_pipeline_has_trigger_parameters_and_no_vcs(circle, answer):
+async def test_github_app_pipeline_has_no_vcs(circle, answer):
+    """A pipeline of the GitHub App has trigger parameters and no vcs."""
     app = wire(
         trigger={
             "type": "Decoupled Ingestion System",
@@ -256,13 +279,15 @@ async def test_a_github_app_pipeline_has_trigger_parameters_and_no_vcs(circle, a
     "parameters",
     [None, {}, {"git": None}, {"git": "x"}, {"git": {}}, {"git": {"branch": 5}}, {"webhook": {"body": "{}"}}],
 )
-async def test_a_pipeline_that_does_not_say_its_branch_has_none(circle, answer, parameters):
+async def test_pipeline_without_a_branch(circle, answer, parameters):
+    """The branch of a pipeline is None if no field has it."""
     answer(wire(vcs=None, trigger_parameters=parameters))
     pipeline = await circle.pipelines.get(PIPELINE)
     assert (pipeline.branch, pipeline.tag, pipeline.revision) == (None, None, None)
 
 
-async def test_a_tags_pipeline_has_no_branch_and_an_api_run_no_commit(circle, answer):
+async def test_tag_pipeline_has_no_branch(circle, answer):
+    """The pipeline of a tag has no branch, and one of the API has no commit."""
     answer(wire(vcs={"provider_name": "GitHub", "revision": "abc", "tag": "v1"}))
     pipeline = await circle.pipelines.get(PIPELINE)
     assert (pipeline.branch, pipeline.tag, pipeline.revision) == (None, "v1", "abc")
@@ -272,12 +297,14 @@ async def test_a_tags_pipeline_has_no_branch_and_an_api_run_no_commit(circle, an
 
 
 @pytest.mark.parametrize("kind", ["unknown", "schedule_v9"])
-async def test_trigger_types_beyond_the_document_are_kept(circle, answer, kind):
+async def test_unknown_trigger_types_are_kept(circle, answer, kind):
+    """Unknown trigger types are kept as text."""
     answer(wire(trigger={"type": kind, "received_at": None, "actor": None}))
     assert (await circle.pipelines.get(PIPELINE)).trigger.type == kind
 
 
-async def test_an_error_may_have_lines_and_a_new_type(circle, answer):
+async def test_pipeline_error_may_have_lines(circle, answer):
+    """The errors of a pipeline may have lines and an unknown type."""
     problems = [{"type": "config-deprecated-syntax", "message": "a\nb"}, {"type": "novel", "message": ""}]
     answer(wire(errors=problems))
     assert (await circle.pipelines.get(PIPELINE)).errors == (
@@ -286,7 +313,8 @@ async def test_an_error_may_have_lines_and_a_new_type(circle, answer):
     )
 
 
-async def test_what_may_be_missing_is_missed_by_nobody(circle, answer):
+async def test_pipeline_may_lack_fields(circle, answer):
+    """A pipeline is read without the fields that are not required."""
     few = {"id": PIPELINE, "number": 1, "project_slug": WEB, "state": "new state", "created_at": "2026-11-20T10:00:00Z"}
     answer(few)
     pipeline = await circle.pipelines.get(PIPELINE)
@@ -295,7 +323,8 @@ async def test_what_may_be_missing_is_missed_by_nobody(circle, answer):
 
 
 @pytest.mark.parametrize("last", [{}, {"next_page_token": None}, {"next_page_token": ""}])
-async def test_the_last_page_may_lack_its_token(circle, answer, last):
+async def test_last_page_may_lack_its_token(circle, answer, last):
+    """A page without a token is the last."""
     answer({"items": [wire()], **last})
     assert len(await circle.pipelines.list().collect()) == 1
 
@@ -304,7 +333,8 @@ async def test_the_last_page_may_lack_its_token(circle, answer, last):
 
 
 @pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", None])
-async def test_an_id_that_cannot_stand_in_a_path_is_refused(circle, server, bad):
+async def test_invalid_pipeline_id_is_refused(circle, server, bad):
+    """An id that is not a path segment raises InvalidArgument."""
     for call in (circle.pipelines.get, circle.pipelines.get_config, circle.pipelines.get_values):
         with pytest.raises(errors.InvalidArgument):
             await call(bad)
@@ -316,7 +346,8 @@ async def test_an_id_that_cannot_stand_in_a_path_is_refused(circle, server, bad)
 
 
 @pytest.mark.parametrize("bad", ["", "acme", "gh/acme", "gh/acme/..", "gh/./web", "gh/acme/a\nb", None])
-async def test_a_bad_project_is_refused(circle, server, bad):
+async def test_invalid_project_is_refused(circle, server, bad):
+    """An invalid project raises InvalidArgument."""
     for call in (circle.pipelines.run, circle.pipelines.trigger):
         with pytest.raises(errors.InvalidArgument):
             await call(bad)
@@ -327,14 +358,16 @@ async def test_a_bad_project_is_refused(circle, server, bad):
 
 
 @pytest.mark.parametrize("bad", ["", "acme", "gh/..", "xx/acme", "gh/acme/web"])
-async def test_a_bad_organization_is_refused(circle, server, bad):
+async def test_invalid_organization_is_refused(circle, server, bad):
+    """An invalid organization raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument):
         circle.pipelines.list(org_slug=bad)
     assert server.requests == []
 
 
 @pytest.mark.parametrize("bad", [float("nan"), b"bytes", object(), "\ud800"])
-async def test_a_parameter_that_json_cannot_carry_is_refused(circle, server, bad):
+async def test_parameter_must_be_json(circle, server, bad):
+    """A parameter that JSON cannot represent raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match=r"parameters\.x"):
         await circle.pipelines.trigger(WEB, parameters={"x": bad})
     assert server.requests == []

@@ -34,7 +34,8 @@ async def owner(circle):
 # --- bundles -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_bundle_is_replaced_as_a_whole(circle, arrived, owner):
+async def test_bundle_is_replaced(circle, arrived, owner):
+    """A bundle of policies is replaced as a whole."""
     before = await circle.policies.get_bundle(UUID(owner), "config")
     assert isinstance(before, PolicyBundle)
     ((images,),) = before.policies.values()
@@ -56,7 +57,8 @@ async def test_a_bundle_is_replaced_as_a_whole(circle, arrived, owner):
     assert arrived().json == {"policies": {}}
 
 
-async def test_a_bundle_has_one_document_of_a_name_or_several(circle, answer):
+async def test_bundle_names_may_have_several_documents(circle, answer):
+    """A name of a bundle has one document or several."""
     document = Policy(name="a", content="package org", created_at=WHEN, created_by=ID)
     answer({"a": DOCUMENT, "policies": DOCUMENT, "name": DOCUMENT})
     found = await circle.policies.get_bundle(ID, "config")
@@ -68,7 +70,8 @@ async def test_a_bundle_has_one_document_of_a_name_or_several(circle, answer):
     assert await circle.policies.get_bundle(ID, "config") == PolicyBundle(policies={})
 
 
-async def test_what_is_no_bundle_is_said_by_its_place(circle, answer):
+async def test_invalid_bundle_is_a_decode_error(circle, answer):
+    """The DecodeError of an invalid bundle has its JSON path."""
     answer({"a": {**DOCUMENT, "content": 5}})
     with pytest.raises(errors.DecodeError, match="content"):
         await circle.policies.get_bundle(ID, "config")
@@ -77,7 +80,8 @@ async def test_what_is_no_bundle_is_said_by_its_place(circle, answer):
         await circle.policies.get_bundle(ID, "config")
 
 
-async def test_a_change_of_nothing_may_be_null(circle, answer):
+async def test_unchanged_bundle_may_be_null(circle, answer):
+    """A change without differences may be null."""
     answer({"created": None, "modified": ["a"]}, 201)
     change = await circle.policies.create_bundle(ID, "config", policies={"a": "b"})
     assert change == PolicyBundleChange(modified=("a",))
@@ -86,7 +90,8 @@ async def test_a_change_of_nothing_may_be_null(circle, answer):
 # --- decisions ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_decision_is_made_and_kept(circle, arrived, owner):
+async def test_decision_is_made_and_kept(circle, arrived, owner):
+    """A decision is made, and found in the log."""
     text = "jobs:\n  build:\n    docker:\n      - image: cimg/base\n"
     decision = await circle.policies.make_decision(owner, "config", input=text, metadata={"project_id": ID})
     assert isinstance(decision, Decision)
@@ -107,7 +112,8 @@ async def test_a_decision_is_made_and_kept(circle, arrived, owner):
     assert arrived().json == {"input": "version: 2.1"}
 
 
-async def test_decisions_are_paged_by_offset_until_an_empty_page(circle, server, owner):
+async def test_decisions_are_paged_by_offset(circle, server, owner):
+    """Decisions are requested by offset until a page is empty."""
     found = await circle.policies.list_decisions(owner, "config").collect()
     sent = [dict(request.query) for request in server.requests if request.path.endswith("/decision")]
     assert len(found) == len({each.id for each in found}) > 20
@@ -121,14 +127,16 @@ async def test_decisions_are_paged_by_offset_until_an_empty_page(circle, server,
     assert (await later.page()).next_page_token == "25"
 
 
-async def test_a_list_of_decisions_that_ignores_the_offset_ends_in_an_error(circle, server):
+async def test_ignored_offset_is_a_pagination_error(circle, server):
+    """A server that ignores the offset causes PaginationError, not an endless list."""
     server.inject("answer", times=3, status=200, body=[{"id": ID}])
     with pytest.raises(errors.PaginationError) as caught:
         await circle.policies.list_decisions(ID, "config").collect()
     assert caught.value.items == [DecisionLog(id=ID)]
 
 
-async def test_decisions_can_be_filtered(circle, answer, arrived):
+async def test_decisions_are_filtered(circle, answer, arrived):
+    """Decisions are filtered by time, status, branch and project."""
     answer([])
     await circle.policies.list_decisions(
         UUID(ID),
@@ -153,7 +161,8 @@ async def test_decisions_can_be_filtered(circle, answer, arrived):
     }
 
 
-async def test_nothing_of_a_decision_but_its_status_is_promised(circle, answer):
+async def test_decision_may_lack_fields(circle, answer):
+    """A decision is read with only its status."""
     answer({"status": "BRAND_NEW", "enabled_rules": None, "hard_failures": None})
     assert await circle.policies.make_decision(ID, "config", input="") == Decision(status="BRAND_NEW")
     vcs = {"branch": "main", "origin_repository_url": "u", "release_tag": "", "target_repository_url": "u"}
@@ -173,7 +182,8 @@ async def test_nothing_of_a_decision_but_its_status_is_promised(circle, answer):
     )
 
 
-async def test_the_settings_of_decisions(circle, arrived, owner):
+async def test_decision_settings(circle, arrived, owner):
+    """The settings of decisions are read and changed."""
     assert await circle.policies.get_decision_settings(owner, "config") == DecisionSettings(enabled=True)
     off = await circle.policies.update_decision_settings(owner, "config", enabled=False)
     assert off == DecisionSettings(enabled=False)
@@ -186,7 +196,8 @@ async def test_the_settings_of_decisions(circle, arrived, owner):
 
 
 @pytest.mark.parametrize("token", ["abc", "-1", "1.5", "", " 1", "²", "1" * 5000, 20])
-async def test_a_page_token_that_is_no_offset_is_refused_at_once(circle, server, token):
+async def test_page_token_must_be_an_offset(circle, server, token):
+    """A page token that is not an offset raises InvalidArgument immediately."""
     with pytest.raises(errors.InvalidArgument, match="page_token"):
         circle.policies.list_decisions(ID, "config", page_token=token)
     with pytest.raises(errors.InvalidArgument, match="page_token"):
@@ -194,6 +205,7 @@ async def test_a_page_token_that_is_no_offset_is_refused_at_once(circle, server,
     assert server.requests == []
 
 
-async def test_a_decision_that_is_not_there(circle, owner):
+async def test_unknown_decision_is_not_found(circle, owner):
+    """An unknown decision raises NotFound."""
     with pytest.raises(errors.NotFound, match="decision log not found"):
         await circle.policies.get_decision(owner, "config", ID)

@@ -34,7 +34,8 @@ def wire(**changes):
     } | changes
 
 
-async def test_a_project_is_found_by_slug_and_by_id(circle):
+async def test_project_by_slug_or_id(circle):
+    """A project is found by its slug and by its id."""
     project = await circle.projects.get(WEB)
     assert isinstance(project, Project)
     assert (project.slug, project.name, project.organization_slug) == (WEB, "web", "gh/acme")
@@ -42,32 +43,37 @@ async def test_a_project_is_found_by_slug_and_by_id(circle):
     assert await circle.projects.get(project.id) == project
 
 
-async def test_a_project_is_created_under_an_encoded_organization(circle):
+async def test_project_is_created_by_org_slug(circle):
+    """A project is created in an organization, whose slug is one path segment."""
     created = await circle.projects.create(OrgSlug("gh", "acme"), name="playground")
     assert created.slug == "gh/acme/playground"
     with pytest.raises(errors.NotFound, match="GitHub response"):
         await circle.projects.create("gh/acme", name="no-such-repository")
 
 
-async def test_a_project_is_created_under_an_organization_id(circle, arrived):
+async def test_project_is_created_by_org_id(circle, arrived):
+    """A project is created in an organization that is given by its id."""
     organization = (await circle.projects.get(WEB)).organization_id
     await circle.projects.create(organization, name="handbook")
     assert arrived().path == f"/organization/{organization}/project"
 
 
-async def test_a_repository_becomes_a_project_the_older_way(circle):
+async def test_repository_becomes_a_project(circle):
+    """A repository becomes a project by the older operation."""
     settings = await circle.projects.create_from_repository("gh/acme/website")
     assert isinstance(settings, ProjectSettings)
     assert settings.advanced.autocancel_builds is not None
 
 
-async def test_a_project_is_deleted(circle):
+async def test_project_is_deleted(circle):
+    """A deleted project is not found."""
     assert await circle.projects.delete(WEB) is None
     with pytest.raises(errors.NotFound, match="Project not found"):
         await circle.projects.get(WEB)
 
 
-async def test_settings_are_read_and_changed_by_name(circle):
+async def test_settings_are_changed_by_name(circle):
+    """Settings are read, and changed by name."""
     settings = await circle.projects.get_settings(WEB)
     changed = await circle.projects.update_settings(
         WEB, advanced={"disable_ssh": not settings.advanced.disable_ssh, "pr_only_branch_overrides": ["main", "next"]}
@@ -77,7 +83,8 @@ async def test_settings_are_read_and_changed_by_name(circle):
     assert await circle.projects.get_settings(WEB) == changed
 
 
-async def test_settings_that_were_read_can_be_written_back_changed(circle, arrived):
+async def test_settings_can_be_written_back(circle, arrived):
+    """Settings that were read can be changed and sent."""
     before = (await circle.projects.get_settings(WEB)).advanced
     assert before.oss is not None
     wanted = attrs.evolve(before, set_github_status=not before.set_github_status)
@@ -87,13 +94,15 @@ async def test_settings_that_were_read_can_be_written_back_changed(circle, arriv
     assert after.advanced == wanted
 
 
-async def test_oss_in_a_mapping_is_for_the_api_to_refuse(circle, arrived):
+async def test_oss_is_refused_by_the_api(circle, arrived):
+    """`oss` is sent if a mapping has it, and the API refuses it."""
     with pytest.raises(errors.BadRequest, match="oss"):
         await circle.projects.update_settings(WEB, advanced={"oss": True})
     assert arrived().json == {"advanced": {"oss": True}}
 
 
-async def test_of_settings_only_what_is_told_is_sent(circle, answer, arrived):
+async def test_only_given_settings_are_sent(circle, answer, arrived):
+    """Only given settings are sent."""
     answer({"advanced": {}})
     result = await circle.projects.update_settings(
         WEB, advanced=AdvancedSettings(build_prs_only=False, pr_only_branch_overrides=("main",))
@@ -105,13 +114,15 @@ async def test_of_settings_only_what_is_told_is_sent(circle, answer, arrived):
     assert arrived().json == {}
 
 
-async def test_one_branch_may_stand_by_itself(circle, answer, arrived):
+async def test_single_branch_is_an_array(circle, answer, arrived):
+    """A single branch is sent as an array of one."""
     answer({"advanced": {}})
     await circle.projects.update_settings(WEB, advanced={"pr_only_branch_overrides": "main"})
     assert arrived().json == {"advanced": {"pr_only_branch_overrides": ["main"]}}
 
 
-async def test_a_setting_that_does_not_exist_is_refused_before_sending(circle, server):
+async def test_unknown_setting_is_refused_unsent(circle, server):
+    """An unknown setting raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match="advanced has no key 'disable_shh'"):
         await circle.projects.update_settings(WEB, advanced={"disable_shh": True})
     with pytest.raises(errors.InvalidArgument, match="advanced must be a mapping"):
@@ -120,19 +131,22 @@ async def test_a_setting_that_does_not_exist_is_refused_before_sending(circle, s
 
 
 @pytest.mark.parametrize("body", [{}, {"advanced": None}, {"advanced": {"new_setting": 1}}])
-async def test_settings_may_be_as_good_as_empty(circle, answer, body):
+async def test_settings_may_be_empty(circle, answer, body):
+    """Settings are read from an empty object."""
     answer(body)
     assert await circle.projects.get_settings(WEB) == ProjectSettings(advanced=AdvancedSettings())
 
 
-async def test_settings_need_a_whole_slug(circle, server):
+async def test_settings_need_a_slug(circle, server):
+    """Settings need a slug, not a project's id."""
     for call in (circle.projects.get_settings, circle.projects.update_settings, circle.projects.create_from_repository):
         with pytest.raises(errors.InvalidArgument, match="full slug"):
             await call(PROJECT)
     assert server.requests == []
 
 
-async def test_a_variable_is_made_masked_listed_found_and_deleted(circle):
+async def test_variable_life_cycle(circle):
+    """A variable is created, masked, listed, read and deleted."""
     made = await circle.projects.create_env_var(WEB, name="DEPLOY_KEY", value="hunter2hunter2")
     assert made.value == "xxxxter2"
     assert isinstance(made, EnvVar)
@@ -143,13 +157,15 @@ async def test_a_variable_is_made_masked_listed_found_and_deleted(circle):
         await circle.projects.get_env_var(WEB, "DEPLOY_KEY")
 
 
-async def test_the_repr_of_a_variable_keeps_its_value_back(circle):
+async def test_repr_of_a_variable_has_no_value(circle):
+    """The value of a variable is not in its repr."""
     made = await circle.projects.create_env_var(WEB, name="DEPLOY_KEY", value="hunter2hunter2")
     assert "ter2" not in repr(made)
     assert "DEPLOY_KEY" in repr(made)
 
 
-async def test_a_variable_named_dot_dot_does_not_delete_the_project(circle, server):
+async def test_variable_named_dot_dot_is_refused(circle, server):
+    """A variable named `..` is refused: its path would delete the project."""
     for name in ("..", ".", "", "a\nb", None):
         with pytest.raises(errors.InvalidArgument):
             await circle.projects.delete_env_var(WEB, name)
@@ -159,7 +175,8 @@ async def test_a_variable_named_dot_dot_does_not_delete_the_project(circle, serv
 
 
 @pytest.mark.parametrize("key", ["created_at", "created-at"])
-async def test_a_variables_time_is_read_in_both_spellings_and_may_be_null(circle, answer, key):
+async def test_variable_time_in_both_spellings(circle, answer, key):
+    """The time of a variable is read in both spellings, and may be null."""
     answer({"items": [{"name": "A", "value": "xxxx1234", key: "2023-04-14T21:20:14Z"}], "next_page_token": None})
     [variable] = await circle.projects.list_env_vars(WEB).collect()
     assert variable.created_at == datetime(2023, 4, 14, 21, 20, 14, tzinfo=UTC)
@@ -169,7 +186,8 @@ async def test_a_variables_time_is_read_in_both_spellings_and_may_be_null(circle
     assert (await circle.projects.get_env_var(WEB, "A")).created_at is None
 
 
-async def test_a_checkout_key_is_made_listed_found_and_deleted(circle, arrived):
+async def test_checkout_key_life_cycle(circle, arrived):
+    """A checkout key is created, listed, read and deleted."""
     made = await circle.projects.create_checkout_key(WEB, type="user-key")
     assert isinstance(made, CheckoutKey)
     assert made.type == CheckoutKeyType.GITHUB_USER_KEY
@@ -182,7 +200,8 @@ async def test_a_checkout_key_is_made_listed_found_and_deleted(circle, arrived):
         await circle.projects.get_checkout_key(WEB, made.fingerprint)
 
 
-async def test_a_sha256_fingerprint_with_slashes_stays_one_segment(circle, answer, arrived):
+async def test_fingerprint_is_one_segment(circle, answer, arrived):
+    """A SHA-256 fingerprint with slashes is one path segment."""
     key = {"public_key": "ssh-rsa x", "type": "deploy-key", "fingerprint": "SHA256:a/b+c=", "preferred": True}
     answer(key | {"created_at": "2023-04-14T21:20:14Z"})
     await circle.projects.get_checkout_key(WEB, "SHA256:a/b+c=")
@@ -191,7 +210,8 @@ async def test_a_sha256_fingerprint_with_slashes_stays_one_segment(circle, answe
     await circle.projects.delete_checkout_key(WEB, "SHA256:a/b+c=")
 
 
-async def test_fingerprints_are_listed_in_the_digest_that_is_asked_for(circle, arrived):
+async def test_fingerprints_in_a_digest(circle, arrived):
+    """Fingerprints are listed in the requested digest."""
     await circle.projects.create_checkout_key(WEB, type="deploy-key")
     keys = await circle.projects.list_checkout_keys(WEB, digest="sha256").collect()
     assert arrived().query == [("digest", "sha256")]
@@ -200,7 +220,8 @@ async def test_fingerprints_are_listed_in_the_digest_that_is_asked_for(circle, a
 
 
 @pytest.mark.parametrize("keys", [("public_key", "created_at"), ("public-key", "created-at")])
-async def test_a_checkout_key_is_read_in_both_spellings(circle, answer, keys):
+async def test_checkout_key_in_both_spellings(circle, answer, keys):
+    """Keys are read with hyphens and with underscores."""
     wired = {keys[0]: "ssh-rsa x", "type": "deploy-key", "fingerprint": "aa:bb", "preferred": False}
     answer({"items": [wired | {keys[1]: "2023-04-14T21:20:14Z"}], "next_page_token": None})
     assert await circle.projects.list_checkout_keys(WEB).collect() == [
@@ -214,14 +235,16 @@ async def test_a_checkout_key_is_read_in_both_spellings(circle, answer, keys):
     ]
 
 
-async def test_page_tokens_are_taken_where_the_document_forgot_them(circle, answer, arrived):
+async def test_undocumented_page_tokens_are_sent(circle, answer, arrived):
+    """Lists take a page token even if the document omits it."""
     for listed in (circle.projects.list_checkout_keys, circle.projects.list_env_vars):
         answer({"items": [], "next_page_token": None})
         assert await listed(WEB, page_token="kept").collect() == []
         assert arrived().query == [("page-token", "kept")]
 
 
-async def test_a_standalone_projects_vcs_url_has_no_scheme(circle, answer):
+async def test_vcs_url_of_a_standalone_project(circle, answer):
+    """The vcs_url of a standalone project has no scheme."""
     info = {"vcs_url": f"//circleci.com/{PROJECT}/{PROJECT}", "provider": "CircleCI", "default_branch": None}
     answer(wire(slug="circleci/a/b", vcs_info=info))
     project = await circle.projects.get("circleci/a/b")
@@ -232,7 +255,8 @@ async def test_a_standalone_projects_vcs_url_has_no_scheme(circle, answer):
 
 
 @pytest.mark.parametrize("bad", ["", "acme", "gh/acme", "gh/acme/..", "gh/./web", "gh/acme/a\nb", None])
-async def test_a_bad_project_is_refused_before_sending(circle, server, bad):
+async def test_invalid_project_is_refused_unsent(circle, server, bad):
+    """An invalid project raises InvalidArgument."""
     calls = [
         lambda: circle.projects.get(bad),
         lambda: circle.projects.delete(bad),
@@ -256,7 +280,8 @@ async def test_a_bad_project_is_refused_before_sending(circle, server, bad):
 
 
 @pytest.mark.parametrize("bad", ["", "..", "gh/..", "acme", "gh/acme/web", None])
-async def test_a_bad_organization_is_refused_before_sending(circle, server, bad):
+async def test_invalid_organization_is_refused_unsent(circle, server, bad):
+    """An invalid organization raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument):
         await circle.projects.create(bad, name="x")
     assert server.requests == []

@@ -36,7 +36,8 @@ def wire(mark="-", **changes):
     } | changes
 
 
-async def test_a_schedule_is_created_under_the_kebab_keys(circle):
+async def test_schedule_is_created(circle):
+    """A schedule is created with hyphenated keys."""
     schedule = await circle.schedules.create(
         WEB,
         name="weekly",
@@ -53,7 +54,8 @@ async def test_a_schedule_is_created_under_the_kebab_keys(circle):
     assert schedule.actor == await circle.users.me()
 
 
-async def test_a_description_is_sent_left_out_or_null(circle, answer, arrived):
+async def test_description_is_sent_omitted_or_null(circle, answer, arrived):
+    """A description is sent, omitted, or null."""
     given = {"name": "n", "timetable": WEEKLY, "attribution_actor": "system", "parameters": {"tag": "v1"}}
     for description, sent in ((UNSET, {}), (None, {"description": None}), ("", {"description": ""})):
         answer(wire(), 201)
@@ -64,7 +66,8 @@ async def test_a_description_is_sent_left_out_or_null(circle, answer, arrived):
         assert arrived().json == sent
 
 
-async def test_schedules_are_listed_found_and_deleted(circle):
+async def test_schedule_life_cycle(circle):
+    """A schedule is listed, read and deleted."""
     schedules = await circle.schedules.list(WEB).collect()
     assert schedules
     first = schedules[0]
@@ -75,7 +78,8 @@ async def test_schedules_are_listed_found_and_deleted(circle):
         await circle.schedules.get(first.id)
 
 
-async def test_an_update_sends_what_was_given_and_nothing_else(circle, arrived):
+async def test_update_sends_only_given_fields(circle, arrived):
+    """An update sends the given fields and no others."""
     [schedule] = await circle.schedules.list(WEB).collect()
     updated = await circle.schedules.update(schedule.id, name="later", timetable={"hours_of_day": [5]})
     assert updated.name == "later"
@@ -86,7 +90,8 @@ async def test_an_update_sends_what_was_given_and_nothing_else(circle, arrived):
     assert arrived().json == {}
 
 
-async def test_a_timetable_that_was_read_can_be_written_back_changed(circle, arrived):
+async def test_timetable_can_be_written_back(circle, arrived):
+    """A timetable that was read can be changed and sent."""
     [schedule] = await circle.schedules.list(WEB).collect()
     wanted = attrs.evolve(schedule.timetable, per_hour=4)
     updated = await circle.schedules.update(schedule.id, timetable=wanted)
@@ -103,14 +108,16 @@ async def test_a_timetable_that_was_read_can_be_written_back_changed(circle, arr
     assert copy.timetable == wanted
 
 
-async def test_one_day_or_month_may_stand_by_itself(circle, answer, arrived):
+async def test_single_day_is_an_array(circle, answer, arrived):
+    """A single day or month is sent as an array of one."""
     answer(wire())
     await circle.schedules.update(SCHEDULE, timetable={"days_of_week": "MON", "months": "JAN"})
     assert arrived().json == {"timetable": {"days-of-week": ["MON"], "months": ["JAN"]}}
 
 
 @pytest.mark.parametrize("mark", ["-", "_"])
-async def test_a_schedule_is_read_in_both_spellings_and_its_parameters_stay(circle, answer, mark):
+async def test_schedule_in_both_spellings(circle, answer, mark):
+    """Keys are read in both spellings, and those of parameters stay unchanged."""
     answer({"items": [wire(mark)], "next_page_token": None})
     assert await circle.schedules.list(WEB).collect() == [
         Schedule(
@@ -126,7 +133,8 @@ async def test_a_schedule_is_read_in_both_spellings_and_its_parameters_stay(circ
     ]
 
 
-async def test_a_schedule_of_days_of_the_month_has_no_days_of_the_week(circle, answer):
+async def test_schedule_by_days_of_the_month(circle, answer):
+    """A schedule of days of the month has no days of the week."""
     answer(wire(timetable={"per-hour": 1, "hours-of-day": [3], "days-of-month": [1, 15]}, actor=None))
     timetable = (await circle.schedules.get(SCHEDULE)).timetable
     assert timetable.days_of_month == (1, 15)
@@ -145,7 +153,8 @@ async def test_a_schedule_of_days_of_the_month_has_no_days_of_the_week(circle, a
         (Timetable(hours_of_day=(1,), days_of_week=("MON",)), "needs the key 'per_hour'"),
     ],
 )
-async def test_a_timetable_of_another_shape_is_refused_before_sending(circle, server, timetable, problem):
+async def test_invalid_timetable_is_refused_unsent(circle, server, timetable, problem):
+    """A timetable of another shape raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match=f"timetable {problem}"):
         await circle.schedules.create(
             WEB, name="n", timetable=timetable, attribution_actor="system", parameters={"branch": "main"}
@@ -153,13 +162,15 @@ async def test_a_timetable_of_another_shape_is_refused_before_sending(circle, se
     assert server.requests == []
 
 
-async def test_a_change_of_a_timetable_may_be_partial_but_not_misspelt(circle, server):
+async def test_timetable_change_may_be_partial(circle, server):
+    """A change of a timetable may be partial. A misspelt key raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match="no key 'hours'"):
         await circle.schedules.update(SCHEDULE, timetable={"hours": [1]})
     assert server.requests == []
 
 
-async def test_a_page_token_is_sent(circle, answer, arrived):
+async def test_page_token_is_sent(circle, answer, arrived):
+    """A page token is sent."""
     answer({"items": [], "next_page_token": None})
     assert await circle.schedules.list(WEB, page_token="kept").collect() == []
     assert arrived().query == [("page-token", "kept")]

@@ -23,7 +23,8 @@ async def standalone(circle, server):
     return project, (await circle.pipeline_definitions.list(project).first()).id
 
 
-async def test_a_trigger_is_created_listed_found_and_deleted(circle, server):
+async def test_trigger_life_cycle(circle, server):
+    """A trigger is created, listed, read and deleted."""
     project, definition = await standalone(circle, server)
     made = await circle.triggers.create(
         project, UUID(definition), event_source=REPO_SOURCE, event_preset=EventPreset.ONLY_TAGS
@@ -38,7 +39,8 @@ async def test_a_trigger_is_created_listed_found_and_deleted(circle, server):
         await circle.triggers.get(project, made.id)
 
 
-async def test_a_webhooks_trigger_sends_all_that_was_given(circle, server, arrived):
+async def test_webhook_trigger_sends_all_fields(circle, server, arrived):
+    """The trigger of a webhook sends all given fields."""
     project, definition = await standalone(circle, server)
     made = await circle.triggers.create(
         project,
@@ -61,7 +63,8 @@ async def test_a_webhooks_trigger_sends_all_that_was_given(circle, server, arriv
     assert made.event_source.webhook.url.startswith("https://")
 
 
-async def test_an_update_sends_what_was_given_and_nothing_else(circle, server, arrived):
+async def test_update_sends_only_given_fields(circle, server, arrived):
+    """An update sends the given fields and no others."""
     project, definition = await standalone(circle, server)
     made = await circle.triggers.create(project, definition, event_source=HOOK_SOURCE, disabled=True)
     updated = await circle.triggers.update(
@@ -79,7 +82,8 @@ async def test_an_update_sends_what_was_given_and_nothing_else(circle, server, a
     }
 
 
-async def test_a_source_that_was_read_can_be_copied_and_written_back(circle, server, arrived):
+async def test_source_can_be_written_back(circle, server, arrived):
+    """A source that was read can be changed and sent."""
     project, definition = await standalone(circle, server)
     made = await circle.triggers.create(project, definition, event_source=HOOK_SOURCE)
     await circle.triggers.create(project, definition, event_source=made.event_source)
@@ -92,7 +96,8 @@ async def test_a_source_that_was_read_can_be_copied_and_written_back(circle, ser
     assert set(arrived().json["event_source"]["repo"]) == {"external_id"}
 
 
-async def test_the_repr_of_a_webhook_keeps_its_url_back():
+async def test_repr_of_a_webhook_has_no_url():
+    """The URL of a webhook, which has a secret, is not in its repr."""
     source = EventSource(provider="webhook", webhook=EventWebhook(url="https://x.example/?secret=s3", sender="s"))
     assert "s3" not in repr(source)
 
@@ -142,7 +147,8 @@ async def test_trigger_of_an_older_api_is_read(circle, answer):
     assert trigger.event_source.schedule.attribution_actor == {"login": "amy"}
 
 
-async def test_a_schedules_trigger_is_read(circle, answer):
+async def test_schedule_trigger(circle, answer):
+    """The trigger of a schedule is read."""
     source = {"provider": "schedule", "schedule": {"cron_expression": "0 3 * * *"}}
     answer({"id": TRIGGER, "event_source": source, "created_at": "2026-11-20T10:00:00Z", "disabled": False})
     assert await circle.triggers.get(TRIGGER, TRIGGER) == Trigger(
@@ -153,7 +159,8 @@ async def test_a_schedules_trigger_is_read(circle, answer):
     )
 
 
-async def test_a_trigger_may_lack_what_the_document_does_not_require(circle, answer):
+async def test_trigger_may_lack_fields(circle, answer):
+    """A trigger is read without the fields that are not required."""
     few = {"id": TRIGGER, "event_source": {"repo": {}}, "event_preset": "only-full-moons", "disabled": None}
     answer({"items": [{}, few | {"webhook": None, "checkout_ref": None, "created_at": None}]})
     assert await circle.triggers.list(TRIGGER, TRIGGER).collect() == [
@@ -175,13 +182,15 @@ async def test_a_trigger_may_lack_what_the_document_does_not_require(circle, ans
         (None, "event_source"),
     ],
 )
-async def test_a_source_of_another_shape_is_refused_before_sending(circle, server, source, problem):
+async def test_invalid_source_is_refused_unsent(circle, server, source, problem):
+    """A source of another shape raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match=problem):
         await circle.triggers.create(TRIGGER, TRIGGER, event_source=source)
     assert server.requests == []
 
 
-async def test_a_change_knows_fewer_keys_than_a_new_trigger(circle, server):
+async def test_update_takes_fewer_keys(circle, server):
+    """An update refuses the keys that only a new trigger takes."""
     with pytest.raises(errors.InvalidArgument, match="event_source has no key 'provider'"):
         await circle.triggers.update(TRIGGER, TRIGGER, event_source={"provider": "webhook"})
     assert server.requests == []

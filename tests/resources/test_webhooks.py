@@ -29,7 +29,8 @@ async def made(circle, **fields):
     return await circle.webhooks.create(**given | fields)
 
 
-async def test_a_webhook_is_created_under_the_kebab_keys(circle):
+async def test_webhook_is_created(circle):
+    """A webhook is created. Its secret comes back masked."""
     webhook = await made(circle)
     assert isinstance(webhook, Webhook)
     assert webhook.events == (WebhookEvent.WORKFLOW_COMPLETED, WebhookEvent.JOB_COMPLETED)
@@ -37,7 +38,8 @@ async def test_a_webhook_is_created_under_the_kebab_keys(circle):
     assert webhook.signing_secret == "****"
 
 
-async def test_one_event_may_stand_by_itself_and_the_scope_be_a_model(circle, arrived):
+async def test_single_event_and_scope_model(circle, arrived):
+    """A single event is sent as an array of one, and the scope may be a model."""
     project = await circle.projects.get("gh/acme/web")
     webhook = await made(circle, events=WebhookEvent.JOB_COMPLETED, scope=WebhookScope(id=project.id))
     assert arrived().json["events"] == ["job-completed"]
@@ -45,7 +47,8 @@ async def test_one_event_may_stand_by_itself_and_the_scope_be_a_model(circle, ar
     assert webhook.scope == WebhookScope(id=project.id, type="project")
 
 
-async def test_webhooks_are_listed_by_scope_found_and_deleted(circle):
+async def test_webhook_life_cycle(circle):
+    """A webhook is listed by its scope, read and deleted."""
     webhook = await made(circle)
     listed = await circle.webhooks.list(scope_id=UUID(webhook.scope.id), scope_type="project").collect()
     assert webhook in listed
@@ -55,7 +58,8 @@ async def test_webhooks_are_listed_by_scope_found_and_deleted(circle):
         await circle.webhooks.get(webhook.id)
 
 
-async def test_an_update_sends_the_secret_that_it_needs(circle):
+async def test_update_sends_the_secret(circle):
+    """An update sends the secret that it needs."""
     webhook = await made(circle)
     updated = await circle.webhooks.update(
         webhook.id, signing_secret="new", name="theirs", events="job-completed", url=URL + "/2", verify_tls=False
@@ -65,7 +69,8 @@ async def test_an_update_sends_the_secret_that_it_needs(circle):
     assert updated.scope == webhook.scope
 
 
-async def test_an_update_with_no_secret_leaves_it_out_which_deletes_it(circle, arrived):
+async def test_update_without_secret_deletes_it(circle, arrived):
+    """An update with None as the secret omits it, which deletes it."""
     webhook = await made(circle)
     updated = await circle.webhooks.update(
         webhook.id, signing_secret=None, name=webhook.name, events=webhook.events, url=webhook.url, verify_tls=True
@@ -74,25 +79,29 @@ async def test_an_update_with_no_secret_leaves_it_out_which_deletes_it(circle, a
     assert updated.signing_secret == ""
 
 
-async def test_an_update_cannot_forget_the_secret(circle, server):
+async def test_update_needs_the_secret(circle, server):
+    """An update without signing_secret is a TypeError."""
     with pytest.raises(TypeError, match="signing_secret"):
         await circle.webhooks.update(WEBHOOK, name="x")
     assert server.requests == []
 
 
-async def test_an_update_cannot_unset_the_secret_by_the_word_for_what_is_not_sent(circle, server):
+async def test_update_refuses_an_unset_secret(circle, server):
+    """UNSET as the secret raises InvalidArgument."""
     with pytest.raises(errors.InvalidArgument, match="signing_secret"):
         await circle.webhooks.update(WEBHOOK, signing_secret=UNSET)
     assert server.requests == []
 
 
-async def test_the_repr_of_a_webhook_keeps_its_secret_back():
+async def test_repr_of_a_webhook_has_no_secret():
+    """The secret of a webhook is not in its repr."""
     webhook = Webhook(id=WEBHOOK, name="mine", url=URL, signing_secret="hunter2")
     assert "hunter2" not in repr(webhook)
 
 
 @pytest.mark.parametrize("mark", ["_", "-"])
-async def test_a_webhook_is_read_in_both_spellings(circle, answer, mark):
+async def test_webhook_in_both_spellings(circle, answer, mark):
+    """Keys are read with hyphens and with underscores."""
     wired = {
         "id": WEBHOOK,
         "name": "mine",
@@ -120,14 +129,16 @@ async def test_a_webhook_is_read_in_both_spellings(circle, answer, mark):
     ]
 
 
-async def test_a_webhook_may_have_no_secret_and_events_of_tomorrow(circle, answer):
+async def test_webhook_with_unknown_events(circle, answer):
+    """A webhook may lack a secret and have unknown events."""
     answer({"id": WEBHOOK, "name": "m", "url": URL, "events": ["deploy-completed"], "signing_secret": None})
     webhook = await circle.webhooks.get(WEBHOOK)
     assert webhook.signing_secret is None
     assert webhook.events == ("deploy-completed",)
 
 
-async def test_a_page_token_is_taken_where_the_document_forgot_it(circle, answer, arrived):
+async def test_undocumented_page_token_is_sent(circle, answer, arrived):
+    """The list takes a page token even if the document omits it."""
     answer({"items": [], "next_page_token": None})
     assert await circle.webhooks.list(scope_id=PROJECT, scope_type="project", page_token="kept").collect() == []
     assert arrived().query[-1] == ("page-token", "kept")
@@ -136,7 +147,8 @@ async def test_a_page_token_is_taken_where_the_document_forgot_it(circle, answer
 @pytest.mark.parametrize(
     "scope", [{"id": PROJECT}, {"type": "project"}, {"id": PROJECT, "type": "project", "slug": "x"}, PROJECT, None]
 )
-async def test_a_scope_of_another_shape_is_refused_before_sending(circle, server, scope):
+async def test_invalid_scope_is_refused_unsent(circle, server, scope):
+    """A scope of another shape raises InvalidArgument."""
     given = {"name": "m", "events": "job-completed", "url": URL, "verify_tls": True, "signing_secret": ""}
     with pytest.raises(errors.InvalidArgument, match="scope"):
         await circle.webhooks.create(**given, scope=scope)

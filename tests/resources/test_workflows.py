@@ -52,14 +52,16 @@ def wire_job(**changes):
     } | changes
 
 
-async def test_a_workflow_is_found_by_id_as_text_or_uuid(circle):
+async def test_workflow_by_id(circle):
+    """A workflow is found by its id, as text or UUID."""
     workflow = await a_workflow(circle)
     assert await circle.workflows.get(workflow.id) == workflow
     assert await circle.workflows.get(UUID(workflow.id)) == workflow
     assert workflow.project_slug == "gh/acme/web"
 
 
-async def test_a_workflows_jobs_are_listed_and_a_page_token_resumes(circle, arrived):
+async def test_jobs_of_a_workflow(circle, arrived):
+    """The jobs of a workflow are listed, and a page token continues the list."""
     workflow = await a_workflow(circle)
     jobs = await circle.workflows.list_jobs(workflow.id).collect()
     assert jobs
@@ -70,7 +72,8 @@ async def test_a_workflows_jobs_are_listed_and_a_page_token_resumes(circle, arri
     assert arrived().query == [("page-token", "kept")]
 
 
-async def test_a_waiting_job_is_approved_by_its_approval_request(circle):
+async def test_approval_by_its_request_id(circle):
+    """A job that waits is approved by the id of its approval request."""
     workflow = await a_workflow(circle, status="on_hold")
     jobs = await circle.workflows.list_jobs(workflow.id).collect()
     [waiting] = [job for job in jobs if job.is_waiting_for_approval]
@@ -81,7 +84,8 @@ async def test_a_waiting_job_is_approved_by_its_approval_request(circle):
     assert approved.approval_request_id is None
 
 
-async def test_a_cancel_is_only_confirmed(circle):
+async def test_cancel_returns_none(circle):
+    """cancel() returns None."""
     workflow = await a_workflow(circle, status="on_hold")
     assert await circle.workflows.cancel(workflow.id) is None
     canceled = await circle.workflows.get(workflow.id)
@@ -89,14 +93,16 @@ async def test_a_cancel_is_only_confirmed(circle):
     assert canceled.canceled_by
 
 
-async def test_a_rerun_of_all_sends_an_empty_object(circle):
+async def test_rerun_of_all_jobs(circle):
+    """A rerun of all jobs sends an empty object."""
     workflow = await a_workflow(circle, status="success")
     rerun = await circle.workflows.rerun(workflow.id)
     assert rerun.workflow_id != workflow.id
     assert (await circle.workflows.get(rerun.workflow_id)).name == workflow.name
 
 
-async def test_a_rerun_sends_what_was_given_and_nothing_else(circle, answer, arrived):
+async def test_rerun_sends_only_given_fields(circle, answer, arrived):
+    """A rerun sends the given fields and no others."""
     answer({"workflow_id": WORKFLOW}, 202)
     assert await circle.workflows.rerun(WORKFLOW, from_failed=False) == Rerun(workflow_id=WORKFLOW)
     assert arrived().json == {"from_failed": False}
@@ -106,32 +112,37 @@ async def test_a_rerun_sends_what_was_given_and_nothing_else(circle, answer, arr
 
 
 @pytest.mark.parametrize("job", [JOB, UUID(JOB)])
-async def test_one_job_to_rerun_may_stand_by_itself(circle, answer, arrived, job):
+async def test_single_job_to_rerun_is_an_array(circle, answer, arrived, job):
+    """A single job to rerun is sent as an array of one."""
     answer({"workflow_id": WORKFLOW}, 202)
     await circle.workflows.rerun(WORKFLOW, jobs=job)
     assert arrived().json == {"jobs": [JOB]}
 
 
 @pytest.mark.parametrize("status", ["success", "not_run", "failed", "error", "canceled", "unauthorized"])
-async def test_every_way_to_end_is_finished_also_without_a_stopped_at(circle, answer, status):
+async def test_terminal_status_is_finished(circle, answer, status):
+    """A workflow with a terminal status is finished, also without a time."""
     answer(wire(status=status, stopped_at=None))
     assert (await circle.workflows.get(WORKFLOW)).is_finished
 
 
 @pytest.mark.parametrize("status", ["running", "failing", "on_hold"])
-async def test_what_is_under_way_is_not_finished(circle, answer, status):
+async def test_active_status_is_not_finished(circle, answer, status):
+    """A workflow with an active status is not finished."""
     answer(wire(status=status, stopped_at=None))
     assert not (await circle.workflows.get(WORKFLOW)).is_finished
 
 
-def test_the_known_statuses_are_either_under_way_or_over():
+def test_each_status_is_active_or_terminal():
+    """Each known status is either active or terminal."""
     under_way = {"running", "failing", "on_hold"}
     at = datetime(2026, 11, 20, tzinfo=UTC)
     fields = {"name": "n", "pipeline_id": "p", "pipeline_number": 1, "project_slug": "s", "created_at": at}
     assert {each for each in WorkflowStatus if not Workflow(status=each, **fields).is_finished} == under_way
 
 
-async def test_a_status_of_tomorrow_is_kept_and_finished_once_it_stopped(circle, answer):
+async def test_unknown_status_is_finished_when_stopped(circle, answer):
+    """An unknown status is kept as text, and finished once the workflow has stopped."""
     answer(wire(status="paused", stopped_at=None))
     workflow = await circle.workflows.get(WORKFLOW)
     assert workflow.status == "paused"
@@ -140,7 +151,8 @@ async def test_a_status_of_tomorrow_is_kept_and_finished_once_it_stopped(circle,
     assert (await circle.workflows.get(WORKFLOW)).is_finished
 
 
-async def test_the_fields_that_may_be_missing_are_none(circle, answer):
+async def test_workflow_may_lack_fields(circle, answer):
+    """Fields that are missing are None."""
     answer(wire(stopped_at=None, started_by=None))
     workflow = await circle.workflows.get(WORKFLOW)
     assert workflow.stopped_at is None
@@ -150,7 +162,8 @@ async def test_the_fields_that_may_be_missing_are_none(circle, answer):
     assert not workflow.is_setup
 
 
-async def test_the_fields_that_are_there_sometimes_are_read(circle, answer):
+async def test_rare_fields_of_a_workflow_are_read(circle, answer):
+    """Fields that are rarely present are read."""
     answer(wire(tag="setup", canceled_by=JOB, errored_by=JOB, auto_rerun_number=1, max_auto_reruns=3))
     workflow = await circle.workflows.get(WORKFLOW)
     assert workflow.is_setup
@@ -158,7 +171,8 @@ async def test_the_fields_that_are_there_sometimes_are_read(circle, answer):
     assert (workflow.auto_rerun_number, workflow.max_auto_reruns) == (1, 3)
 
 
-async def test_a_workflow_without_an_id_does_not_fail_its_page_and_cannot_be_asked_for(circle, server, answer):
+async def test_workflow_without_an_id(circle, server, answer):
+    """A workflow without an id does not fail its page, and cannot be requested."""
     answer({"items": [wire(), wire(id=None, status="error")], "next_page_token": None})
     first, second = await circle.pipelines.list_workflows(JOB).collect()
     assert first.id == WORKFLOW
@@ -169,7 +183,8 @@ async def test_a_workflow_without_an_id_does_not_fail_its_page_and_cannot_be_ask
     assert len(server.requests) == sent
 
 
-async def test_an_approval_job_has_no_number_and_no_times(circle, answer):
+async def test_approval_job_has_no_number(circle, answer):
+    """An approval job has no number and no times."""
     job = wire_job(type="approval", status="on_hold", started_at=None, approval_request_id=OTHER_JOB)
     del job["job_number"], job["stopped_at"]
     answer({"items": [job | {"created_at": "2026-11-20T10:00:00Z"}], "next_page_token": None})
@@ -181,7 +196,8 @@ async def test_an_approval_job_has_no_number_and_no_times(circle, answer):
     assert not approval.is_finished
 
 
-async def test_an_approved_job_may_have_lost_its_approval_request(circle, answer):
+async def test_approved_job_may_lack_its_request(circle, answer):
+    """An approved job may lack the id of its approval request."""
     answer({"items": [wire_job(type="approval", approved_by=OTHER_JOB, job_number=None)], "next_page_token": None})
     [approved] = await circle.workflows.list_jobs(WORKFLOW).collect()
     assert approved.approved_by == OTHER_JOB
@@ -189,7 +205,8 @@ async def test_an_approved_job_may_have_lost_its_approval_request(circle, answer
     assert not approved.is_waiting_for_approval
 
 
-async def test_a_jobs_requirements_keep_the_ids_as_keys(circle, answer):
+async def test_requirements_keep_their_keys(circle, answer):
+    """The ids that are keys of a job's requirements stay unchanged."""
     requires = {OTHER_JOB: ["success", "failed"], "some-other-id": ["canceled"]}
     answer({"items": [wire_job(dependencies=[OTHER_JOB], requires=requires)], "next_page_token": None})
     [job] = await circle.workflows.list_jobs(WORKFLOW).collect()
@@ -198,7 +215,8 @@ async def test_a_jobs_requirements_keep_the_ids_as_keys(circle, answer):
 
 
 @pytest.mark.parametrize("kind", ["release", "no-op", "lock", "unlock", "teleport"])
-async def test_a_job_may_have_a_type_that_the_document_does_not_know(circle, answer, kind):
+async def test_unknown_job_type_is_kept(circle, answer, kind):
+    """An unknown type of a job is kept as text."""
     answer({"items": [wire_job(type=kind)], "next_page_token": None})
     [job] = await circle.workflows.list_jobs(WORKFLOW).collect()
     assert job.type == kind
@@ -208,18 +226,21 @@ async def test_a_job_may_have_a_type_that_the_document_does_not_know(circle, ans
     ("status", "finished"),
     [(each, each not in {"running", "queued", "not_running", "on_hold", "blocked"}) for each in JobStatus],
 )
-async def test_a_job_is_finished_in_every_status_that_does_not_change_any_more(circle, answer, status, finished):
+async def test_job_is_finished_in_terminal_statuses(circle, answer, status, finished):
+    """A job is finished in each terminal status."""
     answer({"items": [wire_job(status=status.value, stopped_at=None)], "next_page_token": None})
     [job] = await circle.workflows.list_jobs(WORKFLOW).collect()
     assert job.is_finished is finished
 
 
-async def test_a_slash_in_an_id_stays_inside_its_segment(circle, arrived):
+async def test_slash_in_an_id_is_encoded(circle, arrived):
+    """A slash in an id stays within its path segment."""
     with pytest.raises(errors.APIError):
         await circle.workflows.get("../project/gh/acme/web")
     assert arrived().path == "/workflow/..%2Fproject%2Fgh%2Facme%2Fweb"
 
 
-async def test_an_unknown_workflow_is_not_found(circle):
+async def test_unknown_workflow_is_not_found(circle):
+    """An unknown workflow raises NotFound."""
     with pytest.raises(errors.NotFound):
         await circle.workflows.get(WORKFLOW)

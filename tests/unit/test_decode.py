@@ -269,8 +269,8 @@ def test_a_page_is_items_and_a_token() -> None:
     )
 
 
-def test_an_empty_page_may_be_without_its_items_where_nobody_promises_them() -> None:
-    """Everywhere else an answer without items is none: it may be an error in disguise."""
+def test_items_optional_page_may_lack_items() -> None:
+    """Only a page with items_optional may lack its items: elsewhere it may be an error."""
     page = read(page_type(Leaf, items_optional=True), {"next_page_token": "t"})
     assert (page.items, page.next_page_token) == ((), "t")
     assert read(page_type(Leaf, items_optional=True), {"items": [LEAF]}).items == (Leaf(id="a"),)
@@ -278,8 +278,8 @@ def test_an_empty_page_may_be_without_its_items_where_nobody_promises_them() -> 
     assert refused(optional, {"items": [5]}) == ("expected an object, got an integer @ $.items[0]",)
 
 
-def test_null_stands_for_nothing_where_a_default_stands() -> None:
-    """Servers write null for an empty array; where null has a meaning it keeps it."""
+def test_null_reads_as_the_default() -> None:
+    """Servers write null for an empty array. Null keeps its meaning if the type permits it."""
     found = read(Branch, {"name": "b", "leaf": LEAF, "leaves": None, "named": None, "rows": None, "scalar": None})
     assert found == Branch(name="b", leaf=Leaf(id="a"))
     assert refused(Branch, {"name": None, "leaf": LEAF}) == ("expected a string, got null @ $.name",)
@@ -361,8 +361,8 @@ def test_what_is_no_json_is_malformed(kind: Any, body: bytes) -> None:
         assert caught.value.__context__ is None
 
 
-def test_what_is_json_of_another_shape_is_not_malformed() -> None:
-    """Asking again would give the same."""
+def test_other_json_is_not_malformed() -> None:
+    """JSON of another shape is not malformed: a retry would return the same."""
     with pytest.raises(StructureProblems) as caught:
         read(Leaf, "[]")
     assert not caught.value.malformed
@@ -387,12 +387,13 @@ def test_an_unreadable_type_is_not_the_answers_fault() -> None:
 
 
 def test_an_enum_is_read_as_its_member() -> None:
+    """A value of an enum is read as its member."""
     assert read(Colour, '"red"') is Colour.RED
     assert read(Tinted, {"colour": "red"}).colour is Colour.RED
     assert refused(Tinted, {"colour": 5}) == ("expected a string, got an integer @ $.colour",)
 
 
-def test_converters_and_aliases_work_on_the_careful_way() -> None:
+def test_converters_and_aliases_are_applied() -> None:
     """A caller's own models may have them."""
     assert read(Converted, {"name": "a"}) == Converted(name="A")
     assert refused(Converted, {"name": 5}) == ("expected a string, got an integer @ $.name",)

@@ -64,8 +64,8 @@ def outcome(kind: Any, body: bytes) -> tuple[str, Any]:
 @pytest.mark.parametrize("kind", MODELS, ids=lambda kind: getattr(kind, "__name__", str(kind)))
 @given(seed=st.integers(0, 2**64 - 1), odd=st.integers(0, 2))
 @settings(max_examples=scaled(8, 100))
-def test_both_ways_of_reading_give_equal_objects_or_refuse(kind: Any, seed: int, odd: int) -> None:
-    """msgspec is there to be fast; what an answer means is decided by cattrs alone."""
+def test_msgspec_and_cattrs_agree(kind: Any, seed: int, odd: int) -> None:
+    """msgspec is only faster: it gives objects equal to those of cattrs, or refuses."""
     dice = random.Random(seed)
     plain = sample(kind, dice)
     for _ in range(odd):
@@ -103,7 +103,8 @@ class Seldom:
         ({"tries": 7, "name": "a", "tag": None}, Seldom(name="a", tag=None, tries=7)),
     ],
 )
-def test_a_rare_field_is_what_was_answered_and_else_its_default(body: Any, expected: Seldom) -> None:
+def test_rarely_present_field_has_its_default(body: Any, expected: Seldom) -> None:
+    """A rarely present field has the value of the response, otherwise its default."""
     assert msgspec_decoder(Seldom) is not None
     assert read(Seldom, body) == expected
     with carefully():
@@ -140,7 +141,7 @@ def test_the_models_that_are_not_read_fast_are_known() -> None:
 
 
 @pytest.mark.parametrize("kind", [Spelled, Aliased, Converted, Box[Spelled], tuple[Spelled, ...], Spelled | None])
-def test_what_msgspec_would_leave_at_its_default_is_read_carefully(kind: Any) -> None:
+def test_fields_unfit_for_msgspec(kind: Any) -> None:
     """Second spellings, aliases and converters, at any depth."""
     assert msgspec_decoder(kind) is None
     assert msgspec_decoder(page_type(kind)) is None
@@ -155,6 +156,6 @@ def test_what_msgspec_would_leave_at_its_default_is_read_carefully(kind: Any) ->
         attrs.make_class("Derived", {"derived": attrs.field(init=False, default=1)}),
     ],
 )
-def test_types_that_the_two_may_understand_differently_are_read_carefully(kind: Any) -> None:
+def test_types_unfit_for_msgspec(kind: Any) -> None:
     """A naive time, for one, is a time to msgspec."""
     assert msgspec_decoder(kind) is None

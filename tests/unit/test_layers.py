@@ -97,8 +97,8 @@ def test_packages_import_nothing_of_the_package(module: str) -> None:
     assert imports(module) == set()
 
 
-def test_nothing_is_imported_by_a_name_made_at_run_time() -> None:
-    """But for the package's own lazy exports: the walk above would not see it."""
+def test_imports_are_static() -> None:
+    """Only the package's lazy exports and groups import by a name that is made at run time."""
     dynamic = {
         module
         for module in FILES

@@ -108,8 +108,8 @@ def test_an_absurd_number_of_seconds_is_for_ever(value: str) -> None:
         "Tue, 14 Nov 99999999999 22:13:25 GMT",
     ],
 )
-def test_what_is_neither_seconds_nor_a_date_asks_for_nothing(value: str) -> None:
-    """It is not an error, either: the policy's own wait goes instead."""
+def test_invalid_retry_after_is_ignored(value: str) -> None:
+    """It is not an error: the policy's own delay is used."""
     assert asked(value) is None
 
 
@@ -141,8 +141,8 @@ def test_a_date_counts_from_the_answers_own_date() -> None:
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "0"])
-def test_an_unreadable_date_of_the_answer_is_not_counted_from(date: str) -> None:
-    """Our own clock has to do."""
+def test_invalid_date_header_is_ignored(date: str) -> None:
+    """The client's own clock is used instead."""
     assert asked("Tue, 14 Nov 2023 22:13:25 GMT", Date=date) == 5.0
 
 

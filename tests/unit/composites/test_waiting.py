@@ -392,7 +392,7 @@ def completed(status: str = "success", *, pipeline: str = "p", id: str = "w") ->
     return WorkflowEvent(EventPart(pipeline), EventPart(id, status))
 
 
-def test_event_wakes_a_wait_and_replaces_the_second_read(server: Server) -> None:
+def test_event_replaces_the_second_read(server: Server) -> None:
     """The poll at the end of the 5 s after the stop is the last."""
     server.script["workflows"] = [(0.0, (workflow("running"),)), (400.0, (workflow("success", stopped=400),))]
 
@@ -435,7 +435,7 @@ class JobEvent(WorkflowEvent):
         self.job = EventPart("j", "success")
 
 
-def test_polls_are_frequent_until_the_list_shows_the_event(server: Server) -> None:
+def test_polls_are_frequent_after_an_event(server: Server) -> None:
     """Every 2 s, but not for longer than a minute: an event can be wrong."""
 
     async def main() -> None:
@@ -644,8 +644,8 @@ def test_workflow_wait_on_hold_reads_its_jobs() -> None:
     assert raised.value.state.id == "w"
 
 
-def test_workflow_with_an_unknown_status_ends_by_its_jobs() -> None:
-    """All of them have ended for a minute."""
+def test_unknown_status_ends_by_its_jobs() -> None:
+    """A workflow with an unknown status has ended if all its jobs have ended for a minute."""
     server = Server()
     server.then("workflow w", 0, workflow("new"))
     server.then("jobs w", 0, NotFound(404, "Not found."))
