@@ -16,7 +16,7 @@ from aiocircle._core.decode import decode, decode_items, decode_json
 from aiocircle._core.message import Response, is_idempotent
 from aiocircle._core.pagination import NONE, PAGE_TOKEN, Page, Pagination, array_type
 from aiocircle._core.path import expand_path, split_template
-from aiocircle._core.structure import StructureProblems
+from aiocircle._core.structure import StructureProblems, structure
 from aiocircle._redact import RedactedURL
 
 __all__ = [
@@ -205,11 +205,21 @@ class ListEndpoint(Route, Generic[T]):
     def _find_bad_items(self, response: Response, page: StructureProblems) -> BadItems | None:
         """Return the items that keep a page from being decoded; None if it is not a page, or something else does."""
         found = self.paging.items(page.plain)
-        if found is None:
+        if found is None or not self._is_page_around(page.plain, found[0]):
             return None
         path, values = found
         items, bad = decode_items(self.model, values, path)
         return BadItems(response, tuple(items), page.next_page_token, bad) if bad else None
+
+    def _is_page_around(self, plain: Any, path: str) -> bool:
+        """Return False if more than the items at `path` is wrong: without a valid token the list would end early."""
+        if path == "$":
+            return True
+        try:
+            structure({**plain, path.removeprefix("$."): []}, self._page_type)
+        except StructureProblems:
+            return False
+        return True
 
 
 @attrs.define(eq=False)

@@ -46,7 +46,8 @@ def test_attempts_are_checked(attempts: Any) -> None:
 
 
 @pytest.mark.parametrize("word", ["no", 1, None])
-def test_the_callers_word_is_a_boolean(word: object) -> None:
+def test_repeat_unsafe_is_a_boolean(word: object) -> None:
+    """repeat_unsafe must be True or False."""
     with pytest.raises(errors.ConfigurationError, match="repeat_unsafe must be"):
         RetryPolicy(repeat_unsafe=word)  # type: ignore[arg-type]
 
