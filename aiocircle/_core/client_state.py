@@ -11,7 +11,7 @@ from multidict import CIMultiDict, istr
 
 from aiocircle._core.admission_queue import Places
 from aiocircle._core.clock import Clock
-from aiocircle._core.observer import LOG, Observer
+from aiocircle._core.observer import LogObserver, Observers
 from aiocircle._core.throttle import Throttle
 from aiocircle._core.transport import Transport
 from aiocircle._redact import single_line
@@ -55,7 +55,8 @@ class ClientState:
         self.clock = clock
         self.account = account
         self.places = Places(max_concurrency)
-        self.observers: tuple[Observer, ...] = (LOG,)
+        self.observers = Observers()
+        self.observers.add(LogObserver())
         self.deprecations: dict[str, Deprecation] = {}
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:

@@ -66,9 +66,10 @@ class Executor:
         paging.params(page_token)
 
         async def fetch(token: str | None) -> Page[T]:
-            call = self._new_call(endpoint, _with_query(url, paging.params(token)), None)
+            pairs = paging.params(token)
+            call = self._new_call(endpoint, _with_query(url, pairs) if pairs else url, None)
             try:
-                page = await self._execute(call, partial(endpoint.parse, page_token=token))
+                page = await self._execute(call, lambda response: endpoint.parse(response, token))
             except BadItems as bad:
                 return _page_with_errors(call, bad)
             return page if call.attempts == 1 else DecodedPage(page.items, page.next_page_token, (), call.attempts)
@@ -81,7 +82,8 @@ class Executor:
         if not query:
             return url
         spell = endpoint.query
-        return _with_query(url, encode_query({spell(name): value for name, value in query.items()} if spell else query))
+        pairs = encode_query({spell(name): value for name, value in query.items()} if spell else query)
+        return _with_query(url, pairs) if pairs else url
 
     def _new_call(self, endpoint: Route, url: str, body: bytes | None) -> CallState:
         headers = self.state.headers if body is None else self.state.headers_with_body
@@ -126,10 +128,15 @@ class Executor:
 
     async def _send(self, call: CallState) -> Response:
         """Return the response to one attempt, sent when it is its turn."""
-        queue = self.state.throttle.admit_nowait(self.caller, call.family) or await self._wait(call)
+        queue = self.state.throttle.admit_nowait(self.caller, call.family)
+        is_delayed = queue is None or call.attempts > 0
+        if queue is None:
+            queue = await self._wait(call)
         sent_at = self.state.clock.monotonic()
         result: Response | None = None
         try:
+            if is_delayed:  # The client may have been closed during the wait.
+                self.state.transport.ensure_open()
             response = result = await self._send_once(call, sent_at)
         finally:
             queue.release(self.caller, result, sent_at)
@@ -146,10 +153,9 @@ class Executor:
     async def _send_once(self, call: CallState, started: float) -> Response:
         """Send one request, and report it to the observers."""
         state, request = self.state, call.request
-        state.transport.ensure_open()
         call.attempts += 1
-        for observer in state.observers:
-            observer.on_attempt(call.operation, request, call.attempts)
+        for notify in state.observers.on_attempt:
+            notify(call.operation, request, call.attempts)
         result: int | CircleCIError | None = None
         try:
             response = await state.transport.send(request, self.timeout)
@@ -158,9 +164,8 @@ class Executor:
             result = error
             raise
         finally:
-            seconds = state.clock.monotonic() - started
-            for observer in state.observers:
-                observer.on_response(call.operation, request, call.attempts, result, seconds)
+            for report in state.observers.on_response:
+                report(call.operation, request, call.attempts, result, started)
             result = None  # An error that refers to itself by its frames would stay in memory.
         return response
 
@@ -197,4 +202,4 @@ def _decode_error(call: CallState, response: Response, problems: StructureProble
 
 
 def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}" if pairs else url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
