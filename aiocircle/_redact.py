@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, cast, overload
 from urllib.parse import quote, quote_plus, unquote
 
 __all__ = [
@@ -81,7 +81,7 @@ class SecretBytes(bytes):
         return "b'***'"
 
     def __getitem__(self, key: Any) -> Any:
-        item = super().__getitem__(key)
+        item: int | bytes = super().__getitem__(key)
         return SecretBytes(item) if isinstance(item, bytes) else item
 
     def __deepcopy__(self, _: Any) -> SecretBytes:
@@ -120,12 +120,21 @@ def conceal(value: Any, depth: int = _MAX_DEPTH) -> Any:
     if isinstance(value, bytes | bytearray):
         return SecretBytes(value)
     if isinstance(value, Mapping):
-        mapping: Mapping[Any, Any] = value
-        return {key: conceal(item, depth - 1) for key, item in mapping.items()}
-    type_: Any = type(value)
-    if type_ in (list, tuple, set, frozenset):
-        return type_(conceal(item, depth - 1) for item in value)
-    return value
+        items = cast("Iterable[tuple[Any, Any]]", value.items())
+        return {key: conceal(item, depth - 1) for key, item in items}
+    collection = _COLLECTIONS.get(cast("type", type(value)))
+    if collection is None:
+        return value
+    return collection([conceal(item, depth - 1) for item in cast("Iterable[Any]", value)])
+
+
+# By exact type: any other one is sent as it is, or refused.
+_COLLECTIONS: Final[Mapping[type, Callable[[list[Any]], Any]]] = {
+    list: list[Any],
+    tuple: tuple[Any, ...],
+    set: set[Any],
+    frozenset: frozenset[Any],
+}
 
 
 def conceal_credentials(value: Any) -> Any:
