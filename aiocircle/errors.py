@@ -152,7 +152,7 @@ class APIError(CircleCIError):
         return text
 
     def hint(self) -> str:
-        """What the caller can do about it, in a few words; empty where nothing general can be said."""
+        """Return the remedy in a few words; empty if there is not a general one."""
         return ""
 
     @property
@@ -169,7 +169,7 @@ class Unauthorized(APIError):
     """401: the token is missing, expired, or of a kind that this API does not take."""
 
     def hint(self) -> str:
-        """What to check: the token."""
+        """Return the remedy: check the token."""
         return "the token is missing, wrong or expired, or it is a project token, which API v2 does not take"
 
 
@@ -177,7 +177,7 @@ class Forbidden(APIError):
     """403: the token's user may not do this."""
 
     def hint(self) -> str:
-        """What to check: the user's rights; contexts answer so for what does not exist, too."""
+        """Return the remedy: check the rights of the user. Contexts also return 403 if they do not exist."""
         return "the token's user lacks the right; contexts and groups answer this also for what does not exist"
 
 
@@ -185,7 +185,7 @@ class NotFound(APIError):
     """404: there is no such thing, or the token's user cannot see it."""
 
     def hint(self) -> str:
-        """What to check: the spelling, the access, the form of the slug."""
+        """Return the remedy: check the spelling, the access, the form of the slug."""
         return (
             "it does not exist, or it is private and the token's user has no access to it, or the slug has the "
             "wrong form: GitHub App and GitLab projects are circleci/<org id>/<project id>"
@@ -200,7 +200,7 @@ class Gone(APIError):
     """410: the endpoint was retired."""
 
     def hint(self) -> str:
-        """What to do: move to the endpoint that replaced it."""
+        """Return the remedy: use the endpoint that replaced it."""
         return "CircleCI has retired this endpoint"
 
 

@@ -194,14 +194,20 @@ class ListEndpoint(Route, Generic[T]):
                 decode(self._array_type if body.lstrip()[:1] == b"[" else self._page_type, body), page_token
             )
         except StructureProblems as problems:
-            plain = problems.plain
-            problems.next_page_token = self.paging.next_token(plain, page_token)
-            found = self.paging.items(plain)
-            if found is None:
+            problems.next_page_token = self.paging.next_token(problems.plain, page_token)
+            bad_items = self._find_bad_items(response, problems)
+            if bad_items is None:
                 raise
+        raise bad_items
+
+    def _find_bad_items(self, response: Response, page: StructureProblems) -> BadItems | None:
+        """Return the items that keep a page from being decoded; None if it is not a page, or something else does."""
+        found = self.paging.items(page.plain)
+        if found is None:
+            return None
         path, values = found
         items, bad = decode_items(self.model, values, path)
-        raise BadItems(response, tuple(items), self.paging.next_token(plain, page_token), bad)
+        return BadItems(response, tuple(items), page.next_page_token, bad) if bad else None
 
 
 @attrs.define(eq=False)
