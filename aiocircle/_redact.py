@@ -81,8 +81,7 @@ class SecretBytes(bytes):
         return "b'***'"
 
     def __getitem__(self, key: Any) -> Any:
-        item: int | bytes = super().__getitem__(key)
-        return SecretBytes(item) if isinstance(item, bytes) else item
+        return SecretBytes(super().__getitem__(key)) if isinstance(key, slice) else super().__getitem__(key)
 
     def __deepcopy__(self, _: Any) -> SecretBytes:
         return self
@@ -122,7 +121,7 @@ def conceal(value: Any, depth: int = _MAX_DEPTH) -> Any:
     if isinstance(value, Mapping):
         items = cast("Iterable[tuple[Any, Any]]", value.items())
         return {key: conceal(item, depth - 1) for key, item in items}
-    collection = _COLLECTIONS.get(cast("type", type(value)))
+    collection = _COLLECTIONS.get(value.__class__)
     if collection is None:
         return value
     return collection([conceal(item, depth - 1) for item in cast("Iterable[Any]", value)])

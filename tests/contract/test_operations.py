@@ -19,15 +19,15 @@ from tests.support.official_spec import ABSENT, OPERATIONS, Operation, needs_doc
 
 # Public methods that are not operations of the API, and their purpose.
 EXTRAS = {
-    "jobs.get_by_link": "a person has the page",
+    "jobs.get_by_link": "a person has the address of a page",
     "jobs.wait": "a poll is not a wait",
-    "pipelines.find": "the API has no search for the pipeline of a commit",
-    "pipelines.get_by_link": "a person has the page",
+    "pipelines.find": "a person has a commit or a number, not an id",
+    "pipelines.get_by_link": "a person has the address of a page",
     "pipelines.wait": "a pipeline has no status: that of its workflows counts, and more of them may appear",
     "pipelines.watch": "the API has no stream of changes",
+    "workflows.get_by_link": "a person has the address of a page",
     "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
     "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
-    "workflows.get_by_link": "a person has the page",
     "workflows.wait": "a poll is not a wait",
 }
 
