@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aiocircle.errors import (
         APIError,
         BadRequest,
+        ChangeErrors,
         CircleCIError,
         ConfigurationError,
         Conflict,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         InvalidArgument,
         MalformedEvent,
         NotFound,
+        NotReady,
         PaginationError,
         RateLimited,
         RequestError,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         ServerError,
         SignatureError,
         Unauthorized,
+        WaitTimeout,
     )
     from aiocircle.slugs import OrgSlug, ProjectSlug
 
@@ -53,6 +56,7 @@ __all__ = [
     "UNSET",
     "APIError",
     "BadRequest",
+    "ChangeErrors",
     "CircleCI",
     "CircleCIError",
     "ConfigurationError",
@@ -67,6 +71,7 @@ __all__ = [
     "InvalidArgument",
     "MalformedEvent",
     "NotFound",
+    "NotReady",
     "Observed",
     "OrgSlug",
     "Page",
@@ -84,6 +89,7 @@ __all__ = [
     "SignatureError",
     "Throttle",
     "Unauthorized",
+    "WaitTimeout",
     "__version__",
     "to_dict",
 ]

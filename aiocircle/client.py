@@ -52,20 +52,20 @@ class CircleCI(ClientGroups):
         async with CircleCI() as circle:
             me = await circle.users.me()
 
-    token: a personal API token; without it CIRCLECI_TOKEN, then CIRCLE_TOKEN, of the environment is read, now.
-    base_url: the root of the host; without it CIRCLECI_BASE_URL, then https://circleci.com. Plain http is refused
-        except to this machine, unless `allow_http`.
-    auth: how the token is sent: as the Circle-Token header, as a bearer token, or as the user of basic auth.
-    session: an aiohttp.ClientSession of the caller's, which stays the caller's to close. Without one the client
-        makes its own when it first sends something.
-    retry: how often and how patiently one call is tried.
-    timeout: seconds for one attempt, or an aiohttp.ClientTimeout; None for no bound.
-    max_concurrency: the most requests in flight; not more than the connections of `session`.
+    token: a personal API token. If it is omitted, CIRCLECI_TOKEN, then CIRCLE_TOKEN is read from the environment.
+    base_url: the root of the host. If it is omitted, CIRCLECI_BASE_URL, then https://circleci.com is used. Plain http
+        is refused except to this machine, unless `allow_http`.
+    auth: the form of the token: the Circle-Token header, a bearer token, or the user of basic auth.
+    session: an aiohttp.ClientSession of the caller's, which the client does not close. If it is omitted, the client
+        creates its own for the first request.
+    retry: the policy by which one call is retried.
+    timeout: seconds for one attempt, or an aiohttp.ClientTimeout; None for no limit.
+    max_concurrency: the maximum number of requests in flight, at most the connections of `session`.
     throttle: a Throttle to share with other clients, or a RateLimiter, which stands for Throttle(limiter).
     trace_configs: aiohttp's, for the client's own session.
     on_retry: called with RetryDetails before each repeated attempt, but not for waits in the queue.
 
-    Raises ConfigurationError, at once, for what cannot work. Belongs to the event loop that first uses it.
+    Raises ConfigurationError immediately for options that cannot work. Belongs to the event loop that first uses it.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class CircleCI(ClientGroups):
         timeout: float | aiohttp.ClientTimeout | Unset | None = UNSET,
         retry: RetryPolicy | None = None,
     ) -> Self:
-        """A copy with other per-call options, which shares session, throttle and token. What is left out stays."""
+        """Return a copy with other per-call options, which shares session, throttle and token. Omitted options stay."""
         executor = self._executor
         other = copy.copy(self)
         # Groups in use are bound to this client's executor.
@@ -142,12 +142,12 @@ class CircleCI(ClientGroups):
 
     @property
     def base_url(self) -> str:
-        """The root of the host that the client talks to."""
+        """The root of the host that requests are sent to."""
         return self._executor.state.base_url
 
     @property
     def max_concurrency(self) -> int:
-        """The most requests in flight."""
+        """The maximum number of requests in flight."""
         return self._executor.state.places.size
 
     @property
@@ -163,7 +163,7 @@ class CircleCI(ClientGroups):
 
     @property
     def deprecations(self) -> Mapping[str, Deprecation]:
-        """What the API said of operations that are to go, by operation, such as "pipelines.trigger"."""
+        """The deprecations that the API has reported, by operation, such as "pipelines.trigger"."""
         return dict(self._executor.state.deprecations)
 
     @overload
@@ -195,14 +195,15 @@ class CircleCI(ClientGroups):
         json: JSON = None,
         into: Any = None,
     ) -> Any:
-        """What a path answers that is not modelled here, as `into` or as plain JSON (None for an empty answer).
+        """Send a request to a route that is not modelled, and return the body of the response.
 
-        path: from the host's root, such as "/api/v2/me". params: the query; json: the body, None for none. Retries,
-        rate limits and errors are those of all other calls: PUT and DELETE count as safe to repeat, POST and PATCH
-        do not.
+        path: from the host's root, such as "/api/v2/me". params: the query. json: the body, None to send none. into: a
+        type to decode the body into, `str` or `bytes` for the body unchanged, None for plain JSON (None if it is
+        empty). Retries, rate limits and errors are those of all other calls: PUT and DELETE are repeated, POST and
+        PATCH are not. With `str` and `bytes`, a body that is not JSON is not repeated.
         """
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
-            raise InvalidArgument(f"{method!r} is no HTTP method; it is written in capitals")
+            raise InvalidArgument(f"method must be an HTTP method in capitals, got {method!r}")
         body = None if json is None else encode_json(json, "json")
         endpoint = raw_endpoint(method, self._path(path), _type(into))
         return await self._executor.call(endpoint, query=_params(params), body=body)
@@ -233,9 +234,11 @@ class CircleCI(ClientGroups):
         into: Any = None,
         page_token: str | None = None,
     ) -> Pager[Any]:
-        """The list that a path answers that is not modelled here.
+        """Return the list of a route that is not modelled, as items of `into` or as plain JSON.
 
-        The answer is an object with `items` and perhaps a `next_page_token`, or a bare array.
+        The API of the path decides how it is paged: v2 by `next_page_token`, v3 by `page.next`, and v1.1 by `limit` and
+        `offset`, until a page has fewer items than requested (100 if `limit` is omitted or larger). A bare array is one
+        page. page_token: the page to start at, in v1.1 the number of items to skip.
         """
         if into is bytes:
             raise InvalidArgument("into must be the type of an item, got bytes. No JSON value is bytes")
@@ -249,8 +252,8 @@ class CircleCI(ClientGroups):
         return path
 
     def __repr__(self) -> str:
-        # A traceback with locals shows the client that could not be made, too.
-        return f"<CircleCI at {self.base_url}>" if "_executor" in vars(self) else "<CircleCI, not made>"
+        # A traceback with locals also shows a client that could not be created.
+        return f"<CircleCI at {self.base_url}>" if "_executor" in vars(self) else "<CircleCI, not created>"
 
 
 def add_observer(circle: CircleCI, observer: Observer) -> None:

@@ -12,6 +12,9 @@
     │   └── ServerError 5xx
     ├── DecodeError             an answer that is not what was declared
     ├── PaginationError         a list that does not advance
+    ├── WaitTimeout             the deadline of a wait passed
+    ├── NotReady                something that the call needs does not exist yet, or not any more
+    ├── ChangeErrors            several changes, of which some failed (also an ExceptionGroup)
     ├── DownloadError           a file could not be downloaded or written
     ├── DownloadErrors          several DownloadErrors (also an ExceptionGroup)
     └── EventError              a webhook's event that cannot be accepted
@@ -25,13 +28,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeVar
 
 from aiocircle._redact import single_line
 
 __all__ = [
     "APIError",
     "BadRequest",
+    "ChangeErrors",
     "CircleCIError",
     "ConfigurationError",
     "Conflict",
@@ -45,6 +49,7 @@ __all__ = [
     "InvalidArgument",
     "MalformedEvent",
     "NotFound",
+    "NotReady",
     "Outcome",
     "PaginationError",
     "RateLimited",
@@ -53,6 +58,7 @@ __all__ = [
     "ServerError",
     "SignatureError",
     "Unauthorized",
+    "WaitTimeout",
 ]
 
 Outcome = Literal["not_done", "unknown", "done"]
@@ -146,7 +152,7 @@ class APIError(CircleCIError):
         return text
 
     def hint(self) -> str:
-        """What the caller can do about it, in a few words; empty where nothing general can be said."""
+        """Return the remedy in a few words; empty if there is not a general one."""
         return ""
 
     @property
@@ -163,7 +169,7 @@ class Unauthorized(APIError):
     """401: the token is missing, expired, or of a kind that this API does not take."""
 
     def hint(self) -> str:
-        """What to check: the token."""
+        """Return the remedy: check the token."""
         return "the token is missing, wrong or expired, or it is a project token, which API v2 does not take"
 
 
@@ -171,7 +177,7 @@ class Forbidden(APIError):
     """403: the token's user may not do this."""
 
     def hint(self) -> str:
-        """What to check: the user's rights; contexts answer so for what does not exist, too."""
+        """Return the remedy: check the rights of the user. Contexts also return 403 if they do not exist."""
         return "the token's user lacks the right; contexts and groups answer this also for what does not exist"
 
 
@@ -179,7 +185,7 @@ class NotFound(APIError):
     """404: there is no such thing, or the token's user cannot see it."""
 
     def hint(self) -> str:
-        """What to check: the spelling, the access, the form of the slug."""
+        """Return the remedy: check the spelling, the access, the form of the slug."""
         return (
             "it does not exist, or it is private and the token's user has no access to it, or the slug has the "
             "wrong form: GitHub App and GitLab projects are circleci/<org id>/<project id>"
@@ -194,7 +200,7 @@ class Gone(APIError):
     """410: the endpoint was retired."""
 
     def hint(self) -> str:
-        """What to do: move to the endpoint that replaced it."""
+        """Return the remedy: use the endpoint that replaced it."""
         return "CircleCI has retired this endpoint"
 
 
@@ -277,26 +283,59 @@ class PaginationError(CircleCIError):
     """A list that does not advance: a token or a page came again, or too many pages in a row were empty."""
 
 
-class EventError(CircleCIError):
-    """A webhook's event that cannot be accepted. It came from the network: nothing was sent."""
+E = TypeVar("E", bound=Exception)
 
 
-class SignatureError(EventError):
-    """The signature of an event is missing or wrong, so CircleCI may not have sent it."""
+class _GroupWithDone(ExceptionGroup[E]):
+    """A group of errors that keeps what was done nevertheless; so do `split`, `subgroup` and `except*`."""
+
+    done: tuple[Any, ...] = ()
+    outcome: Outcome
+
+    def __new__(cls, message: str, exceptions: Sequence[E], *, done: Sequence[Any] = ()) -> Self:
+        """Create a group of at least one error."""
+        group = super().__new__(cls, message, exceptions)
+        group.done = tuple(done)
+        group.outcome = "done" if group.done else "not_done"
+        return group
+
+    def __init__(self, message: str, exceptions: Sequence[E], *, done: Sequence[Any] = ()) -> None:
+        # Everything was set by __new__, which pickle and `derive` also call.
+        super().__init__(message, exceptions)
+
+    def derive(self, excs: Sequence[Any], /) -> Self:  # type: ignore[override] # of the same class, always
+        """Return a group of some of the errors, with the same `done`."""
+        return type(self)(self.message, excs, done=self.done)
 
 
-class MalformedEvent(EventError):
-    """The body of a webhook's request is not an event.
+class WaitTimeout(CircleCIError):
+    """The deadline of a wait passed.
 
-    problems: one line for each wrong value, with its JSON path (`$.workflow.created_at`).
+    state: the last known state, of the type that the wait returns; None if nothing was read. The error of the last
+    poll, if it failed, is the `__cause__`.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        shown = "; ".join(map(single_line, self.problems[:5]))
-        if len(self.problems) > 5:
-            shown += f"; and {len(self.problems) - 5} more"
-        super().__init__(f"the body is not an event of CircleCI: {shown}")
+    def __init__(self, state: Any, message: str = "the deadline of the wait has passed") -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class NotReady(CircleCIError):
+    """Something that the call needs does not exist yet, or not any more.
+
+    state: a word that names the reason, such as "absent", "blocked", "over" or "skipped".
+    """
+
+    def __init__(self, state: str, message: str = "") -> None:
+        super().__init__(message or f"not ready: {state}")
+        self.state = state
+
+
+class ChangeErrors(CircleCIError, _GroupWithDone[Exception]):
+    """Several changes were tried, and some failed.
+
+    exceptions: one error for each change that failed. done: what was changed. outcome is "done" if there is any.
+    """
 
 
 class DownloadError(CircleCIError):
@@ -323,26 +362,30 @@ class DownloadError(CircleCIError):
         self.status = status
 
 
-class DownloadErrors(CircleCIError, ExceptionGroup[DownloadError]):
+class DownloadErrors(CircleCIError, _GroupWithDone[DownloadError]):
     """Several files could not be downloaded. It is raised after all other files are finished.
 
-    exceptions: one DownloadError for each failed file. done: the finished files; `split` and `except*` keep them.
-    outcome is "done" if `done` is not empty.
+    exceptions: one DownloadError for each failed file. done: the finished files. outcome is "done" if there is any.
     """
 
-    done: tuple[Any, ...] = ()
 
-    def __new__(cls, message: str, exceptions: Sequence[DownloadError], *, done: Sequence[Any] = ()) -> DownloadErrors:
-        """Create a group of at least one error."""
-        group = super().__new__(cls, message, exceptions)
-        group.done = tuple(done)
-        group.outcome = "done" if group.done else "not_done"
-        return group
+class EventError(CircleCIError):
+    """A webhook's event that cannot be accepted. It came from the network: nothing was sent."""
 
-    def __init__(self, message: str, exceptions: Sequence[DownloadError], *, done: Sequence[Any] = ()) -> None:
-        # Everything was set by __new__, which pickle and `derive` also call.
-        super().__init__(message, exceptions)
 
-    def derive(self, excs: Sequence[Any], /) -> DownloadErrors:  # type: ignore[override] # of the same class, always
-        """Return a group of some of the errors, with the same finished files."""
-        return DownloadErrors(self.message, excs, done=self.done)
+class SignatureError(EventError):
+    """The signature of an event is missing or wrong, so CircleCI may not have sent it."""
+
+
+class MalformedEvent(EventError):
+    """The body of a webhook's request is not an event.
+
+    problems: one line for each wrong value, with its JSON path (`$.workflow.created_at`).
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        shown = "; ".join(map(single_line, self.problems[:5]))
+        if len(self.problems) > 5:
+            shown += f"; and {len(self.problems) - 5} more"
+        super().__init__(f"the body is not an event of CircleCI: {shown}")

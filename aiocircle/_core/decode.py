@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -10,7 +11,9 @@ from aiocircle._core.fast_decode import msgspec_decoder
 from aiocircle._core.fields import JSON
 from aiocircle._core.structure import StructureProblems, structure
 
-__all__ = ["decode", "decode_json"]
+__all__ = ["decode", "decode_items", "decode_json"]
+
+_MAX_BAD_ITEMS: Final = 100  # of one page: each costs an error
 
 
 def decode(type_: Any, body: bytes) -> Any:
@@ -22,6 +25,37 @@ def decode(type_: Any, body: bytes) -> Any:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass  # cattrs decides, and names the problems.
     return structure(decode_json(body), type_)
+
+
+def decode_items(type_: Any, items: Sequence[JSON], path: str) -> tuple[list[Any], list[tuple[int, StructureProblems]]]:
+    """Return the items that match `type_`, and of each other item the number of good items before it and its problems.
+
+    path: the JSON path of the items in the body. After 100 bad items, the others are one entry that counts them.
+    """
+    is_fast = msgspec_decoder(type_) is not None
+    good: list[Any] = []
+    bad: list[tuple[int, StructureProblems]] = []
+    uncounted = 0
+    for index, item in enumerate(items):
+        try:
+            good.append(_convert(type_, item, f"{path}[{index}]", is_fast=is_fast))
+        except StructureProblems as problems:
+            if len(bad) < _MAX_BAD_ITEMS:
+                bad.append((len(good), problems))
+            else:
+                uncounted += 1
+    if uncounted:
+        bad.append((len(good), StructureProblems((f"{path} has {uncounted} more items that do not match",))))
+    return good, bad
+
+
+def _convert(type_: Any, item: JSON, path: str, *, is_fast: bool) -> Any:
+    if is_fast:
+        try:
+            return msgspec.convert(item, type_)
+        except (msgspec.MsgspecError, RecursionError):
+            pass  # cattrs decides, and names the problems.
+    return structure(item, type_, path)
 
 
 def decode_json(body: bytes) -> JSON:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import attrs
 
 from aiocircle._core.api import V2, Api, Spelling, family_of, snake, split_api
-from aiocircle._core.decode import decode, decode_json
+from aiocircle._core.decode import decode, decode_items, decode_json
 from aiocircle._core.message import Response, is_idempotent
 from aiocircle._core.pagination import NONE, PAGE_TOKEN, Page, Pagination, array_type
 from aiocircle._core.path import expand_path, split_template
@@ -20,6 +20,7 @@ from aiocircle._core.structure import StructureProblems
 
 __all__ = [
     "Action",
+    "BadItems",
     "Endpoint",
     "ListEndpoint",
     "Operation",
@@ -79,12 +80,12 @@ class Route:
         self.query = self.query or api.query
         self.family = family_of(api.prefix + self.path)
 
-    def expand(self, values: tuple[Any, ...]) -> str:
-        """Return the path below the host, each segment percent-encoded by itself.
+    def url(self, values: tuple[Any, ...], base_url: str) -> str:
+        """Return the URL below the root of a host, each segment of its path percent-encoded by itself.
 
-        Raise InvalidArgument for a value that cannot be a path segment.
+        Raise InvalidArgument for a value that cannot be a path segment, and for a link to another host.
         """
-        return self.api.prefix + expand_path(self._template, values)
+        return base_url + self.api.prefix + expand_path(self._template, values, base_url)
 
     @property
     def expects_no_content(self) -> bool:
@@ -136,6 +137,28 @@ class Action(Operation[None]):
         """Return None."""
 
 
+class BadItems(Exception):
+    """A page with items that do not match.
+
+    items: the others. problems: of each bad item, the number of good items before it and its problems.
+    """
+
+    def __init__(
+        self,
+        response: Response,
+        items: tuple[Any, ...],
+        next_page_token: str | None,
+        problems: list[tuple[int, StructureProblems]],
+    ) -> None:
+        super().__init__(f"{len(problems)} items do not match")
+        self.response = response
+        self.items = items
+        self.next_page_token = next_page_token
+        self.problems = problems
+        for _, each in problems:
+            each.next_page_token = next_page_token
+
+
 @attrs.define(eq=False)
 class ListEndpoint(Route, Generic[T]):
     """An operation that returns items of one model, in pages.
@@ -160,15 +183,30 @@ class ListEndpoint(Route, Generic[T]):
         self._array_type = array_type(self.model)
 
     def parse(self, response: Response, page_token: str | None) -> Page[T]:
-        """Return the page of a successful response. Raise StructureProblems if it does not match."""
+        """Return the page of a successful response.
+
+        Raise BadItems if some items do not match, and StructureProblems if the body is not a page.
+        """
         body = _complete_body(response)
         try:
             return self.paging.page(
                 decode(self._array_type if body.lstrip()[:1] == b"[" else self._page_type, body), page_token
             )
         except StructureProblems as problems:
-            problems.next_page_token = self.paging.next_token(problems.plain)
-            raise
+            problems.next_page_token = self.paging.next_token(problems.plain, page_token)
+            bad_items = self._find_bad_items(response, problems)
+            if bad_items is None:
+                raise
+        raise bad_items
+
+    def _find_bad_items(self, response: Response, page: StructureProblems) -> BadItems | None:
+        """Return the items that keep a page from being decoded; None if it is not a page, or something else does."""
+        found = self.paging.items(page.plain)
+        if found is None:
+            return None
+        path, values = found
+        items, bad = decode_items(self.model, values, path)
+        return BadItems(response, tuple(items), page.next_page_token, bad) if bad else None
 
 
 @attrs.define(eq=False)

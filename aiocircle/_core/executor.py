@@ -13,16 +13,16 @@ from aiocircle._core.admission_queue import Queue
 from aiocircle._core.api_errors import decode_error, error_for
 from aiocircle._core.client_state import ClientState
 from aiocircle._core.encode import encode_body, encode_query
-from aiocircle._core.endpoint import ListEndpoint, Operation, Route
+from aiocircle._core.endpoint import BadItems, ListEndpoint, Operation, Route
 from aiocircle._core.message import Request, Response
 from aiocircle._core.pager import Pager
-from aiocircle._core.pagination import Page
+from aiocircle._core.pagination import DecodedPage, Offset, Page
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.retrying import CallState, retry
 from aiocircle._core.structure import StructureProblems
 from aiocircle._core.throttle import Caller
 from aiocircle._core.timeouts import Timeout
-from aiocircle.errors import CircleCIError
+from aiocircle.errors import CircleCIError, DecodeError
 
 __all__ = ["Executor"]
 
@@ -69,7 +69,6 @@ class Executor:
         query: Mapping[str, Any] | None = None,
         page_token: str | None = None,
         stop: Callable[[T], bool] | None = None,
-        identity: Callable[[T], object] | None = None,
         keep: Callable[[T], bool] | None = None,
     ) -> Pager[T]:
         """Return the list of the endpoint. All arguments are checked here, before the first iteration."""
@@ -78,12 +77,17 @@ class Executor:
 
         async def fetch(token: str | None) -> Page[T]:
             call = self._new_call(endpoint, _with_query(url, paging.params(token)), None)
-            return await self._execute(call, partial(endpoint.parse, page_token=token))
+            try:
+                page = await self._execute(call, partial(endpoint.parse, page_token=token))
+            except BadItems as bad:
+                return _page_with_errors(call, bad)
+            return page if call.attempts == 1 else DecodedPage(page.items, page.next_page_token, (), call.attempts)
 
+        identity = paging.identity if isinstance(paging, Offset) else None
         return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity, keep=keep)
 
     def _url(self, endpoint: Route, values: tuple[Any, ...], query: Mapping[str, Any] | None) -> str:
-        url = self.state.base_url + endpoint.expand(values)
+        url = endpoint.url(values, self.state.base_url)
         if not query:
             return url
         spell = endpoint.query
@@ -176,15 +180,30 @@ class Executor:
             try:
                 return parse(response)
             except StructureProblems as problems:
-                error: CircleCIError = decode_error(
-                    problems, status, response.headers, response.body, method=request.method, url=request.url
-                )
+                error: CircleCIError = _decode_error(call, response, problems)
         elif call.is_repeated_delete(status):
             return cast("R", None)
         else:
             now = self.state.clock.wall()
             error = error_for(status, response.headers, response.body, method=request.method, url=request.url, now=now)
         raise error
+
+
+def _page_with_errors(call: CallState, bad: BadItems) -> DecodedPage[Any]:
+    """Return the good items of a page, with a DecodeError for each bad one."""
+    errors: list[tuple[int, DecodeError]] = []
+    for count, problems in bad.problems:
+        error = _decode_error(call, bad.response, problems)
+        call.record_failure(error)
+        errors.append((count, error))
+    return DecodedPage(bad.items, bad.next_page_token, tuple(errors), call.attempts)
+
+
+def _decode_error(call: CallState, response: Response, problems: StructureProblems) -> DecodeError:
+    request = call.request
+    return decode_error(
+        problems, response.status, response.headers, response.body, method=request.method, url=request.url
+    )
 
 
 def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:

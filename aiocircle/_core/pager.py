@@ -12,27 +12,16 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, 
 
 import attrs
 
-from aiocircle._core.pagination import Page
+from aiocircle._core.pagination import DecodedPage, Page
 from aiocircle.errors import CircleCIError, DecodeError, InvalidArgument, PaginationError
 
-__all__ = ["DecodedPage", "Pager"]
+__all__ = ["Pager"]
 
 T = TypeVar("T")
 
 _MAX_EMPTY: Final = 10  # pages in a row: a filter may leave pages empty, but not without end
 _MAX_IDENTITIES: Final = 10_000  # of the newest items: a list that shifts repeats those that came last
 _NOT_IN_A_QUERY: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-
-
-@attrs.frozen
-class DecodedPage(Page[T]):
-    """A page as it was read: its good items, and the errors of those that could not be decoded.
-
-    errors: of each bad item, the number of good items before it and its error. attempts: requests sent for the page.
-    """
-
-    errors: tuple[tuple[int, DecodeError], ...] = ()
-    attempts: int = 1
 
 
 @attrs.define(eq=False)
@@ -325,12 +314,18 @@ class _Repeats:
         self._identity = identity
         self._seen: dict[object, None] = {}
         self._longest = 0
+        self._previous: tuple[Any, ...] = ()
+        self._unchanged = 0
 
     def without(self, page: DecodedPage[T]) -> DecodedPage[T]:
         """Return the page without the items that were on a page before it."""
         if self._identity is None:
             return page
         self._longest = max(self._longest, len(page.items))
+        self._unchanged = self._unchanged + 1 if page.items == self._previous else 0
+        self._previous = page.items
+        if self._unchanged > 1:
+            return page  # The same page three times is no shift: the list does not advance.
         keys = [self._identity(item) for item in page.items]
         repeated = [index for index, key in enumerate(keys) if key and key in self._seen]
         self._seen.update(dict.fromkeys(keys))

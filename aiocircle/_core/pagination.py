@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from typing import Any, Final, Generic, TypeVar, cast
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, Final, Generic, TypeGuard, TypeVar, cast
 
 import attrs
 
 from aiocircle._core.fields import JSON
-from aiocircle.errors import InvalidArgument
+from aiocircle.errors import DecodeError, InvalidArgument
 
-__all__ = ["CURSOR", "NONE", "OFFSET", "PAGE_TOKEN", "Offset", "Page", "Pagination", "array_type"]
+__all__ = ["CURSOR", "NONE", "OFFSET", "PAGE_TOKEN", "DecodedPage", "Offset", "Page", "Pagination", "array_type"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,17 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next_page_token: str | None = None
+
+
+@attrs.frozen
+class DecodedPage(Page[T]):
+    """A page as it was read: its good items, and the errors of those that could not be decoded.
+
+    errors: of each bad item, the number of good items before it and its error. attempts: requests sent for the page.
+    """
+
+    errors: tuple[tuple[int, DecodeError], ...] = ()
+    attempts: int = 1
 
 
 @attrs.frozen
@@ -82,9 +93,17 @@ class Pagination:
             return Page(body)
         return Page(body.items, body.next_page_token or None)
 
-    def next_token(self, plain: JSON) -> str | None:
-        """Return the token of the next page, from a body whose items cannot be decoded."""
+    def items(self, plain: JSON) -> tuple[str, Sequence[JSON]] | None:
+        """Return the JSON path and the items of a body that cannot be decoded as a whole; None if it is not a page."""
+        return _array_at(plain, "items")
+
+    def next_token(self, plain: JSON, _token: str | None) -> str | None:
+        """Return the token of the next page, from a body that cannot be decoded as a whole. `_token` selected it."""
         return _text_at(plain, "next_page_token")
+
+    def identity(self, _item: Any) -> object:
+        """Return a value that identifies an item, if the list may repeat items; otherwise None."""
+        return None
 
     def requested_by(self, query: Mapping[str, Any], in_path: Set[str]) -> tuple[Pagination, dict[str, Any]]:
         """Return the paging that a caller's query requests, and the rest of the query.
@@ -109,7 +128,10 @@ class _Cursor(Pagination):
             return Page(body)
         return Page(body.data, body.page.next or None)
 
-    def next_token(self, plain: JSON) -> str | None:
+    def items(self, plain: JSON) -> tuple[str, Sequence[JSON]] | None:
+        return _array_at(plain, "data")
+
+    def next_token(self, plain: JSON, _token: str | None) -> str | None:
         return _text_at(plain, "page", "next")
 
 
@@ -118,7 +140,8 @@ class Offset(Pagination):
     """Paging by the number of items to skip, which is a page's token.
 
     limit: the page size to request, and the largest that the API returns. A page with fewer items is the last one. If
-    it is None, the API chooses the size, and an empty page is the last one.
+    it is None, the API chooses the size, and an empty page is the last one. New items shift the list, so that a page
+    repeats items of the page before it: `identity` recognizes them.
     """
 
     limit: int | None = None
@@ -135,8 +158,24 @@ class Offset(Pagination):
 
     def page(self, body: Any, _token: str | None) -> Page[Any]:
         items = super().page(body, _token).items
-        is_last = len(items) < (1 if self.limit is None else self.limit)
-        return Page(items, None if is_last else str(_parse_offset(_token) + len(items)))
+        return Page(items, self._token_after(len(items), _token))
+
+    def next_token(self, plain: JSON, _token: str | None) -> str | None:
+        found = self.items(plain)
+        return None if found is None else self._token_after(len(found[1]), _token)
+
+    def identity(self, _item: Any) -> object:
+        names = ("id", "build_url")
+        if isinstance(_item, Mapping):
+            fields = cast("Mapping[str, JSON]", _item)
+            values = [fields.get(name) for name in names]
+        else:
+            values = [getattr(_item, name, None) for name in names]
+        return next((value for value in values if isinstance(value, str) and value), None)
+
+    def _token_after(self, count: int, token: str | None) -> str | None:
+        is_last = count < (1 if self.limit is None else self.limit)
+        return None if is_last else str(_parse_offset(token) + count)
 
     def requested_by(self, query: Mapping[str, Any], in_path: Set[str]) -> tuple[Pagination, dict[str, Any]]:
         """Return the paging with the page size of a caller's query, at most `limit`, and the rest of the query."""
@@ -161,6 +200,17 @@ def _parse_offset(token: str | None) -> int:
             f"page_token must be the number of items to skip, such as '20', got {type(token).__name__} {token!r}"
         )
     return int(token)
+
+
+def _array_at(plain: JSON, key: str) -> tuple[str, Sequence[JSON]] | None:
+    if _is_array(plain):
+        return "$", plain
+    items = cast("dict[str, JSON]", plain).get(key) if isinstance(plain, dict) else None
+    return (f"$.{key}", items) if _is_array(items) else None
+
+
+def _is_array(plain: JSON) -> TypeGuard[list[JSON]]:
+    return isinstance(plain, list)
 
 
 def _text_at(plain: JSON, *keys: str) -> str | None:

@@ -9,7 +9,8 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 from aiocircle.errors import InvalidArgument
-from aiocircle.slugs import OrgSlug, ProjectSlug, check_segment
+from aiocircle.links import org_at, project_at
+from aiocircle.slugs import ProjectSlug, check_segment
 
 __all__ = ["expand_path", "raw_path", "split_template"]
 
@@ -17,7 +18,10 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?::([a-z_]+))?\}")
 _LONG_NAMES: Final = {"gh": "github", "bb": "bitbucket"}
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\\\\#]")
 
-Template = tuple[tuple[str, ...], tuple[tuple[str, Callable[[str, Any], str]], ...]]
+Converter = Callable[[str, Any, str], str]
+"""From the name of a parameter, its value and the root of the client's host to a part of a path."""
+
+Template = tuple[tuple[str, ...], tuple[tuple[str, Converter], ...]]
 """A path template: its literals, and between each two of them a name with its converter."""
 
 
@@ -30,7 +34,7 @@ def split_template(path: str) -> Template:
     converter, the value is one segment: text, a UUID or a number.
     """
     literals: list[str] = []
-    values: list[tuple[str, Callable[[str, Any], str]]] = []
+    values: list[tuple[str, Converter]] = []
     end = 0
     for match in _PLACEHOLDER.finditer(path):
         name, converter = match[1], match[2] or "id"
@@ -45,14 +49,17 @@ def split_template(path: str) -> Template:
     return tuple(literals), tuple(values)
 
 
-def expand_path(template: Template, values: tuple[Any, ...]) -> str:
-    """Return the path with its values. Raise InvalidArgument, which names the parameter, for an unsuitable value."""
+def expand_path(template: Template, values: tuple[Any, ...], base_url: str) -> str:
+    """Return the path with its values. Raise InvalidArgument, which names the parameter, for an unsuitable value.
+
+    base_url: the root of the client's host. A link to a page of another host is unsuitable.
+    """
     literals, placeholders = template
     if len(values) != len(placeholders):
         raise TypeError(f"the path takes {len(placeholders)} values, got {len(values)}")
     parts = [literals[0]]
     for (name, convert), value, literal in zip(placeholders, values, literals[1:], strict=True):
-        parts.append(convert(name, value))
+        parts.append(convert(name, value, base_url))
         parts.append(literal)
     return "".join(parts)
 
@@ -72,21 +79,21 @@ def raw_path(path: str) -> str:
     return quote(path, safe="/%:@!$&'()*+,;=-._~?")
 
 
-def _project(_: str, value: Any) -> str:
-    return _join(ProjectSlug.parse(value).segments)
+def _project(_: str, value: Any, base_url: str) -> str:
+    return _join(project_at(value, base_url).segments)
 
 
-def _full_project(_: str, value: Any) -> str:
-    return _join(_full_slug(value).segments)
+def _full_project(_: str, value: Any, base_url: str) -> str:
+    return _join(_full_slug(value, base_url).segments)
 
 
-def _long_project(_: str, value: Any) -> str:
-    provider, *names = _full_slug(value).segments
+def _long_project(_: str, value: Any, base_url: str) -> str:
+    provider, *names = _full_slug(value, base_url).segments
     return _join((_LONG_NAMES.get(provider, provider), *names))
 
 
-def _full_slug(value: Any) -> ProjectSlug:
-    project = ProjectSlug.parse(value)
+def _full_slug(value: Any, base_url: str) -> ProjectSlug:
+    project = project_at(value, base_url)
     if project.provider is None:
         raise InvalidArgument(
             "project must be a full slug here, such as gh/<org>/<repo> or circleci/<org id>/<project id>. A UUID alone "
@@ -95,19 +102,19 @@ def _full_slug(value: Any) -> ProjectSlug:
     return project
 
 
-def _org(_: str, value: Any) -> str:
-    return _join(OrgSlug.parse(value).segments)
+def _org(_: str, value: Any, base_url: str) -> str:
+    return _join(org_at(value, base_url).segments)
 
 
-def _org_segment(_: str, value: Any) -> str:
-    return quote(str(OrgSlug.parse(value)), safe="")
+def _org_segment(_: str, value: Any, base_url: str) -> str:
+    return quote(str(org_at(value, base_url)), safe="")
 
 
 def _join(segments: tuple[str, ...]) -> str:
     return "/".join([quote(segment, safe="") for segment in segments])
 
 
-def _segment(name: str, value: Any) -> str:
+def _segment(name: str, value: Any, _: str) -> str:
     if isinstance(value, str):
         return quote(check_segment(value, name), safe="")
     if isinstance(value, UUID):
@@ -119,7 +126,7 @@ def _segment(name: str, value: Any) -> str:
     raise InvalidArgument(f"{name} must be text, a UUID or a number, got {type(value).__name__}")
 
 
-_CONVERTERS: Final[Mapping[str, Callable[[str, Any], str]]] = {
+_CONVERTERS: Final[Mapping[str, Converter]] = {
     "full_slug": _full_project,
     "id": _segment,
     "long_slug": _long_project,

@@ -63,8 +63,8 @@ class RateEstimator:
         self._rate_limited_at = 0.0
         self._cut_at: float | None = None
         self._successes = self._rejections = 0  # since the last cut
+        self._counted_successes = 0  # those of before the last 429
         self._recent_responses = self._recent_rejections = 0.0  # older ones count less
-        self._responded_at = 0.0
         self._recent: deque[float] = deque(maxlen=512)  # times of good responses
 
     def try_acquire(self, now: float) -> bool:
@@ -190,29 +190,32 @@ class RateEstimator:
     def _on_success(self, sent_at: float, now: float) -> None:
         self._successes += 1
         self._recent.append(now)
-        self._count_response(now)
         # A response to a request of before the pause does not show that the family is open again.
         if self._window is not None and sent_at >= self._blocked_until:
             self._window = self._window + 1 if self._window < _MAX_WINDOW else None
 
-    def _count_response(self, now: float) -> None:
-        fading = now - self._responded_at
-        kept = 1.0 - (fading if fading < 1 / _MIN_OBSERVED else 1 / _MIN_OBSERVED)
-        self._recent_responses = self._recent_responses * kept + 1.0
-        self._recent_rejections *= kept
-        self._responded_at = now
+    def _count_rejection(self, opened_at: float, now: float) -> None:
+        """Count a 429 and the good responses since the last one. Each makes the older ones count less."""
+        responses = self._successes - self._counted_successes + 1
+        # A pause, or the time before the first response, is no time of responses.
+        since = max(self._rate_limited_at, opened_at, self._recent[0] if self._recent else 0.0)
+        fading = min(max(0.0, now - since) / responses, 1 / _MIN_OBSERVED)
+        kept = (1.0 - fading) ** responses
+        added = (1.0 - kept) / fading if fading > 0.0 else float(responses)
+        self._recent_responses = self._recent_responses * kept + added
+        self._recent_rejections = self._recent_rejections * kept + 1.0
+        self._rejections += 1
+        self._counted_successes, self._rate_limited_at = self._successes, now
 
     def _on_rate_limited(self, retry_after: float | None, sent_at: float, now: float) -> None:
+        opened_at = self._blocked_until
         is_explained = self._counted and self._counted_until() > now
         if retry_after:
             self._blocked_until = max(self._blocked_until, now + retry_after)
             self._window = 1
         if is_explained or (self._cut_at is not None and sent_at <= self._cut_at):
             return
-        self._count_response(now)
-        self._recent_rejections += 1.0
-        self._rejections += 1
-        self._rate_limited_at = now
+        self._count_rejection(opened_at, now)
         if self._recent_rejections > _MAX_STRAY_SHARE * max(_MIN_OBSERVED, self._recent_responses):
             self._cut(self._observed_rate(now), retry_after or 0.0, now)
         if retry_after is None and (interval := self._interval(now)):
@@ -222,7 +225,7 @@ class RateEstimator:
         self._learned, self._learned_at = max(_MIN_RATE, rate), now + pause
         self._probing = _AFTER_PAUSE if pause else _WITHOUT_PAUSE
         self._recent_responses = self._recent_rejections = 0.0
-        self._successes, self._rejections, self._cut_at = 0, 0, now
+        self._successes, self._counted_successes, self._rejections, self._cut_at = 0, 0, 0, now
 
     def _observed_rate(self, now: float) -> float:
         """Return the rate that the server permits, as observed since the last cut."""

@@ -59,14 +59,17 @@ class StructureProblems(Exception):
         self.next_page_token: str | None = None
 
 
-def structure(plain: JSON, type_: Any) -> Any:
-    """Return a JSON value as `type_`. Raise StructureProblems if it does not match."""
+def structure(plain: JSON, type_: Any, path: str = "$") -> Any:
+    """Return a JSON value as `type_`. Raise StructureProblems if it does not match.
+
+    path: the JSON path of the value in the body, for the problems.
+    """
     try:
         return _converter().structure(plain, type_)
     except StructureHandlerNotFoundError:
         raise  # The declared type is at fault, not the value.
     except Exception as error:
-        problems = _problems(error)
+        problems = _problems(error, path)
     raise StructureProblems(problems, plain=plain)
 
 
@@ -306,10 +309,10 @@ def _allows_null(type_: Any) -> bool:
     )
 
 
-def _problems(error: BaseException) -> list[str]:
+def _problems(error: BaseException, path: str) -> list[str]:
     if isinstance(error, RecursionError):
-        return ["$ is nested too deeply"]
-    return cattrs.transform_error(error, format_exception=_problem)
+        return [f"{path} is nested too deeply"]
+    return cattrs.transform_error(error, path, format_exception=_problem)
 
 
 def _problem(error: BaseException, _: type | None) -> str:

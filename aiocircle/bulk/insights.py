@@ -34,7 +34,7 @@ _MAX_UNCONSUMED: Final = 4
 class Failure:
     """An operation that failed: its name, such as "insights.list_workflow_runs", the workflow, and the error.
 
-    What a list had given before it failed is kept in the project; `error.page_token` is the page to resume from.
+    The items of a list before its failure are kept in the project; `error.page_token` is the page to resume from.
     """
 
     operation: str
@@ -44,7 +44,7 @@ class Failure:
 
 @attrs.frozen(kw_only=True)
 class WorkflowInsights:
-    """A workflow's metrics, its runs, newest first, and its jobs' metrics. What was not asked for is empty."""
+    """A workflow's metrics, its runs, newest first, and its jobs' metrics. Parts that were not requested are empty."""
 
     name: str
     metrics: WorkflowMetrics
@@ -54,7 +54,7 @@ class WorkflowInsights:
 
 @attrs.frozen(kw_only=True)
 class ProjectInsights:
-    """A project's insights. failures says what is missing from it; empty, everything is there."""
+    """A project's insights. failures: the operations whose results are missing; empty if none is."""
 
     slug: ProjectSlug
     workflows: tuple[WorkflowInsights, ...] = ()
@@ -64,7 +64,7 @@ class ProjectInsights:
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """How far a bulk fetch is. requests_total grows as workflows and pages are discovered; retries do not count."""
+    """The progress of a bulk fetch. requests_total grows with each workflow and page that is found, not with retries."""
 
     projects_done: int
     projects_total: int
@@ -82,19 +82,19 @@ def fetch_insights(
     include: Iterable[Part] | Part = _PARTS,
     on_progress: Callable[[Progress], object] | None = None,
 ) -> AsyncGenerator[ProjectInsights, None]:
-    """The insights of many projects, each as soon as it is complete.
+    """Fetch the insights of many projects, and yield each as soon as it is complete.
 
-    projects: slugs in any form; one given twice, also in another spelling, is fetched once. window: what metrics and
-    runs are about; for runs it is turned into dates once, at the start. branch: the default branch unless it says
-    otherwise; all_branches=True takes all of them. include: which parts to fetch. on_progress is called after every
-    page and every project.
+    projects: slugs in any form. A project that is given twice, also in another spelling, is fetched once. window: the
+    time of metrics and runs; for runs it is converted to dates once, at the start. branch: the default branch if it is
+    omitted; all_branches=True takes all of them. include: the parts to fetch. on_progress is called after every page
+    and every project.
 
     The job takes turns with other calls of the client as one caller. It has at most `max_concurrency` requests in the
     queue, and `max_wait` does not bound them: a slow rate makes it slow, and fails nothing.
 
     An operation that fails becomes an entry of `failures` of its project and stops nothing else. Memory is bounded by
-    the projects in flight; while a consumer is slow, no new requests are made. Raises InvalidArgument at once for a
-    bad slug, window or part.
+    the projects in flight; while a consumer is slow, no new requests are sent. Raises InvalidArgument immediately for
+    a bad slug, window or part.
 
     https://circleci.com/docs/api/v2/#tag/Insights
     """
@@ -106,18 +106,18 @@ def _window(window: ReportingWindow | str) -> ReportingWindow:
     try:
         return ReportingWindow(window)
     except ValueError:
-        raise InvalidArgument(f"window is one of {', '.join(ReportingWindow)}, not {window!r}") from None
+        raise InvalidArgument(f"window must be one of {', '.join(ReportingWindow)}, got {window!r}") from None
 
 
 def _parts(include: Iterable[Part] | Part) -> frozenset[Part]:
     parts = frozenset(cast("tuple[Part, ...]", (include,) if isinstance(include, str) else tuple(include)))
     if unknown := parts - set(_PARTS):
-        raise InvalidArgument(f"include takes {', '.join(_PARTS)}, not {sorted(map(str, unknown))[0]!r}")
+        raise InvalidArgument(f"include must name parts of {', '.join(_PARTS)}, got {sorted(map(str, unknown))[0]!r}")
     return parts
 
 
 class _InsightsFetcher:
-    """One call of fetch_insights: what it asks for, and how far it is."""
+    """One call of fetch_insights: its parameters and its progress."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class _InsightsFetcher:
     async def _items(
         self, pager: Pager[T], failures: list[Failure], operation: str, workflow: str | None = None
     ) -> tuple[T, ...]:
-        """The items of all pages; where one fails, those of the pages before it."""
+        """Return the items of all pages; if a page fails, those of the pages before it."""
         items: list[T] = []
         self._requests_total += 1
         try:

@@ -16,6 +16,7 @@ from aiocircle._core.pager import Pager
 from aiocircle._core.pagination import Page
 from aiocircle._core.tasks import gather
 from aiocircle.errors import NotFound
+from aiocircle.links import org_at
 from aiocircle.resources import projects
 from aiocircle.resources.projects import Project
 from aiocircle.slugs import OrgSlug, check_segment
@@ -78,7 +79,7 @@ class _OrgListing:
 
     def __init__(self, executor: Executor, org: Org) -> None:
         self._executor = executor
-        self._org, self._pattern = _split_pattern(org)
+        self._org, self._pattern = _split_pattern(org, executor.state.base_url)
         self._slugs: list[str] = []
 
     async def page(self, page_token: str | None) -> Page[Project]:
@@ -102,8 +103,10 @@ class _OrgListing:
         slugs: set[str] = set()
         async with aclosing(self._executor.list(_Endpoints.list_pipelines, query={"org_slug": org}).pages()) as pages:
             async for page in pages:
+                known = len(slugs)
                 slugs.update(pipeline.project_slug for pipeline in page.items)
-                if len(slugs) >= len(names):
+                # Insights does not know a new project yet: go on until a page shows no other one.
+                if len(slugs) >= len(names) and len(slugs) == known:
                     break
         return slugs
 
@@ -118,9 +121,9 @@ class _OrgListing:
         return [project for project in found if project is not None]
 
 
-def _split_pattern(org: Org) -> tuple[OrgSlug, str]:
+def _split_pattern(org: Org, base_url: str) -> tuple[OrgSlug, str]:
     """Return the organization and the pattern of names in `gh/acme/web-*`; `*` if there is only `gh/acme`."""
     if isinstance(org, str) and "://" not in org and org.count("/") == 2:
         prefix, _, pattern = org.rpartition("/")
         return OrgSlug.parse(prefix), check_segment(pattern, "the pattern")
-    return OrgSlug.parse(org), "*"
+    return org_at(org, base_url), "*"

@@ -12,6 +12,8 @@ from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
 from aiocircle._core.fields import NumericText, Timestamp, WholeNumber
 from aiocircle._core.group import Group, Id, Project
 from aiocircle._core.pager import Pager
+from aiocircle.errors import InvalidArgument
+from aiocircle.links import Link
 from aiocircle.resources._statuses import JobStatus, job_is_finished
 
 __all__ = [
@@ -177,28 +179,40 @@ class Jobs(Group):
     """Jobs: `circle.jobs`."""
 
     async def get(self, project: Project, job_number: int) -> Job:
-        """A job, by its number in the project.
+        """Return a job, by its number in the project.
 
         https://circleci.com/docs/api/v2/#operation/getJobDetails
         """
         return await self._call(_Endpoints.get, project, job_number)
 
+    async def get_by_link(self, url: str | Link) -> Job:
+        """Return the job of a page of CircleCI, in the new or the older form.
+
+        Raise InvalidArgument if the page names no job, or is one of another host than the client's.
+
+        https://circleci.com/docs/api/v2/#operation/getJobDetails
+        """
+        link = self._link(url)
+        if link.project is None or link.job_number is None:
+            raise InvalidArgument(f"url must be the page of a job, got {link}. It names no job")
+        return await self.get(link.project, link.job_number)
+
     async def get_by_id(self, job_id: Id) -> Job:
-        """A job, by id. CircleCI Server does not have this operation.
+        """Return a job, by id. CircleCI Server does not have this operation.
 
         https://circleci.com/docs/api/v2/#operation/getJobByID
         """
         return await self._call(_Endpoints.get_by_id, job_id)
 
     def list_artifacts(self, project: Project, job_number: int, *, page_token: str | None = None) -> Pager[Artifact]:
-        """A job's artifacts, of all its parallel runs.
+        """List a job's artifacts, of all its parallel runs.
 
         https://circleci.com/docs/api/v2/#operation/getJobArtifacts
         """
         return self._list(_Endpoints.list_artifacts, project, job_number, page_token=page_token)
 
     def list_tests(self, project: Project, job_number: int, *, page_token: str | None = None) -> Pager[JobTest]:
-        """A job's test results. A job with more than 250 MB of them answers none.
+        """List a job's test results. The list is empty if a job has more than 250 MB of them.
 
         https://circleci.com/docs/api/v2/#operation/getTests
         """

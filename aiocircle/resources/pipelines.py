@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypedDict, cast
+from typing import Any, Final, TypedDict, cast
 
 import attrs
 
@@ -13,11 +13,16 @@ from aiocircle._core.api import kebab
 from aiocircle._core.encode import parse_datetime
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
 from aiocircle._core.fields import KEBAB, RARELY_PRESENT, Timestamp
-from aiocircle._core.group import Group, Id, Org, Project, encode_optional, omit_none, org_slug_text
+from aiocircle._core.group import Group, Id, Org, Project, encode_optional, omit_none
 from aiocircle._core.pager import Pager
-from aiocircle.resources.workflows import Workflow
+from aiocircle.errors import InvalidArgument
+from aiocircle.links import Link, pipeline_url
+from aiocircle.resources.workflows import Workflow, WorkflowJob
 
 __all__ = [
+    "Approval",
+    "Change",
+    "ChangeKind",
     "Pipeline",
     "PipelineActor",
     "PipelineCommit",
@@ -25,6 +30,7 @@ __all__ = [
     "PipelineError",
     "PipelineErrorType",
     "PipelineRef",
+    "PipelineResult",
     "PipelineRun",
     "PipelineState",
     "PipelineTrigger",
@@ -140,6 +146,11 @@ class Pipeline:
     vcs: PipelineVcs | None = None
 
     @property
+    def web_url(self) -> str | None:
+        """The page of the pipeline on the cloud; None if the project or the number is unknown."""
+        return pipeline_url(self.project_slug, self.number)
+
+    @property
     def branch(self) -> str | None:
         """The branch that it ran on; None for a tag, or where the API does not say."""
         return (self.vcs and self.vcs.branch) or self._git("branch")
@@ -236,28 +247,40 @@ class Pipelines(Group):
     """Pipelines: `circle.pipelines`."""
 
     async def get(self, pipeline_id: Id) -> Pipeline:
-        """A pipeline, by id.
+        """Return a pipeline, by id.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineById
         """
         return await self._call(_Endpoints.get, pipeline_id)
 
     async def get_by_number(self, project: Project, pipeline_number: int) -> Pipeline:
-        """A pipeline, by its number in the project.
+        """Return a pipeline, by its number in the project.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineByNumber
         """
         return await self._call(_Endpoints.get_by_number, project, pipeline_number)
 
+    async def get_by_link(self, url: str | Link) -> Pipeline:
+        """Return the pipeline of a page of CircleCI: of the pipeline itself, of one of its workflows or jobs.
+
+        Raise InvalidArgument if the page names no pipeline, or is one of another host than the client's.
+
+        https://circleci.com/docs/api/v2/#operation/getPipelineByNumber
+        """
+        link = self._link(url)
+        if link.project is None or link.pipeline_number is None:
+            raise InvalidArgument(f"url must be the page of a pipeline, got {link}. It names no pipeline")
+        return await self.get_by_number(link.project, link.pipeline_number)
+
     async def get_config(self, pipeline_id: Id) -> PipelineConfig:
-        """A pipeline's configuration, as written and as compiled.
+        """Return a pipeline's configuration, as written and as compiled.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineConfigById
         """
         return await self._call(_Endpoints.get_config, pipeline_id)
 
     async def get_values(self, pipeline_id: Id) -> PipelineValues:
-        """The pipeline values that a pipeline's configuration could use.
+        """Return the pipeline values that a pipeline's configuration could use.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineValuesById
         """
@@ -266,14 +289,14 @@ class Pipelines(Group):
     def list(
         self, *, org_slug: Org | None = None, mine: bool | None = None, page_token: str | None = None
     ) -> Pager[Pipeline]:
-        """The pipelines of the projects that the token's user follows in an organization, newest first.
+        """List the pipelines of the projects that the token's user follows in an organization, newest first.
 
-        Of the 250 projects that ran last. mine: only those that the token's user set off.
+        The list has the 250 projects that ran last. mine: only pipelines that the token's user triggered.
 
         https://circleci.com/docs/api/v2/#operation/listPipelines
         """
         return self._list(
-            _Endpoints.list, query={"org_slug": org_slug_text(org_slug), "mine": mine}, page_token=page_token
+            _Endpoints.list, query={"org_slug": self._org_slug(org_slug), "mine": mine}, page_token=page_token
         )
 
     def list_for_project(
@@ -284,9 +307,9 @@ class Pipelines(Group):
         since: datetime | str | None = None,
         page_token: str | None = None,
     ) -> Pager[Pipeline]:
-        """A project's pipelines, newest first; those of one branch, where it is given.
+        """List a project's pipelines, newest first: all, or those of one branch.
 
-        since: the list ends before the first pipeline that was created earlier, and no further page is asked for.
+        since: the list ends before the first pipeline that was created earlier, and no further page is requested.
         The API has no such filter: the pages up to there are fetched.
 
         https://circleci.com/docs/api/v2/#operation/listPipelinesForProject
@@ -300,14 +323,14 @@ class Pipelines(Group):
         )
 
     def list_mine(self, project: Project, *, page_token: str | None = None) -> Pager[Pipeline]:
-        """A project's pipelines that the token's user set off, newest first.
+        """List a project's pipelines that the token's user triggered, newest first.
 
         https://circleci.com/docs/api/v2/#operation/listMyPipelines
         """
         return self._list(_Endpoints.list_mine, project, page_token=page_token)
 
     def list_workflows(self, pipeline_id: Id, *, page_token: str | None = None) -> Pager[Workflow]:
-        """A pipeline's workflows. A new pipeline has none yet, which may also be said by NotFound.
+        """List a pipeline's workflows. A new pipeline has none yet; the API may return a 404 (NotFound) for it.
 
         https://circleci.com/docs/api/v2/#operation/listWorkflowsByPipelineId
         """
@@ -322,7 +345,7 @@ class Pipelines(Group):
         checkout: PipelineRef | None = None,
         parameters: Mapping[str, str | int | bool] | None = None,
     ) -> PipelineRun:
-        """The pipeline that was started, or the message that says why none was: see `was_started`.
+        """Run a pipeline. The result has the new pipeline, or the reason why there is none: see `was_started`.
 
         For all projects but those of GitLab. definition_id: the pipeline definition; only GitHub OAuth and
         Bitbucket projects have one without an id. config: the branch or tag to take the configuration from;
@@ -350,10 +373,10 @@ class Pipelines(Group):
         tag: str | None = None,
         parameters: Mapping[str, str | int | bool] | None = None,
     ) -> TriggeredPipeline:
-        """The pipeline that was started the older way, for GitHub OAuth and Bitbucket projects; `run` is for all.
+        """Trigger a pipeline of a GitHub OAuth or Bitbucket project. `run` is newer and works for other projects also.
 
-        branch or tag: what to run on, else the default branch. parameters: at most 100, with names up to 128 and
-        values up to 512 characters.
+        branch or tag: the code to run on, otherwise the default branch. parameters: at most 100, with names up to 128
+        and values up to 512 characters.
 
         https://circleci.com/docs/api/v2/#operation/triggerPipeline
         """
@@ -379,3 +402,86 @@ class Pipelines(Group):
             _Endpoints.continue_setup,
             body=omit_none(continuation_key=continuation_key, configuration=configuration, parameters=parameters),
         )
+
+
+# --- models of waiting ------------------------------------------------------------------------------------------
+
+
+class ChangeKind(StrEnum):
+    """The kinds of a `Change`."""
+
+    WORKFLOW_ADDED = "workflow_added"
+    WORKFLOW_STATUS = "workflow_status"
+    JOB_ADDED = "job_added"
+    JOB_STATUS = "job_status"
+    WILL_NOT_RUN = "will_not_run"
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """One change of a pipeline that is watched.
+
+    kind: one of `ChangeKind`. workflow: the workflow, or that of the job. job: None for a change of a
+    workflow. previous_status: None if it was added. at: the server's time of the response that first showed it.
+    """
+
+    kind: str
+    workflow: Workflow
+    job: WorkflowJob | None = None
+    previous_status: str | None = None
+    at: Timestamp
+
+
+_WORST_FIRST: Final = (
+    *("error", "failed", "failing", "unauthorized", "canceled", "", "running", "queued", "on_hold"),
+    *("no_workflows", "not_run", "success"),
+)
+_BADNESS: Final = {status: place for place, status in enumerate(_WORST_FIRST)}
+
+
+def _worst_outcome(result: PipelineResult) -> str:
+    if result.pipeline.state == PipelineState.ERRORED:
+        return "error"
+    # A setup workflow only prepares the others: its success is not a result.
+    statuses = [each.status for each in result.workflows if not (each.is_setup and each.status == "success")]
+    if "success" in statuses:
+        statuses = [status for status in statuses if status != "not_run"]
+    # An unknown status has the place of "".
+    return min(statuses, key=lambda status: _BADNESS.get(status, _BADNESS[""]), default="no_workflows")
+
+
+def _single_attempts(result: PipelineResult) -> Mapping[str, tuple[Workflow, ...]]:
+    return {each.name: (each,) for each in result.workflows}
+
+
+@attrs.frozen(kw_only=True)
+class PipelineResult:
+    """The result of a pipeline, or its state so far.
+
+    pipeline: as last read. workflows: the newest workflow of each name, oldest first. attempts: all workflows of each
+    name, oldest first. outcome: the worst status of `workflows`, "error" if the configuration failed, "no_workflows"
+    if none ran. attempts and outcome are derived if they are not passed.
+    """
+
+    pipeline: Pipeline
+    workflows: tuple[Workflow, ...] = ()
+    attempts: Mapping[str, tuple[Workflow, ...]] = attrs.field(
+        default=attrs.Factory(_single_attempts, takes_self=True), hash=False, repr=False
+    )
+    outcome: str = attrs.field(default=attrs.Factory(_worst_outcome, takes_self=True))
+
+    @property
+    def succeeded(self) -> bool:
+        """True if the outcome is "success" and no workflow runs, also no older attempt."""
+        return self.outcome == "success" and all(
+            workflow.is_finished for attempts in self.attempts.values() for workflow in attempts
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Approval:
+    """An approval job that waits. `circle.workflows.approve_by_name(approval.workflow.id, approval.job.name)`."""
+
+    pipeline: Pipeline
+    workflow: Workflow
+    job: WorkflowJob

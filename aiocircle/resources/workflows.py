@@ -11,6 +11,8 @@ from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
 from aiocircle._core.fields import RARELY_PRESENT, Timestamp
 from aiocircle._core.group import Group, Id, as_list, omit_none
 from aiocircle._core.pager import Pager
+from aiocircle.errors import InvalidArgument
+from aiocircle.links import Link, job_url, workflow_url
 from aiocircle.resources._statuses import JobStatus, WorkflowStatus, job_is_finished, workflow_is_finished
 
 __all__ = ["JobStatus", "JobType", "Rerun", "Workflow", "WorkflowJob", "WorkflowStatus", "Workflows"]
@@ -53,6 +55,11 @@ class Workflow:
     max_auto_reruns: int | None = attrs.field(default=None, metadata=RARELY_PRESENT)
 
     @property
+    def web_url(self) -> str | None:
+        """The page of the workflow on the cloud; None if it has expired."""
+        return workflow_url(self.project_slug, self.pipeline_number, self.id)
+
+    @property
     def is_finished(self) -> bool:
         """Whether the workflow is over, however it ended. One that is on hold or failing is not."""
         return workflow_is_finished(self.status, self.stopped_at)
@@ -88,6 +95,11 @@ class WorkflowJob:
     canceled_by: str | None = attrs.field(default=None, metadata=RARELY_PRESENT)
 
     @property
+    def web_url(self) -> str | None:
+        """The page of the job on the cloud, in the older form; None if the job has no number."""
+        return job_url(self.project_slug, self.job_number)
+
+    @property
     def is_finished(self) -> bool:
         """True if the job has ended, with any result. A job that waits for an approval has not.
 
@@ -121,14 +133,26 @@ class Workflows(Group):
     """Workflows: `circle.workflows`."""
 
     async def get(self, workflow_id: Id) -> Workflow:
-        """A workflow, by id.
+        """Return a workflow, by id.
 
         https://circleci.com/docs/api/v2/#operation/getWorkflowById
         """
         return await self._call(_Endpoints.get, workflow_id)
 
+    async def get_by_link(self, url: str | Link) -> Workflow:
+        """Return the workflow of a page of CircleCI: of the workflow itself, or of one of its jobs.
+
+        Raise InvalidArgument if the page names no workflow, or is one of another host than the client's.
+
+        https://circleci.com/docs/api/v2/#operation/getWorkflowById
+        """
+        link = self._link(url)
+        if link.workflow_id is None:
+            raise InvalidArgument(f"url must be the page of a workflow, got {link}. It names no workflow")
+        return await self.get(link.workflow_id)
+
     def list_jobs(self, workflow_id: Id, *, page_token: str | None = None) -> Pager[WorkflowJob]:
-        """A workflow's jobs, approvals among them. NotFound while a new workflow has none yet.
+        """List a workflow's jobs and approvals. Raise NotFound while a new workflow has none yet.
 
         https://circleci.com/docs/api/v2/#operation/listWorkflowJobs
         """
@@ -142,7 +166,7 @@ class Workflows(Group):
         return await self._call(_Endpoints.approve, workflow_id, approval_request_id)
 
     async def cancel(self, workflow_id: Id) -> None:
-        """Cancel a workflow. The API confirms at once, and the workflow stops a little later.
+        """Cancel a workflow. The API confirms immediately, and the workflow stops a little later.
 
         https://circleci.com/docs/api/v2/#operation/cancelWorkflow
         """
@@ -157,11 +181,11 @@ class Workflows(Group):
         enable_ssh: bool | None = None,
         sparse_tree: bool | None = None,
     ) -> Rerun:
-        """The id of the new workflow that runs this one again: all of it, or what `from_failed` or `jobs` picks.
+        """Rerun a workflow: all of it, or the jobs that `from_failed` or `jobs` selects. Return the new workflow's id.
 
-        from_failed: only what failed, and what comes after it; excludes jobs. jobs: ids of the jobs to run.
-        enable_ssh: with SSH access for the token's user; needs jobs. sparse_tree: do not rerun what the jobs
-        have no path to; needs jobs.
+        from_failed: only the failed jobs, and those after them; excludes jobs. jobs: ids of the jobs to run.
+        enable_ssh: with SSH access for the token's user; needs jobs. sparse_tree: rerun only jobs that the given ones
+        lead to; needs jobs.
 
         https://circleci.com/docs/api/v2/#operation/rerunWorkflow
         """

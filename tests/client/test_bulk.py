@@ -270,7 +270,7 @@ async def test_an_exception_in_the_consumer_or_in_on_progress_comes_out_as_it_is
     [
         ({"projects": ["gh/acme"]}, "project must be named by"),
         ({"projects": ["gh/acme/.."]}, "project must be named by"),
-        ({"projects": [], "window": "last-5-days"}, "window is one of"),
+        ({"projects": [], "window": "last-5-days"}, "window must be one of"),
         ({"projects": [], "include": ["runs", "walks"]}, "walks"),
     ],
 )

@@ -51,7 +51,10 @@ _CALLS: list[tuple[str, str]] = [
     for name, group in vars(V2Groups).items()
     if isinstance(group, LazyGroup)
     for method, function in inspect.getmembers(type(getattr(CircleCI("token"), name)), inspect.iscoroutinefunction)
-    if not method.startswith("_") and any(each.kind is each.KEYWORD_ONLY for each in _parameters(function))
+    if not method.startswith("_")
+    and type(getattr(CircleCI("token"), name)).__mro__[0].__module__.startswith("aiocircle.resources")
+    | (method not in vars(type(getattr(CircleCI("token"), name))))
+    and any(each.kind is each.KEYWORD_ONLY for each in _parameters(function))
 ]
 
 

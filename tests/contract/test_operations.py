@@ -19,6 +19,19 @@ from tests.contract.tables import ENDPOINTS, TABLES, model_of
 
 # Public methods that are no operations of CircleCI's, and what they are good for.
 EXTRAS = {
+    "jobs.download_artifacts": "the API has URLs of files, which must be written safely",
+    "jobs.get_failed_output": "steps and their output are in API v1.1",
+    "jobs.get_steps": "steps are in API v1.1",
+    "jobs.list_failed_tests": "the API has no filter for results",
+    "jobs.stream_artifact": "the API has the URL of a file, which may be cut",
+    "jobs.stream_output": "the output of steps is in API v1.1 and v3",
+    "pipelines.download_artifacts": "the API lists artifacts by job",
+    "usage.download_export": "an export is created, polled and fetched",
+    "usage.stream_export": "an export is created, polled and fetched",
+    "jobs.get_by_link": "a person has the address of a page",
+    "pipelines.find": "a person has a commit or a number, not an id",
+    "pipelines.get_by_link": "a person has the address of a page",
+    "workflows.get_by_link": "a person has the address of a page",
     "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
     "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
 }

@@ -390,7 +390,7 @@ async def test_a_page_that_cannot_be_decoded_can_be_skipped(server, hasty):
     with pytest.raises(DecodeError) as caught:
         await pager.collect()
     error = caught.value
-    assert error.items == [Named(name="a")]
+    assert error.items == [Named(name="a"), Named(name="b")]
     assert error.page_token == "t1"
     assert error.next_page_token == "t2"
     assert any("$.items[1].name" in problem for problem in error.problems)

@@ -75,7 +75,7 @@ async def test_a_body_that_is_cut_fails_after_its_parts(server, circle, assert_i
     with pytest.raises(ConnectionFailed, match="the body was cut after 4 bytes") as caught:
         async with opened(circle, server.url + X) as response:
             async for part in response:
-                parts.append(part)
+                parts += [part]
     assert parts == [b"part"]
     error = caught.value
     assert (error.method, error.url, error.outcome) == ("GET", server.url + X, "unknown")
@@ -104,7 +104,7 @@ async def test_a_cancelled_stream_leaves_nothing(server, circle, assert_idle, st
     async def read() -> None:
         async with opened(circle, server.url + X) as response:
             async for part in response:
-                parts.append(part)
+                parts[:] = [*parts, part]
 
     task = asyncio.create_task(read())
     await asyncio.sleep(1)

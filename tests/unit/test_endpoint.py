@@ -18,6 +18,7 @@ from aiocircle._core.message import Response
 from aiocircle._core.pagination import NONE, OFFSET, Page
 
 ID = "44b4d7a4-2f9c-4a43-8c4a-8d1a8f6d0f3e"
+ROOT = "https://circleci.com"
 
 
 def endpoint(path: str, method: str = "GET") -> Route:
@@ -62,7 +63,7 @@ def endpoint(path: str, method: str = "GET") -> Route:
 )
 def test_values_are_written_segment_by_segment(path: str, values: tuple[Any, ...], filled: str) -> None:
     """No value leaves its segment, and only a slug has several."""
-    assert endpoint(path).expand(values) == filled
+    assert endpoint(path).url(values, ROOT) == ROOT + filled
 
 
 def test_an_enum_is_its_value() -> None:
@@ -71,7 +72,7 @@ def test_an_enum_is_its_value() -> None:
     class Name(StrEnum):
         BUILD = "build it"
 
-    assert endpoint("/w/{name}").expand((Name.BUILD,)) == "/api/v2/w/build%20it"
+    assert endpoint("/w/{name}").url((Name.BUILD,), ROOT) == ROOT + "/api/v2/w/build%20it"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_an_enum_is_its_value() -> None:
 def test_what_cannot_be_a_segment_is_refused(value: Any) -> None:
     """By name, before anything is sent: deleting a variable called ".." would delete the project."""
     with pytest.raises(InvalidArgument, match="env_var_name"):
-        endpoint("/x/{env_var_name}", "DELETE").expand((value,))
+        endpoint("/x/{env_var_name}", "DELETE").url((value,), ROOT)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_what_cannot_be_a_segment_is_refused(value: Any) -> None:
 def test_what_is_no_project_is_refused(path: str, value: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidArgument):
-        endpoint(path).expand((value,))
+        endpoint(path).url((value,), ROOT)
 
 
 @pytest.mark.parametrize("value", ["", "acme", "gh/..", None, "gh/acme/web", "gl/acme"])
@@ -98,21 +99,21 @@ def test_what_is_no_project_is_refused(path: str, value: Any) -> None:
 def test_what_is_no_organization_is_refused(path: str, value: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidArgument):
-        endpoint(path).expand((value,))
+        endpoint(path).url((value,), ROOT)
 
 
 @pytest.mark.parametrize("value", [ID, UUID(ID), ProjectSlug(None, None, ID)])
 def test_a_bare_uuid_does_not_name_provider_and_organization(value: Any) -> None:
     """Where the path asks for the three of them."""
     with pytest.raises(InvalidArgument, match="full slug"):
-        endpoint("/project/{project:full_slug}/pipeline/run").expand((value,))
+        endpoint("/project/{project:full_slug}/pipeline/run").url((value,), ROOT)
 
 
 @pytest.mark.parametrize("values", [(), ("a",), ("a", "b", "c")])
 def test_the_number_of_values_is_that_of_the_placeholders(values: tuple[str, ...]) -> None:
     """A method that forgets one fails in its first test, and sends no other path."""
     with pytest.raises(TypeError, match="takes 2"):
-        endpoint("/a/{b}/{c}").expand(values)
+        endpoint("/a/{b}/{c}").url(values, ROOT)
 
 
 @pytest.mark.parametrize("path", ["/org/{orgID}/x", "/x/{}", "/x/{a", "/x/a}", "/x/{a b}", "/x/{a:word}"])
@@ -147,7 +148,7 @@ def test_an_endpoint_is_named_by_its_table() -> None:
     assert _Things.get.operation == "things.get"
     assert _Things.list_all.operation == "things.list_all"
     assert (_Things.get.family, _Third.get.family) == ("v2/thing", "v3/thing")
-    assert _Third.get.expand(("x",)) == "/api/v3/thing/x"
+    assert _Third.get.url(("x",), ROOT) == ROOT + "/api/v3/thing/x"
 
 
 def test_a_list_is_paged_as_its_api_pages() -> None:
@@ -192,7 +193,7 @@ def test_a_raw_path_is_of_the_same_family_as_a_table(path: str, family: str) -> 
     """The version and the first segment."""
     raw = raw_endpoint("GET", path, None)
     assert raw.family == family
-    assert raw.expand(()) == path
+    assert raw.url((), ROOT) == ROOT + path
     assert raw.operation == f"GET {path.partition('?')[0]}"
 
 
@@ -200,7 +201,7 @@ def test_a_raw_path_is_of_the_same_family_as_a_table(path: str, family: str) -> 
 def test_any_text_stays_in_its_segment_or_is_refused(text: str) -> None:
     """And comes out of it again as it was."""
     try:
-        path = endpoint("/x/{name}/y").expand((text,))
+        path = endpoint("/x/{name}/y").url((text,), ROOT).removeprefix(ROOT)
     except InvalidArgument:
         return
     before, x, name, y = path.rsplit("/", 3)
@@ -218,7 +219,7 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10)
 def test_any_project_has_three_segments(organization: str, project: str) -> None:
     """Or is refused."""
     try:
-        path = endpoint("/project/{project:slug}/x").expand((f"gh/{organization}/{project}",))
+        path = endpoint("/project/{project:slug}/x").url((f"gh/{organization}/{project}",), ROOT).removeprefix(ROOT)
     except InvalidArgument:
         return
     assert [unquote(segment) for segment in path.split("/")] == [

@@ -48,11 +48,14 @@ CircleCIError
     ServerError
   DecodeError
   PaginationError
+  WaitTimeout
+  NotReady
+  ChangeErrors
+  DownloadError
+  DownloadErrors
   EventError
     SignatureError
     MalformedEvent
-  DownloadError
-  DownloadErrors
 """
 
 
@@ -80,7 +83,9 @@ def test_an_invalid_argument_is_a_value_error() -> None:
 
 def test_every_error_is_exported_by_the_package() -> None:
     """So that nobody needs to know the module."""
-    kinds = {name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
+    kinds = {
+        name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, errors.CircleCIError)
+    }
     assert kinds == {name for name in errors.__all__ if name != "Outcome"}
     assert kinds <= {*aiocircle.__all__}
     for name in kinds:
@@ -267,6 +272,9 @@ EXAMPLES: list[errors.CircleCIError] = [
     errors.MalformedEvent(["a", "b"]),
     errors.DownloadError("x", name="a/b", path=Path("a/b"), part=Path("a/.part"), status=503),
     errors.DownloadErrors("x", [errors.DownloadError("y", name="a")], done=["b"]),
+    errors.WaitTimeout(("running", 3), "x"),
+    errors.NotReady("blocked", "x"),
+    errors.ChangeErrors("x", [errors.Conflict(409, "x")], done=("w1",)),
 ]
 
 
@@ -307,6 +315,41 @@ class Own(errors.ServerError):
     def __init__(self, *, extra: str) -> None:
         self.extra = extra
         super().__init__(500, "x")
+
+
+# --- several changes ------------------------------------------------------------------------------------------
+
+
+def test_change_errors_keep_done_when_split() -> None:
+    """By `except*`, `split` and `subgroup`, each of which makes new groups of the same class."""
+    group = errors.ChangeErrors("x", [errors.Conflict(409, "a"), errors.ServerError(500, "b")], done=["w1"])
+    seen = []
+    try:
+        try:
+            raise group
+        except* errors.Conflict as part:
+            seen.append(part)
+    except errors.CircleCIError as rest:
+        seen.append(rest)
+    seen.extend(part for part in group.split(errors.Conflict) if part is not None)
+    assert [[type(each) for each in part.exceptions] for part in seen] == [
+        [errors.Conflict],
+        [errors.ServerError],
+    ] * 2
+    for part in seen:
+        assert isinstance(part, errors.ChangeErrors)
+        assert (part.done, part.outcome) == (("w1",), "done")
+
+
+def test_change_errors_without_a_change_are_not_done() -> None:
+    """Nothing was changed, as far as is known."""
+    assert errors.ChangeErrors("x", [errors.Conflict(409, "a")]).outcome == "not_done"
+
+
+def test_not_ready_names_its_state() -> None:
+    """Callers decide by the state, readers by the message."""
+    error = errors.NotReady("blocked")
+    assert (error.state, str(error)) == ("blocked", "not ready: blocked")
 
 
 # --- nothing secret: URLs and headers -------------------------------------------------------------------------

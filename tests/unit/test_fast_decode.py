@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import pickle
-import pkgutil
 import random
 from datetime import datetime
 from typing import (
@@ -20,13 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import aiocircle.resources
 from aiocircle._core.decode import decode
 from aiocircle._core.fast_decode import msgspec_decoder
 from aiocircle._core.fields import RARELY_PRESENT, Timestamp
 from aiocircle._core.pagination import PAGE_TOKEN, array_type
 from aiocircle._core.structure import StructureProblems
 from aiocircle.resources.policies import PolicyBundle
+from tests.contract.tables import DECODED
 from tests.unit.samples import (
     Aliased,
     Box,
@@ -48,20 +46,10 @@ from tests.unit.samples import (
 page_type = PAGE_TOKEN.page_type
 
 
-def models() -> list[Any]:
-    """Every attrs model of every group, and the shapes of this file."""
-    found: dict[Any, None] = dict.fromkeys(
-        [Leaf, Branch, Box[Leaf], Box[Branch], Box[Any], Spelled, Box[Spelled], page_type(Branch), array_type(Leaf)]
-    )
-    package = aiocircle.resources
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        for each in vars(importlib.import_module(module.name)).values():
-            if isinstance(each, type) and attrs.has(each) and each.__module__ == module.name:
-                found[each] = None
-    return list(found)
-
-
-MODELS = models()
+MODELS: list[Any] = [
+    *[Leaf, Branch, Box[Leaf], Box[Branch], Box[Any], Spelled, Box[Spelled], page_type(Branch), array_type(Leaf)],
+    *DECODED,
+]
 
 
 def outcome(kind: Any, body: bytes) -> tuple[str, Any]:

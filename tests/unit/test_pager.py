@@ -276,7 +276,7 @@ def test_shifting_list_yields_nothing_twice() -> None:
         present = set(items)
 
         async def fetch(token: str | None) -> Page[Any]:
-            for _ in range(dice.choice([0, 0, 1, 2, 5, 10])):
+            for _ in range(dice.choice([0, 0, 1, 2, 5, 13])):
                 items.insert(0, f"new {len(items)}")
             offset = int(token or 0)
             part = tuple(items[offset : offset + 10])

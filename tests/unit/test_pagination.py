@@ -159,8 +159,17 @@ def test_a_size_in_the_path_is_refused() -> None:
 @pytest.mark.parametrize("token", [None, "", 5, [], {}])
 def test_only_text_is_a_token(token: Any) -> None:
     """A value that cannot be sent as a token is not one."""
-    assert PAGE_TOKEN.next_token({"items": 5, "next_page_token": token}) is None
-    assert CURSOR.next_token({"data": 5, "page": {"next": token}}) is None
-    assert PAGE_TOKEN.next_token([]) is None
-    assert CURSOR.next_token({"page": []}) is None
-    assert PAGE_TOKEN.next_token({"next_page_token": "t"}) == CURSOR.next_token({"page": {"next": "t"}}) == "t"
+    assert PAGE_TOKEN.next_token({"items": 5, "next_page_token": token}, None) is None
+    assert CURSOR.next_token({"data": 5, "page": {"next": token}}, None) is None
+    assert PAGE_TOKEN.next_token([], None) is None
+    assert CURSOR.next_token({"page": []}, None) is None
+    assert PAGE_TOKEN.next_token({"next_page_token": "t"}, "s") == "t"
+    assert CURSOR.next_token({"page": {"next": "t"}}, "s") == "t"
+
+
+def test_offset_counts_bad_items() -> None:
+    """The next page of a list by position begins after all items, those that cannot be decoded included."""
+    assert OFFSET.next_token([1, "bad", None], "20") == "23"
+    assert V1_PAGING.next_token([{}] * 99, None) is None
+    assert V1_PAGING.next_token([{}] * 100, "100") == "200"
+    assert OFFSET.next_token({"message": "no list"}, None) is None

@@ -90,6 +90,11 @@ DECISIONS: list[tuple[errors.CircleCIError, str]] = [
     (errors.EventError("bad"), NEVER),
     (errors.SignatureError("bad"), NEVER),
     (errors.MalformedEvent(["bad"]), NEVER),
+    (errors.DownloadError("x"), NEVER),
+    (errors.DownloadErrors("x", [errors.DownloadError("x")]), NEVER),
+    (errors.WaitTimeout(None), NEVER),
+    (errors.NotReady("absent"), NEVER),
+    (errors.ChangeErrors("x", [errors.Conflict(409, "x")]), NEVER),
 ]
 
 

@@ -1,0 +1,395 @@
+"""Waiting: polls of a pipeline, a workflow or a job until it is final."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol, TypeVar
+
+from aiocircle._core.polling import Poller, check_poll_interval, check_timeout
+from aiocircle.composites._job_changes import JobsView
+from aiocircle.composites._outcome import (
+    ACTIVE,
+    HOLDING,
+    LONG_GRACE,
+    SECOND_READ,
+    PipelineView,
+    Until,
+    check_until,
+    has_ended,
+    jobs_state,
+)
+from aiocircle.composites._reads import EventSource, Read, Reader, ServerClock, server_time
+from aiocircle.errors import (
+    BadRequest,
+    CircleCIError,
+    ConfigurationError,
+    Forbidden,
+    Gone,
+    NotFound,
+    Unauthorized,
+    WaitTimeout,
+)
+from aiocircle.resources.jobs import Job
+from aiocircle.resources.pipelines import Change, ChangeKind, PipelineResult
+from aiocircle.resources.workflows import Workflow
+
+__all__ = ["wait_for_job", "wait_for_pipeline", "wait_for_workflow", "watch_pipeline"]
+
+T = TypeVar("T")
+
+MAX_PAUSE: Final = 15.0
+MAX_PAUSE_ON_HOLD: Final = 30.0
+"""Seconds between polls while everything that has not ended waits for a person."""
+MAX_PAUSE_WITH_EVENTS: Final = 60.0
+"""Seconds between polls while events report what ends. Polls find what the events miss."""
+UNSHOWN_EVENT: Final = 60.0
+"""Seconds in which polls are frequent because the list does not show yet what an event reported."""
+NEW_WORKFLOW: Final = 10.0
+"""Seconds in which a 404 can mean that the workflow was only just created."""
+
+_ENDING = (BadRequest, Unauthorized, Forbidden, NotFound, Gone, ConfigurationError)
+"""Errors that a later poll would meet again. A 404 of a list is handled where the list is read."""
+
+
+class _ListMissingError(Exception):
+    """A list that had items before is a 404."""
+
+
+class _PipelineFollower:
+    """One wait for a pipeline: its view, its rhythm and its events."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        pipeline_id: str,
+        *,
+        until: Until = "finished",
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        events: EventSource | None = None,
+        with_jobs: bool = False,
+    ) -> None:
+        self.view = PipelineView()
+        self.is_final = False
+        self.failure: BaseException | None = None
+        self._reader = reader
+        self._id = pipeline_id
+        self._until: Until = until
+        self._jobs: dict[str, JobsView] | None = {} if with_jobs else None
+        self._poller = Poller(timeout=timeout, poll_interval=poll_interval)
+        self._loop = asyncio.get_running_loop()
+        self._clock = ServerClock()
+        self._changes: list[Change] = []
+        self._now = 0.0
+        self._received_at = self._loop.time()
+        self._reported: dict[str, tuple[str, float]] = {}
+        self._has_events = events is not None
+        self._unsubscribe = _do_nothing if events is None else events.subscribe(self._on_event)
+
+    def close(self) -> None:
+        """End the subscription to events."""
+        self._unsubscribe()
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: Any) -> None:
+        pipeline, workflow = getattr(event, "pipeline", None), getattr(event, "workflow", None)
+        if pipeline is None or workflow is None or pipeline.id != self._id:
+            return
+        is_job = getattr(event, "job", None) is not None
+        if is_job and self._jobs is None:
+            return
+        if not is_job and workflow.id and workflow.status:
+            self._reported[workflow.id] = (workflow.status, self._loop.time())
+        self._poller.wake()
+
+    def _has_unshown_event(self) -> bool:
+        ended = {each.id for each in self.view.workflows if self.view.stopped_at(each.id) is not None}
+        now = self._loop.time()
+        return any(each not in ended and now < at + UNSHOWN_EVENT for each, (_, at) in self._reported.items())
+
+    # --- polls --------------------------------------------------------------------------------------------------
+
+    @property
+    def is_over(self) -> bool:
+        """True if no poll follows: the deadline has passed."""
+        return self._poller.is_over
+
+    async def poll(self) -> tuple[Change, ...]:
+        """Read once, and return the changes. An error that a later poll may not meet is kept in `failure`."""
+        self._poller.begin()
+        try:
+            async with self._poller.overtime():
+                await self._read_all()
+            self.failure = None
+        except _ListMissingError as error:
+            self.failure = error.__cause__
+        except _ENDING:
+            raise
+        except (CircleCIError, TimeoutError) as error:
+            self.failure = error
+        changes, self._changes = tuple(self._changes), []
+        return changes
+
+    async def _read_all(self) -> None:
+        view = self.view
+        if view.needs_pipeline:
+            pipeline, _ = await self._reader.pipeline(self._id)
+            view.update_pipeline(pipeline.value, self._clock.of(pipeline))
+        sent_at = await self._read_workflows()
+        for workflow_id in view.needs_jobs(self._until):
+            await self._read_deciding_jobs(workflow_id)
+        self._received_at = self._loop.time()
+        is_final = view.is_final(
+            self._now,
+            until=self._until,
+            sent_at=sent_at,
+            received_at=self._received_at,
+            is_last=self._poller.is_last,
+            reported={each: status for each, (status, _) in self._reported.items()},
+        )
+        if self._jobs is not None:
+            await self._read_watched_jobs(self._jobs)
+            is_final = is_final and all(each.is_settled for each in self._jobs.values())
+        self.is_final = is_final
+
+    async def _read_workflows(self) -> float:
+        try:
+            read, sent_at = await self._reader.workflows(self._id)
+        except NotFound as error:
+            if self.view.workflows:
+                raise _ListMissingError from error
+            read, sent_at = Read((), server_time(error.headers)), self._poller.began_at
+        self._now = self._clock.of(read)
+        for workflow, previous in self.view.update_workflows(read.value, self._now):
+            kind = ChangeKind.WORKFLOW_ADDED if previous is None else ChangeKind.WORKFLOW_STATUS
+            self._changes.append(Change(kind=kind, workflow=workflow, previous_status=previous, at=_time(self._now)))
+        return sent_at
+
+    async def _read_deciding_jobs(self, workflow_id: str) -> None:
+        try:
+            read, _ = await self._reader.jobs(workflow_id)
+        except NotFound:
+            return  # A new workflow has no jobs yet.
+        self.view.update_jobs(workflow_id, read.value, self._clock.of(read))
+
+    async def _read_watched_jobs(self, views: dict[str, JobsView]) -> None:
+        for workflow in self.view.workflows:
+            view = views.setdefault(workflow.id, JobsView())
+            if view.is_settled:
+                continue
+            stopped_at, now = self.view.stopped_at(workflow.id), self._now
+            try:
+                read, _ = await self._reader.jobs(workflow.id)
+                now = self._clock.of(read)
+                changes = view.update(read.value, now, stopped_at)
+            except NotFound as error:
+                if view.is_known:
+                    self.failure = error
+                    changes = view.update_failed(now, stopped_at)
+                else:
+                    changes = view.update((), now, stopped_at)
+            except _ENDING:
+                raise
+            except CircleCIError:
+                changes = view.update_failed(now, stopped_at)
+            self._changes.extend(
+                Change(kind=kind, workflow=workflow, job=job, previous_status=previous, at=_time(now))
+                for kind, job, previous in changes
+            )
+
+    # --- pauses -------------------------------------------------------------------------------------------------
+
+    async def pause(self) -> None:
+        """Wait until the next poll is due."""
+        limit = MAX_PAUSE
+        unended = self.view.unended
+        if self._has_events:
+            limit = MAX_PAUSE_WITH_EVENTS
+        elif unended and all(each.status == "on_hold" for each in unended):
+            limit = MAX_PAUSE_ON_HOLD
+        second = self.view.second_read_at
+        if second is not None and not self.is_final and self.failure is None:
+            await self._poller.pause(limit, due_in=second - self._loop.time(), only_when_due=True)
+        else:
+            await self._poller.pause(limit, due_in=self._due_in())
+
+    def _due_in(self) -> float | None:
+        """Return the seconds until a poll is due because of an event or a grace period, or None."""
+        if self._has_unshown_event():
+            return SECOND_READ
+        end = self.view.next_grace_end(self._now, self._until)
+        if end is None:
+            return None
+        # `Date` has whole seconds: a response shows the end of the period from the next whole second on.
+        return math.ceil(end) - self._now - (self._loop.time() - self._received_at)
+
+
+def _do_nothing() -> None: ...
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+# --- pipelines --------------------------------------------------------------------------------------------------
+
+
+async def wait_for_pipeline(
+    reader: Reader,
+    pipeline_id: str,
+    *,
+    timeout: float | None = 3600.0,
+    until: Until = "finished",
+    events: EventSource | None = None,
+    on_change: Callable[[Change], object] | None = None,
+    poll_interval: float | None = None,
+) -> PipelineResult:
+    """Return the result of a pipeline as soon as it is final. Raise WaitTimeout if the deadline passes before that."""
+    timeout, poll_interval = check_timeout(timeout), check_poll_interval(poll_interval)
+    follower = _PipelineFollower(
+        reader, pipeline_id, until=check_until(until), timeout=timeout, poll_interval=poll_interval, events=events
+    )
+    try:
+        while True:
+            changes = await follower.poll()
+            if on_change is not None:
+                for change in changes:
+                    on_change(change)
+            result = follower.view.result()
+            if follower.is_final and result is not None:
+                return result
+            if follower.is_over:
+                seen = "was not read" if result is None else f"is {result.outcome!r} so far"
+                message = f"the pipeline is not final after {timeout:g} s: it {seen}"
+                raise WaitTimeout(result, message) from follower.failure
+            await follower.pause()
+    finally:
+        follower.close()
+
+
+async def watch_pipeline(
+    reader: Reader, pipeline_id: str, *, events: EventSource | None = None, poll_interval: float | None = None
+) -> AsyncGenerator[Change, None]:
+    """Yield each change of a pipeline, of its workflows and of their jobs, once and in order, until it is final."""
+    follower = _PipelineFollower(reader, pipeline_id, poll_interval=poll_interval, events=events, with_jobs=True)
+    try:
+        while True:
+            for change in await follower.poll():
+                yield change
+            if follower.is_final:
+                return
+            await follower.pause()
+    finally:
+        follower.close()
+
+
+# --- workflows and jobs -----------------------------------------------------------------------------------------
+
+
+async def wait_for_workflow(
+    reader: Reader,
+    workflow_id: str,
+    *,
+    timeout: float | None = 3600.0,
+    until: Until = "finished",
+    poll_interval: float | None = None,
+) -> Workflow:
+    """Return the workflow once it has ended, or waits for an approval. A rerun of it is another workflow."""
+    until = check_until(until)
+    clock, jobs_ended_at = ServerClock(), math.inf
+    began_at = asyncio.get_running_loop().time()
+
+    async def is_done(workflow: Workflow) -> bool:
+        nonlocal jobs_ended_at
+        if has_ended(workflow):
+            return True
+        may_hold = until == "on_hold" and workflow.status in HOLDING
+        if not may_hold and workflow.status in ACTIVE:
+            return False
+        try:
+            read, _ = await reader.jobs(workflow_id)
+        except NotFound:
+            return False
+        state, now = jobs_state(read.value), clock.of(read)
+        jobs_ended_at = min(jobs_ended_at, now) if state == "ended" else math.inf
+        if may_hold:
+            return state == "on_hold"
+        return now - jobs_ended_at >= LONG_GRACE
+
+    async def read() -> Workflow:
+        return (await reader.workflow(workflow_id))[0].value
+
+    def is_early() -> bool:
+        return asyncio.get_running_loop().time() < began_at + NEW_WORKFLOW
+
+    return await _wait_for(
+        "workflow", read, is_done, timeout=timeout, poll_interval=poll_interval, may_be_missing=is_early
+    )
+
+
+async def wait_for_job(
+    reader: Reader,
+    project: str,
+    job_number: int,
+    *,
+    timeout: float | None = 3600.0,
+    poll_interval: float | None = None,
+) -> Job:
+    """Return the job once it has ended."""
+
+    async def read() -> Job:
+        return (await reader.job(project, job_number))[0].value
+
+    async def is_done(job: Job) -> bool:
+        return job.is_finished
+
+    return await _wait_for("job", read, is_done, timeout=timeout, poll_interval=poll_interval)
+
+
+class _HasStatus(Protocol):
+    @property
+    def status(self) -> str: ...
+
+
+S = TypeVar("S", bound=_HasStatus)
+
+
+async def _wait_for(
+    noun: str,
+    read: Callable[[], Coroutine[Any, Any, S]],
+    is_done: Callable[[S], Coroutine[Any, Any, bool]],
+    *,
+    timeout: float | None,
+    poll_interval: float | None,
+    may_be_missing: Callable[[], bool] = lambda: False,
+) -> S:
+    """Poll one thing until it is done. A poll that fails does not end this, but for the errors that stay."""
+    timeout, poll_interval = check_timeout(timeout), check_poll_interval(poll_interval)
+    poller = Poller(timeout=timeout, poll_interval=poll_interval)
+    state: S | None = None
+    failure: BaseException | None = None
+    while True:
+        poller.begin()
+        try:
+            async with poller.overtime():
+                state = await read()
+                if await is_done(state):
+                    return state
+            failure = None
+        except NotFound as error:
+            if not may_be_missing():
+                raise
+            failure = error
+        except _ENDING:
+            raise
+        except (CircleCIError, TimeoutError) as error:
+            failure = error
+        if poller.is_over:
+            seen = "was not read" if state is None else f"is {state.status!r} so far"
+            raise WaitTimeout(state, f"the {noun} has not ended after {timeout:g} s: it {seen}") from failure
+        is_on_hold = state is not None and state.status == "on_hold"
+        await poller.pause(MAX_PAUSE_ON_HOLD if is_on_hold else MAX_PAUSE)
