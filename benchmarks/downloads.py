@@ -48,7 +48,7 @@ def _serve(size: int, port: Connection) -> None:
 
 
 async def _ours(session: aiohttp.ClientSession, urls: list[str], into: Path) -> None:
-    base_url = urls[0].rpartition("/")[0]
+    base_url = urls[0].partition("/output/")[0]
     circle = CircleCI("a-token", base_url=base_url, session=session)
     executor = circle._executor.for_job()
     artifacts = [Artifact(path=f"{number}.bin", node_index=0, url=url) for number, url in enumerate(urls)]
@@ -84,13 +84,16 @@ async def _measure(subject: str, base: str, files: int, into: Path) -> None:
     watcher = asyncio.create_task(watch())
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         started = time.perf_counter()
-        await {"ours": _ours, "bare": _bare}[subject](session, [f"{base}/{number}" for number in range(files)], into)
+        await {"ours": _ours, "bare": _bare}[subject](
+            session, [f"{base}/output/{number}" for number in range(files)], into
+        )
         took = time.perf_counter() - started
     watcher.cancel()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     print(
-        f"{subject:5} {took:7.2f} s  cpu {cpu:6.2f} s  peak {peak:5.1f} MiB  longest stretch of the loop {longest * 1000:.0f} ms",
+        f"{subject:5} {took:7.2f} s  cpu {cpu:6.2f} s  peak {peak:5.1f} MiB  "
+        f"longest stretch of the loop {longest * 1000:.0f} ms",
         flush=True,
     )
 

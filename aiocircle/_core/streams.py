@@ -67,8 +67,11 @@ def check_url(url: object, parameter: str) -> str:
     """Return the URL of a file. Raise InvalidArgument, which does not show it, if it cannot be one."""
     if isinstance(url, str) and _parse_url(url) is not None:
         return url
-    got = "another text" if isinstance(url, str) else type(url).__name__
-    raise InvalidArgument(f"{parameter} must be an http or https URL without a user, got {got}. Take it from a list.")
+    raise _bad_url(parameter, "another text" if isinstance(url, str) else type(url).__name__)
+
+
+def _bad_url(parameter: str, got: str) -> InvalidArgument:
+    return InvalidArgument(f"{parameter} must be an http or https URL without a user, got {got}. Take it from a list.")
 
 
 def _parse_url(url: str, base: URL | None = None) -> URL | None:
@@ -132,13 +135,13 @@ class _OpenFile:
     async def __aenter__(self) -> Self:
         state, caller = self._opener.state, self._opener.caller
         state.transport.ensure_open()
-        url = _parse_url(check_url(self._url, "url"))
-        assert url is not None
+        url = _parse_url(self._url)
+        if url is None:
+            raise _bad_url("url", "another text")
         family = family_of(url.raw_path) if receives_token(url, state.base_url) else str(url.raw_host)
-        request = self._request(url, has_token=False)
         queue = state.throttle.admit_nowait(caller, family)
         if queue is None:
-            queue = await state.throttle.admit(caller, family, request, math.inf)
+            queue = await state.throttle.admit(caller, family, self._request(url, has_token=False), math.inf)
         sent_at = state.clock.monotonic()
         is_open = False
         try:
