@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import logging
 import random
 import resource
 import sys
@@ -105,6 +106,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--client", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    logging.disable(logging.ERROR)  # The server logs each connection that a kill breaks.
     if arguments.client:
         what, url, token, number, into = arguments.client
         asyncio.run(_client(what, url, token, int(number), into))
