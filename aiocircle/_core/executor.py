@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlencode
 
-import attrs
-
 from aiocircle._core.admission_queue import Queue
-from aiocircle._core.api_errors import decode_error, error_for
+from aiocircle._core.api_errors import decode_error, error_for, is_api_error
 from aiocircle._core.client_state import ClientState
 from aiocircle._core.encode import encode_body, encode_query
 from aiocircle._core.endpoint import BadItems, ListEndpoint, Operation, Route
@@ -22,7 +21,8 @@ from aiocircle._core.retrying import CallState, retry
 from aiocircle._core.structure import StructureProblems
 from aiocircle._core.throttle import Caller
 from aiocircle._core.timeouts import Timeout
-from aiocircle.errors import CircleCIError, DecodeError
+from aiocircle._redact import RedactedURL
+from aiocircle.errors import CircleCIError, DecodeError, RequestError
 
 __all__ = ["Executor"]
 
@@ -41,13 +41,17 @@ class Executor:
         self.timeout = timeout
         self.retry = retry
         self.caller = Caller(state.account, state.places)
+        self._on_headers: Callable[[Mapping[str, str]], object] | None = None
 
-    def for_job(self) -> Executor:
-        """Return the executor of a job of many requests.
+    def new_caller(self) -> Executor:
+        """Return an executor that takes turns in the queue as a caller of its own, and waits there without a bound."""
+        return Executor(self.state, self.timeout, self.retry.unbounded())
 
-        The job takes turns with other calls as one caller. max_wait does not bound its waits.
-        """
-        return Executor(self.state, self.timeout, attrs.evolve(self.retry, max_wait=None))
+    def with_headers(self, on_headers: Callable[[Mapping[str, str]], object]) -> Self:
+        """Return an executor of the same caller. It calls `on_headers` with the headers of each 2xx response."""
+        other = copy.copy(self)
+        other._on_headers = on_headers
+        return other
 
     async def call(
         self,
@@ -59,7 +63,7 @@ class Executor:
         """Return the result of the endpoint: a model, or None."""
         url = self._url(endpoint, values, query)
         if body is not None and not isinstance(body, bytes):
-            body = encode_body({endpoint.body(name): value for name, value in body.items()})
+            body = encode_body(body, endpoint.body)
         return await self._execute(self._new_call(endpoint, url, body), endpoint.parse)
 
     def list(
@@ -80,7 +84,7 @@ class Executor:
             try:
                 page = await self._execute(call, partial(endpoint.parse, page_token=token))
             except BadItems as bad:
-                return _page_with_errors(call, bad)
+                return self._page_with_errors(call, bad)
             return page if call.attempts == 1 else DecodedPage(page.items, page.next_page_token, (), call.attempts)
 
         identity = paging.identity if isinstance(paging, Offset) else None
@@ -89,9 +93,8 @@ class Executor:
     def _url(self, endpoint: Route, values: tuple[Any, ...], query: Mapping[str, Any] | None) -> str:
         url = endpoint.url(values, self.state.base_url)
         if not query:
-            return url
-        spell = endpoint.query
-        return _with_query(url, encode_query({spell(name): value for name, value in query.items()} if spell else query))
+            return RedactedURL(url) if "?" in url else url
+        return _with_query(url, encode_query(query, endpoint.query))
 
     def _new_call(self, endpoint: Route, url: str, body: bytes | None) -> CallState:
         headers = self.state.headers if body is None else self.state.headers_with_body
@@ -129,6 +132,8 @@ class Executor:
     async def _attempt(self, call: CallState, parse: _Parse[R]) -> R:
         try:
             response = await self._send(call)
+            if response.status == 401 and self.state.credentials.can_renew and await self._renew(call):
+                response = await self._send(call)
             return self._handle_response(call, response, parse)
         except CircleCIError as error:
             call.record_failure(error)
@@ -136,20 +141,47 @@ class Executor:
 
     async def _send(self, call: CallState) -> Response:
         """Return the response to one attempt, sent when it is its turn."""
-        queue = self.state.throttle.admit_nowait(self.caller, call.family) or await self._wait(call)
+        if self.state.credentials.can_renew:
+            await self._follow_token()
+        caller = self.caller
+        queue = self.state.throttle.admit_nowait(caller, call.family) or await self._wait(call, caller)
         sent_at = self.state.clock.monotonic()
         result: Response | None = None
         try:
             response = result = await self._send_once(call, sent_at)
         finally:
-            queue.release(self.caller, result, sent_at)
+            queue.release(caller, result, sent_at)
         self.state.note_deprecation(call.operation, response.headers)
         return response
 
-    async def _wait(self, call: CallState) -> Queue:
+    async def _renew(self, call: CallState) -> bool:
+        """Return True if the token that was refused has been replaced, so that the call is sent again, once.
+
+        This is not a retry: a 401 changed nothing.
+        """
+        if call.is_renewed:
+            return False
+        call.is_renewed = True
+        is_renewed = await self.state.credentials.renew(call.token)
+        if is_renewed:
+            call.attempts -= 1
+        return is_renewed
+
+    async def _follow_token(self) -> None:
+        """Use the present token and its budget. The first one is requested from the provider."""
+        state = self.state
+        if state.credentials.token is None:
+            await state.credentials.renew(None)
+        if state.account != state.credentials.account:
+            state.use_present_token()
+        if self.caller.account != state.account:
+            self.caller = Caller(state.account, state.places)
+
+    async def _wait(self, call: CallState, caller: Caller) -> Queue:
         throttle, clock = self.state.throttle, self.state.clock
         started, max_wait = clock.monotonic(), self.retry.remaining_wait(call.waited)
-        queue = await throttle.admit(self.caller, call.family, call.request, max_wait, is_retry=call.attempts > 0)
+        is_retry = call.attempts > 0 or call.is_renewed
+        queue = await throttle.admit(caller, call.family, call.request, max_wait, is_retry=is_retry)
         call.waited += clock.monotonic() - started
         return queue
 
@@ -158,6 +190,12 @@ class Executor:
         state, request = self.state, call.request
         state.transport.ensure_open()
         call.attempts += 1
+        if state.credentials.can_renew:
+            # It may have been replaced while the request waited.
+            if state.account != state.credentials.account:
+                state.use_present_token()
+            call.token = state.credentials.token
+            request.headers = state.headers if request.body is None else state.headers_with_body
         for observer in state.observers:
             observer.on_attempt(call.operation, request, call.attempts)
         result: int | CircleCIError | None = None
@@ -165,6 +203,7 @@ class Executor:
             response = await state.transport.send(request, self.timeout)
             result = response.status
         except CircleCIError as error:
+            self._mask(error)
             result = error
             raise
         finally:
@@ -177,34 +216,55 @@ class Executor:
     def _handle_response(self, call: CallState, response: Response, parse: _Parse[R]) -> R:
         request, status = call.request, response.status
         if 200 <= status < 300:
+            if self._on_headers is not None:
+                self._on_headers(response.headers)
             try:
                 return parse(response)
             except StructureProblems as problems:
-                error: CircleCIError = _decode_error(call, response, problems)
-        elif call.is_repeated_delete(status):
+                error: CircleCIError = self._decode_error(call, response, problems)
+        elif call.is_repeated_delete(status) and (
+            call.outcome == "done" or is_api_error(response.headers, response.body)
+        ):
             return cast("R", None)
         else:
-            now = self.state.clock.wall()
-            error = error_for(status, response.headers, response.body, method=request.method, url=request.url, now=now)
+            error = error_for(
+                status,
+                response.headers,
+                response.body,
+                method=request.method,
+                url=request.url,
+                now=self.state.clock.wall(),
+                mask=self.state.credentials.mask,
+            )
         raise error
 
+    def _page_with_errors(self, call: CallState, bad: BadItems) -> DecodedPage[Any]:
+        """Return the good items of a page, with a DecodeError for each bad one."""
+        errors: list[tuple[int, DecodeError]] = []
+        for count, problems in bad.problems:
+            error = self._decode_error(call, bad.response, problems)
+            call.record_failure(error)
+            errors.append((count, error))
+        return DecodedPage(bad.items, bad.next_page_token, tuple(errors), call.attempts)
 
-def _page_with_errors(call: CallState, bad: BadItems) -> DecodedPage[Any]:
-    """Return the good items of a page, with a DecodeError for each bad one."""
-    errors: list[tuple[int, DecodeError]] = []
-    for count, problems in bad.problems:
-        error = _decode_error(call, bad.response, problems)
-        call.record_failure(error)
-        errors.append((count, error))
-    return DecodedPage(bad.items, bad.next_page_token, tuple(errors), call.attempts)
+    def _decode_error(self, call: CallState, response: Response, problems: StructureProblems) -> DecodeError:
+        return decode_error(
+            problems,
+            response.status,
+            response.headers,
+            response.body,
+            method=call.request.method,
+            url=call.request.url,
+            mask=self.state.credentials.mask,
+        )
 
-
-def _decode_error(call: CallState, response: Response, problems: StructureProblems) -> DecodeError:
-    request = call.request
-    return decode_error(
-        problems, response.status, response.headers, response.body, method=request.method, url=request.url
-    )
+    def _mask(self, error: CircleCIError) -> None:
+        """Mask the tokens in an error of the transport: its text may repeat what the server has sent."""
+        mask = self.state.credentials.mask
+        error.args = tuple(mask.apply(arg) if isinstance(arg, str) else arg for arg in error.args)
+        if isinstance(error, RequestError):
+            error.url = mask.apply(error.url)
 
 
 def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}" if pairs else url
+    return RedactedURL(f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}") if pairs else url

@@ -8,6 +8,7 @@ from typing import Any, Final
 import aiohttp
 import attrs
 
+from aiocircle._redact import type_name
 from aiocircle.errors import ConfigurationError
 
 __all__ = ["ScheduledTimeout", "Timeout", "TimeoutScheduler", "client_timeout", "stream_timeout"]
@@ -32,7 +33,7 @@ def client_timeout(timeout: float | aiohttp.ClientTimeout | None) -> Timeout:
         limits = aiohttp.ClientTimeout(total=None)
     elif isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
         raise ConfigurationError(
-            f"timeout must be a number of seconds above zero or an aiohttp.ClientTimeout, got {type(timeout).__name__}"
+            f"timeout must be a number of seconds above zero or an aiohttp.ClientTimeout, got {type_name(timeout)}"
         )
     else:
         # A total timeout does not reveal whether the request was sent. A connect timeout does, so that a POST may be

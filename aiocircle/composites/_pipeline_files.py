@@ -44,7 +44,7 @@ class PipelineFiles(Group):
         from aiocircle.composites._downloads import check_options, download_artifacts
 
         check_options(into, match, concurrency, existing)
-        executor = self._executor.for_job()
+        executor = self._executor.new_caller()
         targets = await _list_targets(executor, pipeline_id, match, concurrency)
         return await download_artifacts(
             FileOpener(executor, "pipelines.download_artifacts"),

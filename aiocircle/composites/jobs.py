@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from aiocircle._core.group import Project
 from aiocircle._core.pager import Pager
+from aiocircle.composites._job_waits import JobWaits
 from aiocircle.errors import InvalidArgument
 from aiocircle.links import Link
 from aiocircle.resources import jobs
@@ -32,7 +33,7 @@ __all__ = ["Jobs"]
 _FAILED_TESTS: Final = frozenset({JobTestResult.FAILURE, JobTestResult.ERROR})
 
 
-class Jobs(jobs.Jobs):
+class Jobs(JobWaits, jobs.Jobs):
     """Jobs: `circle.jobs`.
 
     A link to a job, or a WorkflowJob, may stand for `project` and `job_number` in methods where job_number is None.
@@ -80,10 +81,10 @@ class Jobs(jobs.Jobs):
         check_filter(failed_only, step, index)
         wanted = OutputFilter(failed_only=failed_only, step=step, index=index)
         if not follow:
-            return stream_output(self._executor.for_job(), slug, number, wanted)
+            return stream_output(self._executor.new_caller(), slug, number, wanted)
         from aiocircle.composites._follow import follow_output
 
-        return follow_output(self._executor.for_job(), slug, number, wanted)
+        return follow_output(self._executor.new_caller(), slug, number, wanted)
 
     async def get_failed_output(
         self, project: Project | Link | WorkflowJob, job_number: int | None = None, *, lines: int = 100
@@ -101,7 +102,7 @@ class Jobs(jobs.Jobs):
         if isinstance(lines, bool) or not isinstance(lines, int) or lines < 1:
             got = lines if isinstance(lines, int) else type(lines).__name__
             raise InvalidArgument(f"lines must be an int of at least 1, got {got}. Pass 100, for example.")
-        return await get_failed_output(self._executor.for_job(), slug, number, lines=lines)
+        return await get_failed_output(self._executor.new_caller(), slug, number, lines=lines)
 
     def list_failed_tests(
         self,
@@ -190,7 +191,7 @@ class Jobs(jobs.Jobs):
             job_number, into = None, job_number  # One argument stands for the project and the number.
         slug, number = self._find(project, job_number)
         into = check_options(into, match, concurrency, existing)
-        executor = self._executor.for_job()
+        executor = self._executor.new_caller()
         artifacts = await Jobs(executor).list_artifacts(slug, number).collect()
         return await download_artifacts(
             FileOpener(executor, "jobs.download_artifacts"),
@@ -215,7 +216,7 @@ class Jobs(jobs.Jobs):
 
         artifact = artifact_or_url.artifact if isinstance(artifact_or_url, DownloadedArtifact) else artifact_or_url
         url = check_url(getattr(artifact, "url", artifact), "artifact_or_url")
-        executor = self._executor.for_job()
+        executor = self._executor.new_caller()
         opener = FileOpener(executor, "jobs.stream_artifact")
         return stream_body(opener, url, name=getattr(artifact, "path", "artifact"), policy=executor.retry)
 

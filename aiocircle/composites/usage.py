@@ -43,7 +43,7 @@ class Usage(usage.Usage):
         from aiocircle.composites._exports import ExportRequest, stream_rows
 
         request = ExportRequest.check(org_id, start, end, shared_org_ids, poll_interval)
-        return stream_rows(self._executor.for_job(), request)
+        return stream_rows(self._executor.new_caller(), request)
 
     async def download_export(
         self,
@@ -67,4 +67,4 @@ class Usage(usage.Usage):
 
         check_options(into, "**", 1, "replace")
         request = ExportRequest.check(org_id, start, end, shared_org_ids, poll_interval)
-        return await download_files(self._executor.for_job(), request, into)
+        return await download_files(self._executor.new_caller(), request, into)

@@ -10,11 +10,11 @@ from aiocircle import CircleCI
 
 async def sum_credits(circle: CircleCI, org_id: str) -> dict[str, float]:
     end = datetime.now(UTC) - timedelta(minutes=1)
-    credits: defaultdict[str, float] = defaultdict(float)
+    total: defaultdict[str, float] = defaultdict(float)
     async for row in circle.usage.stream_export(org_id, start=end - timedelta(days=30), end=end):
         # The credits of users (seats) are divided among runs. They are not what a run used.
-        credits[row.project_name or "none"] += (row.total_credits or 0) - (row.user_credits or 0)
-    return credits
+        total[row.project_name or "none"] += (row.total_credits or 0) - (row.user_credits or 0)
+    return total
 
 
 async def main() -> None:

@@ -14,26 +14,21 @@ from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint
 from aiocircle._core.group import Group
 from aiocircle._core.pagination import OFFSET
 from aiocircle._groups import LazyGroup, V2Groups
-from tests.contract.official import ABSENT, OPERATIONS, Operation, needs_document
 from tests.contract.tables import ENDPOINTS, TABLES, model_of
+from tests.support.official_spec import ABSENT, OPERATIONS, Operation, needs_document
 
-# Public methods that are no operations of CircleCI's, and what they are good for.
+# Public methods that are not operations of the API, and their purpose.
 EXTRAS = {
-    "jobs.download_artifacts": "the API has URLs of files, which must be written safely",
-    "jobs.get_failed_output": "steps and their output are in API v1.1",
-    "jobs.get_steps": "steps are in API v1.1",
-    "jobs.list_failed_tests": "the API has no filter for results",
-    "jobs.stream_artifact": "the API has the URL of a file, which may be cut",
-    "jobs.stream_output": "the output of steps is in API v1.1 and v3",
-    "pipelines.download_artifacts": "the API lists artifacts by job",
-    "usage.download_export": "an export is created, polled and fetched",
-    "usage.stream_export": "an export is created, polled and fetched",
-    "jobs.get_by_link": "a person has the address of a page",
-    "pipelines.find": "a person has a commit or a number, not an id",
-    "pipelines.get_by_link": "a person has the address of a page",
-    "workflows.get_by_link": "a person has the address of a page",
+    "jobs.get_by_link": "a person has the page",
+    "jobs.wait": "a poll is not a wait",
+    "pipelines.find": "the API has no search for the pipeline of a commit",
+    "pipelines.get_by_link": "a person has the page",
+    "pipelines.wait": "a pipeline has no status: that of its workflows counts, and more of them may appear",
+    "pipelines.watch": "the API has no stream of changes",
     "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
     "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
+    "workflows.get_by_link": "a person has the page",
+    "workflows.wait": "a poll is not a wait",
 }
 
 # How the table writes the slugs in our paths. All other placeholders are one segment, whatever their names.
@@ -45,14 +40,16 @@ SLUGS = {
 }
 
 
-def test_the_official_document_is_here_in_continuous_integration() -> None:
+def test_document_is_present_in_ci() -> None:
+    """Continuous integration has the official document: without it these tests are skipped."""
     if ABSENT and os.environ.get("CI") != "true":
         pytest.skip(ABSENT)
     assert not ABSENT
 
 
 @needs_document
-def test_the_table_has_each_operation_of_the_document_and_six_beyond() -> None:
+def test_document_has_116_operations() -> None:
+    """The table has each operation of the document and six others."""
     assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS) == 116
     beyond = {operation.name for operation in OPERATIONS if operation.is_beyond}
     assert beyond == {
@@ -65,7 +62,8 @@ def test_the_table_has_each_operation_of_the_document_and_six_beyond() -> None:
     }
 
 
-def test_an_operation_is_reachable(operation: Operation, record_property: Callable[[str, object], None]) -> None:
+def test_operation_is_a_method(operation: Operation, record_property: Callable[[str, object], None]) -> None:
+    """Each operation is a method with the endpoint's result as its annotation."""
     endpoint = ENDPOINTS[operation.name]
     method = operation.method(CircleCI("a-token"))
     parameters = inspect.signature(method).parameters.values()
@@ -79,18 +77,19 @@ def test_an_operation_is_reachable(operation: Operation, record_property: Callab
     assert reference == f"https://circleci.com/docs/api/v2/#operation/{operation.reference}"
     if operation.is_list:
         assert isinstance(endpoint, ListEndpoint)
-        assert not inspect.iscoroutinefunction(method)
+        assert not inspect.iscoroutinefunction(inspect.unwrap(method))
         assert inspect.signature(method, eval_str=True).return_annotation == Pager[endpoint.model]
         assert endpoint.paging.is_paged == (operation.is_paged or endpoint.pagination is OFFSET)
     else:
         assert isinstance(endpoint, Endpoint | Action)
-        assert inspect.iscoroutinefunction(method)
+        assert inspect.iscoroutinefunction(inspect.unwrap(method))
         assert inspect.signature(method, eval_str=True).return_annotation == model_of(endpoint)
     record_property("reached", 1)
 
 
 @needs_document
-def test_no_group_has_a_method_that_nobody_listed() -> None:
+def test_groups_have_no_unlisted_method() -> None:
+    """Each public method of a group is an operation, or listed as an extra."""
     circle = CircleCI("a-token")
     groups = [name for name, value in vars(V2Groups).items() if isinstance(value, LazyGroup)]
     assert sorted(groups) == sorted({operation.group for operation in OPERATIONS})
@@ -102,7 +101,8 @@ def test_no_group_has_a_method_that_nobody_listed() -> None:
 
 
 @needs_document
-def test_no_endpoint_is_there_twice_or_unknown_to_the_table() -> None:
+def test_endpoints_are_those_of_the_document() -> None:
+    """The endpoints are the operations of the document, each once."""
     operations = sorted(
         endpoint.operation for endpoint in TABLES if endpoint.operation.rpartition(".")[0] not in EXTRAS
     )

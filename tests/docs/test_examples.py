@@ -59,7 +59,7 @@ async def test_usage_credits(tmp_path: Path) -> None:
     """The credits of seats are not a run's: the sum is that of the runs, as the csv module alone finds it."""
     async with LocalCircleCI() as server, CircleCI(server.token, base_url=server.url) as circle:
         org_id = (await circle.projects.get(WEB)).organization_id or ""
-        credits = await load("usage_credits").sum_credits(circle, org_id)
+        total = await load("usage_credits").sum_credits(circle, org_id)
         end = datetime.now(UTC) - timedelta(minutes=1)
         (path,) = await circle.usage.download_export(org_id, tmp_path, start=end - timedelta(days=30), end=end)
     expected: Counter[str] = Counter()
@@ -68,5 +68,5 @@ async def test_usage_credits(tmp_path: Path) -> None:
         for row in csv.DictReader(file):
             expected[row["PROJECT_NAME"]] += float(row["TOTAL_CREDITS"]) - float(row["USER_CREDITS"])
             seats += float(row["USER_CREDITS"])
-    assert credits == pytest.approx(dict(expected))
+    assert total == pytest.approx(dict(expected))
     assert seats > 0

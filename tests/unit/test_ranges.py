@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import pytest
@@ -10,8 +9,9 @@ from multidict import CIMultiDict
 
 from aiocircle._core.ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
 from aiocircle._core.retry import RetryPolicy
+from tests.support.thorough import scaled
 
-STORIES = 100_000 if os.environ.get("AIOCIRCLE_THOROUGH") else 5_000
+STORIES = scaled(2_000, 100_000)
 
 
 def plan(

@@ -22,11 +22,11 @@ from aiocircle.composites._downloads import check_options, download_artifacts, l
 from aiocircle.composites._parts import PartFile, part_key
 from aiocircle.errors import CircleCIError, DownloadError, DownloadErrors, InvalidArgument
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact, DownloadProgress
+from tests.support.thorough import scaled
 from tests.unit.composites.file_server import File, FileServer, content, opener, raw_server
 
 POLICY = RetryPolicy(attempts=4, base=0.001, cap=0.002)
 MIB = 1024 * 1024
-THOROUGH = bool(os.environ.get("AIOCIRCLE_THOROUGH"))
 
 
 @pytest.fixture
@@ -463,7 +463,7 @@ async def test_random_faults_never_spoil_a_file(server: FileServer, open_: Any, 
     """Random cuts, statuses, ranges and ETags: each file is equal or absent, and no part of it stays without reason."""
     random_ = random.Random(7)
     equal = 0
-    for turn in range(1500 if THOROUGH else 60):
+    for turn in range(scaled(60, 1500)):
         body = content(random_.choice([0, 1, 70_000, 400_000]), turn)
         path = f"{turn}.bin"
         server.files[f"/f/0/{path}"] = File(
@@ -532,6 +532,7 @@ from aiocircle._core.retry import RetryPolicy
 from aiocircle.composites._downloads import download_artifacts, list_targets
 from aiocircle.resources.jobs import Artifact
 from tests.unit.composites.file_server import opener
+from tests.support.thorough import scaled
 
 async def main(url, into):
     async with aiohttp.ClientSession() as session:
@@ -544,7 +545,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_killed_download_is_resumed(server: FileServer, tmp_path: Path) -> None:
     """Killed at random moments: the bytes are equal in the end, and few of them were sent twice."""
-    kills = 50 if THOROUGH else 5
+    kills = scaled(5, 50)
     body = content((kills + 1) * 6 * MIB)
     server.files["/f/0/out.bin"] = File(body=body, pause=0.001)
     random_ = random.Random(3)
