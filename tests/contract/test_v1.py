@@ -117,7 +117,7 @@ def test_an_operation_has_the_tables_signature(row: Row) -> None:
         assert keywords == {*row.keywords, "page_token"}
         assert endpoint.paging.is_paged is (row.returns != "Pager, one page")
     else:
-        assert inspect.iscoroutinefunction(method)
+        assert inspect.iscoroutinefunction(inspect.unwrap(method))
         assert keywords == {*row.keywords}
         assert annotation == (None if isinstance(endpoint, Action) else endpoint.model)
         assert getattr(annotation, "__name__", "None") == row.returns
