@@ -1,1 +1,1 @@
-"""How requests are made, paced, repeated and read. Nothing here is public; the root re-exports what is."""
+"""Requests: built, paced, repeated and read. Nothing here is public; the root re-exports what is."""

@@ -1,4 +1,4 @@
-"""Whether to send again, and when: pure decisions. The executor carries them out."""
+"""Retry or not, and after which wait: pure decisions. The executor carries them out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _finite_or_none(policy: RetryPolicy, field: attrs.Attribute[Any], value: Any
 
 @attrs.frozen
 class RetryPolicy:
-    """How often and how patiently one call is tried.
+    """The number of attempts of one call, and the waits between them.
 
     attempts: the most requests that one call sends, the first included.
     base, cap: seconds; the wait before attempt n+1 is drawn evenly from 0 to min(cap, base * 2**(n-1)).
@@ -49,7 +49,7 @@ class RetryPolicy:
     repeat_unsafe: the caller's word that a POST or PATCH may be sent again though it may have been carried out.
 
     Sent again are: any request after a 429 or when the connection failed before it was sent; GET, HEAD, PUT and
-    DELETE also after a 5xx, a lost connection, a timeout, or a 2xx whose body was cut or is no JSON.
+    DELETE also after a 5xx, a lost connection, a timeout, or a 2xx whose body was cut or is not JSON.
     """
 
     attempts: int = 5

@@ -1,4 +1,4 @@
-"""Who is next: a queue for each account and family, in which callers take turns."""
+"""The order of requests: a queue for each account and family, in which callers take turns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contexts: environment variables that projects of an organization share, and who may use them."""
+"""Contexts: environment variables that projects of an organization share, and their restrictions."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class ContextRestrictionType(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class ContextEnvVar:
-    """An environment variable of a context, without its value, which the API never tells.
+    """An environment variable of a context, without its value, which the API never returns.
 
-    variable is its name; "" where the API did no more than confirm that it was set. truncated_value is the end of
-    the value: its last four characters, of a value of up to eight the last half; None just after it was set.
+    variable is its name, "" if the API only confirmed that it was set. truncated_value is the end of the value: its
+    last four characters, or the last half of a value of up to eight characters. It is missing just after it was set.
     """
 
     variable: str = ""
@@ -48,10 +48,10 @@ class ContextEnvVar:
 
 @attrs.frozen(kw_only=True)
 class ContextRestriction:
-    """A rule about who may use a context.
+    """A rule that restricts the use of a context.
 
-    restriction_value is the id of a project or of a group, or an expression, as restriction_type says. name says
-    it readably, such as a project's name. project_id is what older answers have for a project.
+    restriction_value is the id of a project or of a group, or an expression: restriction_type is which of them. name
+    is its readable form, such as a project's name. project_id is the key of a project in older responses.
     """
 
     id: str = ""
@@ -64,7 +64,7 @@ class ContextRestriction:
 
 @attrs.frozen(kw_only=True)
 class Context:
-    """A context. org_id, environment_variables and restrictions are there in the answer of `get` alone."""
+    """A context. org_id, environment_variables and restrictions are present in the result of `get` only."""
 
     id: str
     name: str
@@ -100,7 +100,7 @@ class _Endpoints(Table, group="contexts"):
 class Contexts(Group):
     """Contexts: `circle.contexts`.
 
-    The API answers Forbidden, not NotFound, for a context that does not exist.
+    For a context that does not exist, the API returns 403 (Forbidden), not 404.
     """
 
     async def get(self, context_id: Id) -> Context:

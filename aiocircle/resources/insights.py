@@ -1,8 +1,8 @@
 """Insights: success, duration, throughput and credits of workflows, jobs and tests.
 
-Figures that CircleCI does not report are None. Durations are in seconds. Credits are an estimate, not what CircleCI
-bills. The figures are gathered once a day, so the last 24 hours may be missing. Without a branch they are those of
-the default branch.
+CircleCI leaves some figures out: they are None. Durations are in seconds. Credits are an estimate, not those that
+CircleCI bills. The figures are collected once a day, so the last 24 hours may be missing. Without a branch they are
+those of the default branch.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ReportingWindow(StrEnum):
 
     @property
     def span(self) -> timedelta:
-        """How long it is."""
+        """The length of the window."""
         _, number, unit = self.split("-")
         return timedelta(**{unit: int(number)})
 
@@ -78,7 +78,7 @@ class Granularity(StrEnum):
 
 
 class WorkflowRunStatus(StrEnum):
-    """How a workflow's run ended, as far as known today."""
+    """The results of a workflow's run that are known today."""
 
     SUCCESS = "success"
     FAILED = "failed"
@@ -107,9 +107,9 @@ class DurationMetrics:
 class WorkflowRunMetrics:
     """The figures of a workflow's runs in a window.
 
-    total_runs counts those that still run or wait, too. mttr, the mean time to recovery, is the seconds from a failure
-    to the next success, None where nothing recovered; throughput is runs a day, total_recoveries recovered runs a day.
-    median_credits_used is not kept up any more and always 0.
+    total_runs also counts runs that are active or wait. mttr, the mean time to recovery, is the seconds from a failure
+    to the next success, None if nothing recovered; throughput is runs a day, total_recoveries recovered runs a day.
+    median_credits_used is not updated any more and always 0.
     """
 
     total_runs: WholeNumber | None = None
@@ -139,8 +139,8 @@ class WorkflowMetrics:
 class WorkflowRun:
     """One run of a workflow.
 
-    duration is in seconds. It, stopped_at and status are None while the run is under way. status is one of
-    WorkflowRunStatus, or a newer one. is_approval says whether the run waits for an approval.
+    duration is in seconds. A run that is active has no duration, stopped_at and status. status is one of
+    WorkflowRunStatus, or a newer one. is_approval: True if the run waits for an approval.
     """
 
     # In the order of the wire: msgspec looks for a key where the one before it ended.
@@ -155,7 +155,7 @@ class WorkflowRun:
 
     @property
     def is_successful(self) -> bool:
-        """Whether the run ended well."""
+        """True if the run has succeeded."""
         return self.status == WorkflowRunStatus.SUCCESS
 
 
@@ -163,7 +163,7 @@ class WorkflowRun:
 class JobRunMetrics:
     """The figures of a job's runs in a window.
 
-    total_runs counts those that still run or wait, too; throughput is runs a day. median_credits_used is not kept up
+    total_runs also counts runs that are active or wait; throughput is runs a day. median_credits_used is not updated
     any more and always 0.
     """
 
@@ -200,7 +200,7 @@ class JobRun:
 
     @property
     def is_successful(self) -> bool:
-        """Whether the run ended well."""
+        """True if the run has succeeded."""
         return self.status == JobStatus.SUCCESS
 
 
@@ -209,7 +209,7 @@ class JobRun:
 
 @attrs.frozen(kw_only=True)
 class TimeseriesDurations:
-    """The spread of an interval's durations, in seconds. total has been seen to be 0 whatever the others are."""
+    """The spread of an interval's durations, in seconds. total is 0 in known responses, also if the others are not."""
 
     min: WholeNumber | None = None
     median: WholeNumber | None = None
@@ -267,7 +267,7 @@ class WorkflowSummaryMetrics:
 
 @attrs.frozen(kw_only=True)
 class WorkflowTrends:
-    """How a workflow's figures moved against the window before."""
+    """The changes of a workflow's figures against the window before."""
 
     total_runs: float | None = None
     failed_runs: float | None = None
@@ -290,7 +290,7 @@ class WorkflowSummary:
 
 @attrs.frozen(kw_only=True)
 class SummaryMetrics:
-    """The figures of a whole organization, a project, a workflow or a branch; what does not apply there is None.
+    """The figures of a whole organization, a project, a workflow or a branch; None if one does not apply.
 
     Durations are in seconds, throughput is runs a day.
     """
@@ -305,7 +305,7 @@ class SummaryMetrics:
 
 @attrs.frozen(kw_only=True)
 class SummaryTrends:
-    """How the figures of a SummaryMetrics moved against the window before."""
+    """The changes of the figures of a SummaryMetrics against the window before."""
 
     total_runs: float | None = None
     success_rate: float | None = None
@@ -368,7 +368,7 @@ class OrgProjectSummary:
 class OrgSummary:
     """An organization's figures and trends.
 
-    org_project_data holds the projects that were asked for by name; all_projects are the names of all.
+    org_project_data has the projects that were requested by name; all_projects are the names of all.
     """
 
     org_data: SummaryTotals = SummaryTotals()
@@ -412,7 +412,7 @@ class FlakyTest:
 
 @attrs.frozen(kw_only=True)
 class FlakyTests:
-    """A project's flaky tests. total_flaky_tests counts each test once, however often it flaked."""
+    """A project's flaky tests. total_flaky_tests counts each test once, also if it flaked more often."""
 
     flaky_tests: tuple[FlakyTest, ...] = attrs.field(default=(), metadata=KEBAB)
     total_flaky_tests: float | None = attrs.field(default=None, metadata=KEBAB)
@@ -435,7 +435,7 @@ class MeasuredTest:
 
 @attrs.frozen(kw_only=True)
 class ResultCounts:
-    """How many tests of a run ended how."""
+    """The numbers of tests of a run, by result."""
 
     total: WholeNumber | None = None
     success: WholeNumber | None = None
@@ -446,7 +446,7 @@ class ResultCounts:
 
 @attrs.frozen(kw_only=True)
 class MeasuredTestRun:
-    """What the tests of one workflow run said."""
+    """The results of the tests of one workflow run."""
 
     workflow_id: str
     pipeline_number: WholeNumber | None = None

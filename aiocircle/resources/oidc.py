@@ -26,8 +26,8 @@ class Claim(StrEnum):
 class Claims:
     """The custom claims of an organization's or a project's identity tokens.
 
-    project_id is None for an organization's. ttl is a duration such as "1h30m0s"; it and the times are None, and
-    audience is empty, where the claim is not customized.
+    Claims of an organization have no project_id. ttl is a duration such as "1h30m0s". If a claim is not customized,
+    ttl and the times are missing, and audience is empty.
     """
 
     org_id: str = ""

@@ -31,7 +31,7 @@ class Timetable:
     """When a schedule starts pipelines. All hours are UTC.
 
     per_hour: how often in each of the hours_of_day, 1 to 60. days_of_week ("MON") or days_of_month
-    (1 to 31): one of the two; the other is None. months: ("JAN"), None for all.
+    (1 to 31): only one of the two is set. months: ("JAN"), None for all.
     """
 
     per_hour: WholeNumber | None = attrs.field(default=None, metadata=KEBAB)
@@ -52,7 +52,7 @@ class TimetableFields(TypedDict):
 
 
 class TimetableChanges(TypedDict, total=False):
-    """What to change of a timetable, as Timetable describes it."""
+    """The changes of a timetable, as Timetable describes it."""
 
     per_hour: Annotated[int, "per-hour"]
     hours_of_day: Annotated[Sequence[int], "hours-of-day"]

@@ -1,4 +1,4 @@
-"""Users: who the token belongs to, and which organizations they work in."""
+"""Users: the owner of the token, and the organizations of users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Collaboration", "User", "Users"]
 
 @attrs.frozen(kw_only=True)
 class User:
-    """A person's account. name is None without a display name. After a sign-up by e-mail, both are the address."""
+    """A person's account. name is missing without a display name. After a sign-up by e-mail, both are the address."""
 
     id: str
     login: str = ""
@@ -25,7 +25,7 @@ class User:
 
 @attrs.frozen(kw_only=True)
 class Collaboration:
-    """An organization that a user is a member of. id is None where CircleCI does not know it yet."""
+    """An organization that a user is a member of. CircleCI may not know its id yet."""
 
     id: str | None = None
     vcs_type: str = attrs.field(default="", metadata=KEBAB)

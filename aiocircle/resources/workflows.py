@@ -34,8 +34,8 @@ class Workflow:
     """One run of a workflow, in a pipeline.
 
     An expired workflow of an old pipeline has "" for id, name and status, and None for created_at. started_by,
-    canceled_by and errored_by are ids of users. tag is "setup" on a setup workflow. stopped_at is None until the
-    end. auto_rerun_number counts the automatic reruns, of which max_auto_reruns are allowed; both are None if
+    canceled_by and errored_by are ids of users. tag is "setup" on a setup workflow. It has a stopped_at after its
+    end. auto_rerun_number counts the automatic reruns, of which max_auto_reruns are permitted; both are missing if
     automatic reruns are off.
     """
 
@@ -61,12 +61,12 @@ class Workflow:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the workflow is over, however it ended. One that is on hold or failing is not."""
+        """True if the workflow has ended, with any result. One that is on hold or failing has not."""
         return workflow_is_finished(self.status, self.stopped_at)
 
     @property
     def is_setup(self) -> bool:
-        """Whether it is a setup workflow, after which the pipeline's real ones begin."""
+        """True for a setup workflow, after which the pipeline's real ones begin."""
         return self.tag == "setup"
 
 
@@ -75,8 +75,8 @@ class WorkflowJob:
     """A job, as its workflow lists it.
 
     dependencies are ids of other jobs of the workflow; requires gives the statuses in which each lets this one
-    start. job_number is None for approvals, and for jobs that never ran; started_at and stopped_at likewise.
-    approval_request_id is there while an approval waits. approved_by and canceled_by are ids of users.
+    start. Approvals and jobs that never ran have no job_number, started_at and stopped_at.
+    approval_request_id is present while an approval waits. approved_by and canceled_by are ids of users.
     """
 
     id: str
@@ -110,13 +110,13 @@ class WorkflowJob:
 
     @property
     def is_waiting_for_approval(self) -> bool:
-        """Whether somebody can approve it now: `approve(workflow.id, job.approval_request_id)`."""
+        """True if it can be approved now: `approve(workflow.id, job.approval_request_id)`."""
         return self.type == JobType.APPROVAL and self.status == JobStatus.ON_HOLD
 
 
 @attrs.frozen(kw_only=True)
 class Rerun:
-    """The new workflow of a rerun, by id. workflow_id is None if the API only confirmed the rerun."""
+    """The new workflow of a rerun, by id. It has no workflow_id if the API only confirmed the rerun."""
 
     workflow_id: str | None = None
 
