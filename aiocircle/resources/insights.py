@@ -499,7 +499,7 @@ class Insights(Group):
     all_branches: True for all branches together. It takes precedence over branch.
     reporting_window: the last 90 days if it is omitted.
     start_date, end_date: only runs that started at or after the first and before the second, at most 90 days apart. The
-        API refuses an end without a start (BadRequest).
+        API refuses an end without a start (BadRequest). A datetime.date is its midnight in UTC.
     """
 
     def list_workflow_metrics(
