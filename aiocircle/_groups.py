@@ -10,6 +10,7 @@ from aiocircle._core.executor import Executor
 if TYPE_CHECKING:
     from aiocircle.composites.pipelines import Pipelines
     from aiocircle.composites.projects import Projects
+    from aiocircle.composites.webhooks import Webhooks
     from aiocircle.composites.workflows import Workflows
     from aiocircle.resources.contexts import Contexts
     from aiocircle.resources.deploys import Deploys
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from aiocircle.resources.triggers import Triggers
     from aiocircle.resources.usage import Usage
     from aiocircle.resources.users import Users
-    from aiocircle.resources.webhooks import Webhooks
 
 __all__ = ["LazyGroup", "V2Groups"]
 
@@ -97,7 +97,7 @@ class V2Groups:
     """Exports of what an organization used."""
     users: LazyGroup[Users] = LazyGroup("aiocircle.resources.users:Users")
     """Users and their organizations."""
-    webhooks: LazyGroup[Webhooks] = LazyGroup("aiocircle.resources.webhooks:Webhooks")
+    webhooks: LazyGroup[Webhooks] = LazyGroup("aiocircle.composites.webhooks:Webhooks")
     """Outbound webhooks."""
     workflows: LazyGroup[Workflows] = LazyGroup("aiocircle.composites.workflows:Workflows")
     """Workflows: read, approve, cancel, run again."""

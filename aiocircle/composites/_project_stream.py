@@ -261,7 +261,8 @@ class ProjectStream(Generic[T]):
             raise
         except CircleCIError:
             pass
-        for number in (*self._next_open(), *again):
+        # After a time without polls, the results of a branch come in the order of its pipelines.
+        for number in sorted((*self._next_open(), *again)):
             self._queue.setdefault(number)
         self._is_pruned = not is_complete
         self._walk_at = began_at + self._poll_interval * (1 - JITTER * random.random())
