@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 from aiocircle._core.executor import Executor
 
 if TYPE_CHECKING:
+    from aiocircle.composites.jobs import Jobs
     from aiocircle.composites.pipelines import Pipelines
     from aiocircle.composites.projects import Projects
     from aiocircle.composites.webhooks import Webhooks
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from aiocircle.resources.deploys import Deploys
     from aiocircle.resources.groups import Groups
     from aiocircle.resources.insights import Insights
-    from aiocircle.resources.jobs import Jobs
     from aiocircle.resources.oidc import Oidc
     from aiocircle.resources.organizations import Organizations
     from aiocircle.resources.otel import Otel
@@ -71,7 +71,7 @@ class V2Groups:
     """Groups of an organization's members."""
     insights: LazyGroup[Insights] = LazyGroup("aiocircle.resources.insights:Insights")
     """Metrics of workflows, jobs and tests."""
-    jobs: LazyGroup[Jobs] = LazyGroup("aiocircle.resources.jobs:Jobs")
+    jobs: LazyGroup[Jobs] = LazyGroup("aiocircle.composites.jobs:Jobs")
     """Jobs, their artifacts and tests."""
     oidc: LazyGroup[Oidc] = LazyGroup("aiocircle.resources.oidc:Oidc")
     """Custom claims of the identity tokens that jobs get."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Final
@@ -12,6 +13,7 @@ from multidict import CIMultiDict, istr
 from aiocircle._core.admission_queue import Places
 from aiocircle._core.clock import Clock
 from aiocircle._core.observer import LOG, Observer
+from aiocircle._core.polling import SharedCalls
 from aiocircle._core.throttle import Throttle
 from aiocircle._core.transport import Transport
 from aiocircle._redact import single_line
@@ -57,6 +59,9 @@ class ClientState:
         self.places = Places(max_concurrency)
         self.observers: tuple[Observer, ...] = (LOG,)
         self.deprecations: dict[str, Deprecation] = {}
+        # More polls would only wait in the queue, before the requests of other callers.
+        self.poll_slots = asyncio.Semaphore(max_concurrency)
+        self.polls = SharedCalls()
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
         """Keep the reported end of an operation, and warn of it once."""

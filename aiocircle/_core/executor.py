@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlencode
 
 from aiocircle._core.admission_queue import Queue
@@ -39,6 +40,17 @@ class Executor:
         self.timeout = timeout
         self.retry = retry
         self.caller = Caller(state.account, state.places)
+        self._on_headers: Callable[[Mapping[str, str]], object] | None = None
+
+    def new_caller(self) -> Executor:
+        """Return an executor that takes turns in the queue as a caller of its own, and waits there without a bound."""
+        return Executor(self.state, self.timeout, self.retry.unbounded())
+
+    def with_headers(self, on_headers: Callable[[Mapping[str, str]], object]) -> Self:
+        """Return an executor of the same caller. It calls `on_headers` with the headers of each 2xx response."""
+        other = copy.copy(self)
+        other._on_headers = on_headers
+        return other
 
     async def call(
         self,
@@ -167,6 +179,8 @@ class Executor:
     def _handle_response(self, call: CallState, response: Response, parse: _Parse[R]) -> R:
         request, status = call.request, response.status
         if 200 <= status < 300:
+            if self._on_headers is not None:
+                self._on_headers(response.headers)
             try:
                 return parse(response)
             except StructureProblems as problems:

@@ -60,7 +60,7 @@ class Poller:
     A wait calls `begin` before each poll and `pause` after it. Its last poll is made at the deadline.
     """
 
-    __slots__ = ("_began_at", "_is_woken", "_loop", "_poll_interval", "_polls", "_random", "_waiter", "deadline")
+    __slots__ = ("_began_at", "_event_loop", "_is_woken", "_poll_interval", "_polls", "_random", "_waiter", "deadline")
 
     def __init__(
         self,
@@ -69,19 +69,19 @@ class Poller:
         poll_interval: float | None = None,
         random: Callable[[], float] = random_module.random,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.deadline = None if timeout is None else self._loop.time() + timeout
+        self._event_loop = asyncio.get_running_loop()
+        self.deadline = None if timeout is None else self._event_loop.time() + timeout
         self._poll_interval = poll_interval
         self._random = random
         self._polls = 0
-        self._began_at = self._loop.time()
+        self._began_at = self._event_loop.time()
         self._is_woken = False
         self._waiter: asyncio.Future[None] | None = None
 
     def begin(self) -> None:
         """Record the beginning of a poll."""
         self._polls += 1
-        self._began_at = self._loop.time()
+        self._began_at = self._event_loop.time()
 
     @property
     def began_at(self) -> float:
@@ -91,7 +91,7 @@ class Poller:
     @property
     def is_over(self) -> bool:
         """True if no poll may follow the present one."""
-        return self.is_last or (self.deadline is not None and self._loop.time() >= self.deadline + OVERTIME)
+        return self.is_last or (self.deadline is not None and self._event_loop.time() >= self.deadline + OVERTIME)
 
     @property
     def is_last(self) -> bool:
@@ -114,7 +114,7 @@ class Poller:
         limit: the most seconds of a pause; a `poll_interval` replaces all pauses. due_in: the seconds after which a
         poll is due in any case. only_when_due: no poll is made earlier than that, but for an event.
         """
-        now = self._loop.time()
+        now = self._event_loop.time()
         pause = poll_pause(self._polls, limit, self._random())
         if self._poll_interval is not None:
             pause = self._poll_interval * (1.0 - JITTER * self._random())
@@ -125,13 +125,13 @@ class Poller:
 
     async def wait_until(self, at: float) -> None:
         """Wait until that time of the loop, or less if an event wakes the wait."""
-        while (rest := at - self._loop.time()) > 0:
+        while (rest := at - self._event_loop.time()) > 0:
             if self._is_woken:
                 self._is_woken = False
                 at = min(at, self._began_at + WAKE_INTERVAL)
                 continue
-            self._waiter = self._loop.create_future()
-            timer = self._loop.call_later(rest, _finish, self._waiter)
+            self._waiter = self._event_loop.create_future()
+            timer = self._event_loop.call_later(rest, _finish, self._waiter)
             try:
                 await self._waiter
             finally:

@@ -11,11 +11,12 @@ from typing import Any, Generic, Protocol, TypeVar
 import attrs
 
 from aiocircle._core.polling import SharedCalls
+from aiocircle.errors import InvalidArgument
 from aiocircle.resources.jobs import Job
 from aiocircle.resources.pipelines import Pipeline
 from aiocircle.resources.workflows import Workflow, WorkflowJob
 
-__all__ = ["EventSource", "PipelineReads", "Read", "Reader", "ServerClock", "server_time"]
+__all__ = ["EventSource", "PipelineReads", "Read", "Reader", "ServerClock", "check_events", "server_time"]
 
 T = TypeVar("T")
 
@@ -66,13 +67,13 @@ class PipelineReads(Protocol):
 
 
 class Reader:
-    """The reads of one client: concurrent waits share a request for the same thing that is in flight."""
+    """The reads of one wait. Waits with the same `calls` share a request for the same thing that is in flight."""
 
     __slots__ = ("_calls", "_reads")
 
-    def __init__(self, reads: PipelineReads) -> None:
+    def __init__(self, reads: PipelineReads, calls: SharedCalls | None = None) -> None:
         self._reads = reads
-        self._calls = SharedCalls()
+        self._calls = SharedCalls() if calls is None else calls
 
     async def pipeline(self, pipeline_id: str) -> tuple[Read[Any], float]:
         """Return the pipeline, and the loop's time when the request was sent."""
@@ -115,3 +116,10 @@ class EventSource(Protocol):
     def subscribe(self, listener: Callable[[Any], None], /) -> Callable[[], None]:
         """Call the listener with each new event, in the running loop. Return the function that ends this."""
         ...
+
+
+def check_events(events: EventSource | None) -> EventSource | None:
+    """Return the source of events. Raise InvalidArgument if it is neither None nor such a source."""
+    if events is not None and not callable(getattr(events, "subscribe", None)):
+        raise InvalidArgument(f"events must be an EventRouter or None, got {type(events).__name__}")
+    return events

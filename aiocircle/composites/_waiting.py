@@ -21,13 +21,14 @@ from aiocircle.composites._outcome import (
     has_ended,
     jobs_state,
 )
-from aiocircle.composites._reads import EventSource, Read, Reader, ServerClock, server_time
+from aiocircle.composites._reads import EventSource, Read, Reader, ServerClock, check_events, server_time
 from aiocircle.errors import (
     BadRequest,
     CircleCIError,
     ConfigurationError,
     Forbidden,
     Gone,
+    InvalidArgument,
     NotFound,
     Unauthorized,
     WaitTimeout,
@@ -55,7 +56,7 @@ _ENDING = (BadRequest, Unauthorized, Forbidden, NotFound, Gone, ConfigurationErr
 
 
 class _ListMissingError(Exception):
-    """A list that had items before is a 404."""
+    """A list that had items before, or on an earlier page, is a 404."""
 
 
 class _PipelineFollower:
@@ -160,7 +161,7 @@ class _PipelineFollower:
         try:
             read, sent_at = await self._reader.workflows(self._id)
         except NotFound as error:
-            if self.view.workflows:
+            if self.view.workflows or error.page_token is not None:
                 raise _ListMissingError from error
             read, sent_at = Read((), server_time(error.headers)), self._poller.began_at
         self._now = self._clock.of(read)
@@ -250,8 +251,15 @@ async def wait_for_pipeline(
 ) -> PipelineResult:
     """Return the result of a pipeline as soon as it is final. Raise WaitTimeout if the deadline passes before that."""
     timeout, poll_interval = check_timeout(timeout), check_poll_interval(poll_interval)
+    if on_change is not None and not callable(on_change):
+        raise InvalidArgument(f"on_change must be a function or None, got {type(on_change).__name__}")
     follower = _PipelineFollower(
-        reader, pipeline_id, until=check_until(until), timeout=timeout, poll_interval=poll_interval, events=events
+        reader,
+        pipeline_id,
+        until=check_until(until),
+        timeout=timeout,
+        poll_interval=poll_interval,
+        events=check_events(events),
     )
     try:
         while True:
@@ -271,10 +279,19 @@ async def wait_for_pipeline(
         follower.close()
 
 
-async def watch_pipeline(
+def watch_pipeline(
     reader: Reader, pipeline_id: str, *, events: EventSource | None = None, poll_interval: float | None = None
 ) -> AsyncGenerator[Change, None]:
-    """Yield each change of a pipeline, of its workflows and of their jobs, once and in order, until it is final."""
+    """Return the changes of a pipeline, of its workflows and of their jobs, each once and in order, until it is final.
+
+    Arguments are checked immediately.
+    """
+    return _watch(reader, pipeline_id, check_events(events), check_poll_interval(poll_interval))
+
+
+async def _watch(
+    reader: Reader, pipeline_id: str, events: EventSource | None, poll_interval: float | None
+) -> AsyncGenerator[Change, None]:
     follower = _PipelineFollower(reader, pipeline_id, poll_interval=poll_interval, events=events, with_jobs=True)
     try:
         while True:

@@ -1,13 +1,18 @@
-"""Workflows, with the approval of a job by its name."""
+"""Workflows, with the approval of a job by its name, and waits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from aiocircle._core.group import Id
+from aiocircle.composites._ids import IdOrModel, text_id
 from aiocircle.errors import InvalidArgument
 from aiocircle.resources import workflows
-from aiocircle.resources.workflows import JobType, WorkflowJob
+from aiocircle.resources.workflows import JobType, Workflow, WorkflowJob
+
+if TYPE_CHECKING:
+    from aiocircle.composites._outcome import Until
 
 __all__ = ["Workflows"]
 
@@ -27,6 +32,36 @@ class Workflows(workflows.Workflows):
         """
         job = _pending_approval(await self.list_jobs(workflow_id).collect(), name)
         return await self.approve(workflow_id, job.approval_request_id or job.id)
+
+    async def wait(
+        self,
+        workflow_id: IdOrModel,
+        *,
+        timeout: float | None = 3600.0,
+        until: Until = "finished",
+        poll_interval: float | None = None,
+    ) -> Workflow:
+        """Return the workflow as soon as it has ended.
+
+        workflow_id: an id, or a Workflow. timeout: seconds; None waits without a limit. until: "on_hold" also ends the
+        wait when nothing can continue without an approval. poll_interval: seconds between two polls, instead of pauses
+        from 2 to 15 s. A rerun is another workflow, which this does not follow: `pipelines.wait` does.
+
+        Raises WaitTimeout if the deadline passes first; its `state` is the workflow as last read, or None. Failed polls
+        do not end the wait. A 400, 401, 403, 404, 410 and a closed client do. A 404 in the first 10 s is a failed poll.
+
+        https://circleci.com/docs/api/v2/#operation/getWorkflowById
+        """
+        from aiocircle.composites._client_reads import new_reader
+        from aiocircle.composites._waiting import wait_for_workflow
+
+        return await wait_for_workflow(
+            new_reader(self._executor),
+            text_id(workflow_id, "workflow_id"),
+            timeout=timeout,
+            until=until,
+            poll_interval=poll_interval,
+        )
 
 
 def _pending_approval(jobs: Sequence[WorkflowJob], name: str) -> WorkflowJob:

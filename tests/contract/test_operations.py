@@ -19,8 +19,16 @@ from tests.contract.tables import ENDPOINTS, TABLES, model_of
 
 # Public methods that are no operations of CircleCI's, and what they are good for.
 EXTRAS = {
+    "jobs.get_by_link": "a person has the page",
+    "jobs.wait": "a poll is not a wait",
+    "pipelines.find": "the API has no search for the pipeline of a commit",
+    "pipelines.get_by_link": "a person has the page",
+    "pipelines.wait": "a pipeline has no status: that of its workflows counts, and more of them may appear",
+    "pipelines.watch": "the API has no stream of changes",
     "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
     "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
+    "workflows.get_by_link": "a person has the page",
+    "workflows.wait": "a poll is not a wait",
 }
 
 # How the table writes the slugs in our paths. All other placeholders are one segment, whatever their names.

@@ -240,8 +240,11 @@ def test_events_load_no_client() -> None:
 # A group that shows another one's models.
 SHARED = {"pipelines": {"workflows"}, "schedules": {"users"}, "triggers": {"pipeline_definitions"}}
 
+# What several groups of composites use, and is small.
+SMALL = {"aiocircle.composites._ids", "aiocircle.composites._job_waits"}
+
 # A group with methods of several requests inherits the group of single requests.
-COMPOSITES = {"pipelines", "projects", "workflows"}
+COMPOSITES = {"jobs", "pipelines", "projects", "workflows"}
 
 TOUCH_EACH = """
 import json, sys
@@ -259,7 +262,7 @@ print(json.dumps(loaded))
 
 
 def test_touching_a_group_loads_it_and_what_it_shares() -> None:
-    """And no other: each is named like its module."""
+    """And no other: each is named like its module. What waits and streams need is loaded when one begins."""
     loaded = run(TOUCH_EACH)
     assert {"users", "projects", "pipelines", "workflows", "jobs", "insights"} <= {*loaded}
     for group, modules in loaded.items():
@@ -268,7 +271,7 @@ def test_touching_a_group_loads_it_and_what_it_shares() -> None:
             expected.add("resources._statuses")
         if group in COMPOSITES:
             expected |= {"composites", f"composites.{group}"}
-        assert {*modules} == {f"aiocircle.{name}" for name in expected}, group
+        assert {*modules} - SMALL == {f"aiocircle.{name}" for name in expected}, group
 
 
 def test_every_group_is_on_the_client() -> None:
