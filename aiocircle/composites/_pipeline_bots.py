@@ -1,30 +1,61 @@
-"""Methods of `circle.pipelines` that bots are made of: results as they become final, and tidying up."""
+"""Methods of `circle.pipelines` for bots: starts, results as they become final, and cancellations."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiocircle._core.encode import parse_datetime
-from aiocircle._core.group import Project
-from aiocircle.composites._changes import cancel_redundant, check_count
-from aiocircle.composites._pipeline_streams import FinishedStream
-from aiocircle.composites._project_reads import ClientChanges, ClientProjectReads
-from aiocircle.composites._project_stream import LOOK_BACK
-from aiocircle.composites._reads import EventSource, ServerClock
+from aiocircle._core.group import Id, Project
 from aiocircle.links import project_at
 from aiocircle.resources import pipelines
+from aiocircle.resources.pipelines import TriggeredPipeline
 from aiocircle.resources.workflows import Workflow
 from aiocircle.slugs import check_segment
+
+# What a call needs is imported when one is made: most programs use few of these methods.
+if TYPE_CHECKING:
+    from aiocircle.composites._pipeline_streams import FinishedStream
+    from aiocircle.composites._reads import EventSource
 
 __all__ = ["PipelineBots"]
 
 
 class PipelineBots(pipelines.Pipelines):
-    """The methods `stream_finished` and `cancel_redundant` of `circle.pipelines`."""
+    """The methods `start`, `stream_finished` and `cancel_redundant` of `circle.pipelines`."""
 
     __slots__ = ()
+
+    async def start(
+        self,
+        project: Project,
+        *,
+        branch: str | None = None,
+        tag: str | None = None,
+        parameters: Mapping[str, str | int | bool] | None = None,
+        definition_id: Id | None = None,
+    ) -> TriggeredPipeline:
+        """Start a pipeline on a branch or a tag, and return it. `wait` takes what this returns.
+
+        branch or tag: None for the default branch. parameters: as for `run`. definition_id: the pipeline definition.
+        Without it, projects of GitHub OAuth and Bitbucket use `trigger`. All others use `run` with their only
+        definition. The ref is that of the code. It is also that of the configuration if both are in one repository.
+
+        One POST is sent. It is never sent again, or by another route, if its outcome is unknown. A bare project UUID
+        costs one request more, and so does the list of definitions.
+
+        Raise NotReady with the state "skipped" if CircleCI returned a message instead of a pipeline, such as for
+        `[skip ci]`. Raise ConfigurationError, with nothing sent, if the project has no definition, or several. Projects
+        of GitLab cannot be started by the API. A pipeline without workflows is no error here: `wait` reports it.
+
+        https://circleci.com/docs/api/v2/#operation/triggerPipelineRun
+        """
+        from aiocircle.composites._start import start_pipeline
+
+        return await start_pipeline(
+            self._executor, project, branch=branch, tag=tag, parameters=parameters, definition_id=definition_id
+        )
 
     def stream_finished(
         self,
@@ -50,6 +81,9 @@ class PipelineBots(pipelines.Pipelines):
 
         https://circleci.com/docs/api/v2/#operation/listPipelinesForProject
         """
+        from aiocircle.composites._pipeline_streams import FinishedStream
+        from aiocircle.composites._project_reads import ClientProjectReads
+
         slug = str(project_at(project, self._executor.state.base_url))
         return FinishedStream(
             ClientProjectReads(self._executor.new_caller()),
@@ -76,6 +110,11 @@ class PipelineBots(pipelines.Pipelines):
 
         https://circleci.com/docs/api/v2/#operation/cancelWorkflow
         """
+        from aiocircle.composites._changes import cancel_redundant, check_count
+        from aiocircle.composites._project_reads import ClientChanges
+        from aiocircle.composites._project_stream import LOOK_BACK
+        from aiocircle.composites._reads import ServerClock
+
         check_count(keep, "keep")
         check_segment(branch, "branch")
         oldest = datetime.now(UTC) - timedelta(seconds=LOOK_BACK) if since is None else parse_datetime(since, "since")

@@ -10,17 +10,16 @@ from aiocircle._core.group import Id, Project
 from aiocircle.composites._project_ids import full_slug, project_id
 from aiocircle.errors import ConfigurationError, DecodeError, InvalidArgument, NotReady
 from aiocircle.links import project_at
-from aiocircle.resources import pipelines
 from aiocircle.resources.pipeline_definitions import (
     CheckoutSource,
     ConfigSource,
     PipelineDefinition,
     PipelineDefinitions,
 )
-from aiocircle.resources.pipelines import PipelineRef, PipelineRun, TriggeredPipeline
+from aiocircle.resources.pipelines import PipelineRef, PipelineRun, Pipelines, TriggeredPipeline
 from aiocircle.slugs import ProjectSlug
 
-__all__ = ["PipelineStart"]
+__all__ = ["start_pipeline"]
 
 _OLDER_ROUTE: Final = frozenset({"gh", "bb"})
 """The providers whose projects have a pipeline without a definition."""
@@ -28,52 +27,32 @@ _GITHUB: Final = frozenset({"github_app", "github_oauth"})
 """Two integrations of one host: a repository has the same id in both."""
 
 
-class PipelineStart(pipelines.Pipelines):
-    """The method `start` of `circle.pipelines`."""
-
-    __slots__ = ()
-
-    async def start(
-        self,
-        project: Project,
-        *,
-        branch: str | None = None,
-        tag: str | None = None,
-        parameters: Mapping[str, str | int | bool] | None = None,
-        definition_id: Id | None = None,
-    ) -> TriggeredPipeline:
-        """Start a pipeline on a branch or a tag, and return it. `wait` takes what this returns.
-
-        branch or tag: None for the default branch. parameters: as for `run`. definition_id: the pipeline definition.
-        Without it, projects of GitHub OAuth and Bitbucket use `trigger`. All others use `run` with their only
-        definition. The ref is that of the code. It is also that of the configuration if both are in one repository.
-
-        One POST is sent. It is never sent again, or by another route, if its outcome is unknown. A bare project UUID
-        costs one request more, and so does the list of definitions.
-
-        Raise NotReady with the state "skipped" if CircleCI returned a message instead of a pipeline, such as for
-        `[skip ci]`. Raise ConfigurationError, with nothing sent, if the project has no definition, or several. Projects
-        of GitLab cannot be started by the API. A pipeline without workflows is no error here: `wait` reports it.
-
-        https://circleci.com/docs/api/v2/#operation/triggerPipelineRun
-        """
-        if branch is not None and tag is not None:
-            raise InvalidArgument("branch must be None if tag is not, got both. A pipeline runs on one of them")
-        executor = self._executor
-        slug = await full_slug(executor, project_at(project, executor.state.base_url))
-        if definition_id is None and slug.provider in _OLDER_ROUTE:
-            return await self.trigger(slug, branch=branch, tag=tag, parameters=parameters)
-        ref = _ref(branch, tag)
-        definition = await _find_definition(executor, slug, definition_id, has_ref=ref is not None)
-        is_one = definition is not None and _is_one_repository(definition.config_source, definition.checkout_source)
-        run = await self.run(
-            slug,
-            definition_id=definition_id if definition is None else definition.id,
-            config=ref if is_one else None,
-            checkout=ref,
-            parameters=parameters,
-        )
-        return _started(run)
+async def start_pipeline(
+    executor: Executor,
+    project: Project,
+    *,
+    branch: str | None,
+    tag: str | None,
+    parameters: Mapping[str, str | int | bool] | None,
+    definition_id: Id | None,
+) -> TriggeredPipeline:
+    """Start a pipeline, as `pipelines.start` describes it."""
+    if branch is not None and tag is not None:
+        raise InvalidArgument("branch must be None if tag is not, got both. A pipeline runs on one of them")
+    slug = await full_slug(executor, project_at(project, executor.state.base_url))
+    if definition_id is None and slug.provider in _OLDER_ROUTE:
+        return await Pipelines(executor).trigger(slug, branch=branch, tag=tag, parameters=parameters)
+    ref = _ref(branch, tag)
+    definition = await _find_definition(executor, slug, definition_id, has_ref=ref is not None)
+    is_one = definition is not None and _is_one_repository(definition.config_source, definition.checkout_source)
+    run = await Pipelines(executor).run(
+        slug,
+        definition_id=definition_id if definition is None else definition.id,
+        config=ref if is_one else None,
+        checkout=ref,
+        parameters=parameters,
+    )
+    return _started(run)
 
 
 def _ref(branch: str | None, tag: str | None) -> PipelineRef | None:

@@ -1,26 +1,24 @@
-"""Methods of `circle.workflows` that bots are made of: approvals, and reruns of what failed."""
+"""Methods of `circle.workflows` for bots: approvals, and reruns of what failed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from aiocircle._core.group import Id, Project
 from aiocircle._core.polling import check_poll_interval, check_timeout
-from aiocircle.composites._approve import approve_job
-from aiocircle.composites._changes import check_count, rerun_failed
-from aiocircle.composites._pipeline_streams import ApprovalStream
-from aiocircle.composites._project_reads import ClientChanges, ClientProjectReads, rerun_memory
-from aiocircle.composites._reads import ServerClock
 from aiocircle.errors import InvalidArgument
 from aiocircle.links import project_at
 from aiocircle.resources import workflows
-from aiocircle.resources.pipelines import Pipelines
 from aiocircle.resources.workflows import Workflow, WorkflowJob
 from aiocircle.slugs import check_segment
+
+# What a call needs is imported when one is made: most programs use few of these methods.
+if TYPE_CHECKING:
+    from aiocircle.composites._pipeline_streams import ApprovalStream
 
 __all__ = ["WorkflowBots"]
 
@@ -46,6 +44,8 @@ class WorkflowBots(workflows.Workflows):
 
         https://circleci.com/docs/api/v2/#operation/approvePendingApprovalJobById
         """
+        from aiocircle.composites._approve import approve_job
+
         if not isinstance(name, str) or not name:
             raise InvalidArgument(f"name must be the name of an approval job, got {name!r}")
         timeout, poll_interval = check_timeout(timeout), check_poll_interval(poll_interval)
@@ -67,6 +67,11 @@ class WorkflowBots(workflows.Workflows):
 
         https://circleci.com/docs/api/v2/#operation/rerunWorkflow
         """
+        from aiocircle.composites._changes import check_count, rerun_failed
+        from aiocircle.composites._project_reads import ClientChanges, rerun_memory
+        from aiocircle.composites._reads import ServerClock
+        from aiocircle.resources.pipelines import Pipelines
+
         check_count(at_most, "at_most")
         check_segment(branch, "branch")
         slug = project_at(project, self._executor.state.base_url)
@@ -98,6 +103,9 @@ class WorkflowBots(workflows.Workflows):
 
         https://circleci.com/docs/api/v2/#operation/listWorkflowJobs
         """
+        from aiocircle.composites._pipeline_streams import ApprovalStream
+        from aiocircle.composites._project_reads import ClientProjectReads
+
         slug = str(project_at(project, self._executor.state.base_url))
         reads = ClientProjectReads(self._executor.new_caller())
         return ApprovalStream(reads, slug, branch=branch, since=since, state=state, poll_interval=poll_interval)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from aiocircle._core.group import Project
 from aiocircle.composites._ids import IdOrModel, text_id
+from aiocircle.composites._pipeline_bots import PipelineBots
 from aiocircle.errors import InvalidArgument
-from aiocircle.resources import pipelines
 from aiocircle.resources.pipelines import Change, Pipeline, PipelineResult
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Pipelines"]
 
 
-class Pipelines(pipelines.Pipelines):
+class Pipelines(PipelineBots):
     """Pipelines: `circle.pipelines`."""
 
     __slots__ = ()

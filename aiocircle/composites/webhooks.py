@@ -5,8 +5,6 @@ from __future__ import annotations
 import attrs
 
 from aiocircle._core.group import OneOrMany, Project
-from aiocircle.composites._ensure import ensure_webhook
-from aiocircle.composites._project_ids import project_id
 from aiocircle.errors import InvalidArgument
 from aiocircle.links import project_at
 from aiocircle.resources import webhooks
@@ -43,6 +41,9 @@ class Webhooks(webhooks.Webhooks):
 
         https://circleci.com/docs/api/v2/#operation/createWebhook
         """
+        from aiocircle.composites._ensure import ensure_webhook
+        from aiocircle.composites._project_ids import project_id
+
         for value, parameter in ((name, "name"), (url, "url")):
             if not isinstance(value, str) or not value:
                 raise InvalidArgument(f"{parameter} must be a text, got {type(value).__name__}")

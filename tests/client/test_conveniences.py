@@ -34,36 +34,6 @@ async def test_since_is_a_time_with_an_offset(server: LocalCircleCI, circle: Cir
     assert server.requests == []
 
 
-async def on_hold(server: LocalCircleCI, circle: CircleCI) -> tuple[str, str]:
-    """A workflow that waits for an approval, and the name of the job that does."""
-    for project in server.projects:
-        async for pipeline in circle.pipelines.list_for_project(project):
-            async for workflow in circle.pipelines.list_workflows(pipeline.id):
-                if workflow.status == "on_hold":
-                    async for job in circle.workflows.list_jobs(workflow.id):
-                        if job.is_waiting_for_approval:
-                            return workflow.id, job.name
-    raise AssertionError("no workflow is on hold")
-
-
-async def test_a_job_is_approved_by_its_name_and_only_once(server: LocalCircleCI, circle: CircleCI) -> None:
-    workflow, job = await on_hold(server, circle)
-    await circle.workflows.approve_by_name(workflow, job)
-    assert [operation for operation, _ in server.changes] == ["workflows.approve"]
-    with pytest.raises(InvalidArgument, match="must be waiting"):
-        await circle.workflows.approve_by_name(workflow, job)
-    assert len(server.changes) == 1
-
-
-async def test_a_name_that_no_approval_job_has_is_refused_with_those_that_there_are(
-    server: LocalCircleCI, circle: CircleCI
-) -> None:
-    workflow, job = await on_hold(server, circle)
-    with pytest.raises(InvalidArgument, match=job):
-        await circle.workflows.approve_by_name(workflow, "no such job")
-    assert server.changes == []
-
-
 async def test_an_organizations_projects_are_all_found_and_each_once() -> None:
     async with LocalCircleCI(60) as server, CircleCI(server.token, base_url=server.url) as circle:
         for org in sorted({slug.rpartition("/")[0] for slug in server.projects}):
