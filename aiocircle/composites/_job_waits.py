@@ -34,7 +34,7 @@ class JobWaits(Group):
         https://circleci.com/docs/api/v2/#operation/getJobDetails
         """
         from aiocircle.composites._client_reads import new_reader
-        from aiocircle.composites._waiting import wait_for_job
+        from aiocircle.composites._simple_waits import wait_for_job
 
         if isinstance(job_number, bool) or not isinstance(job_number, int) or job_number < 0:
             raise InvalidArgument(f"job_number must be an integer from 0 on, got {job_number!r}")

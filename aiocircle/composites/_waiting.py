@@ -1,26 +1,16 @@
-"""Waiting: polls of a pipeline, a workflow or a job until it is final."""
+"""Waiting for a pipeline: polls until it is final."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from aiocircle._core.polling import Poller, check_poll_interval, check_timeout
 from aiocircle.composites._job_changes import JobsView
-from aiocircle.composites._outcome import (
-    ACTIVE,
-    HOLDING,
-    LONG_GRACE,
-    SECOND_READ,
-    PipelineView,
-    Until,
-    check_until,
-    has_ended,
-    jobs_state,
-)
+from aiocircle.composites._outcome import SECOND_READ, PipelineView, Until, check_until
 from aiocircle.composites._reads import EventSource, Read, Reader, ServerClock, check_events, server_time
 from aiocircle.errors import (
     BadRequest,
@@ -33,13 +23,9 @@ from aiocircle.errors import (
     Unauthorized,
     WaitTimeout,
 )
-from aiocircle.resources.jobs import Job
 from aiocircle.resources.pipelines import Change, ChangeKind, PipelineResult
-from aiocircle.resources.workflows import Workflow
 
-__all__ = ["wait_for_job", "wait_for_pipeline", "wait_for_workflow", "watch_pipeline"]
-
-T = TypeVar("T")
+__all__ = ["ENDING", "wait_for_pipeline", "watch_pipeline"]
 
 MAX_PAUSE: Final = 15.0
 MAX_PAUSE_ON_HOLD: Final = 30.0
@@ -48,10 +34,8 @@ MAX_PAUSE_WITH_EVENTS: Final = 60.0
 """Seconds between polls while events report what ends. Polls find what the events miss."""
 UNSHOWN_EVENT: Final = 60.0
 """Seconds in which polls are frequent because the list does not show yet what an event reported."""
-NEW_WORKFLOW: Final = 10.0
-"""Seconds in which a 404 can mean that the workflow was only just created."""
 
-_ENDING = (BadRequest, Unauthorized, Forbidden, NotFound, Gone, ConfigurationError)
+ENDING = (BadRequest, Unauthorized, Forbidden, NotFound, Gone, ConfigurationError)
 """Errors that a later poll would meet again. A 404 of a list is handled where the list is read."""
 
 
@@ -128,7 +112,7 @@ class _PipelineFollower:
             self.failure = None
         except _ListMissingError as error:
             self.failure = error.__cause__
-        except _ENDING:
+        except ENDING:
             raise
         except (CircleCIError, TimeoutError) as error:
             self.failure = error
@@ -193,7 +177,7 @@ class _PipelineFollower:
                     changes = view.update_failed(now, stopped_at)
                 else:
                     changes = view.update((), now, stopped_at)
-            except _ENDING:
+            except ENDING:
                 raise
             except CircleCIError:
                 changes = view.update_failed(now, stopped_at)
@@ -236,7 +220,7 @@ def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-# --- pipelines --------------------------------------------------------------------------------------------------
+# --- waits ------------------------------------------------------------------------------------------------------
 
 
 async def wait_for_pipeline(
@@ -302,111 +286,3 @@ async def _watch(
             await follower.pause()
     finally:
         follower.close()
-
-
-# --- workflows and jobs -----------------------------------------------------------------------------------------
-
-
-async def wait_for_workflow(
-    reader: Reader,
-    workflow_id: str,
-    *,
-    timeout: float | None = 3600.0,
-    until: Until = "finished",
-    poll_interval: float | None = None,
-) -> Workflow:
-    """Return the workflow once it has ended, or waits for an approval. A rerun of it is another workflow."""
-    until = check_until(until)
-    clock, jobs_ended_at = ServerClock(), math.inf
-    began_at = asyncio.get_running_loop().time()
-
-    async def is_done(workflow: Workflow) -> bool:
-        nonlocal jobs_ended_at
-        if has_ended(workflow):
-            return True
-        may_hold = until == "on_hold" and workflow.status in HOLDING
-        if not may_hold and workflow.status in ACTIVE:
-            return False
-        try:
-            read, _ = await reader.jobs(workflow_id)
-        except NotFound:
-            return False
-        state, now = jobs_state(read.value), clock.of(read)
-        jobs_ended_at = min(jobs_ended_at, now) if state == "ended" else math.inf
-        if may_hold:
-            return state == "on_hold"
-        return now - jobs_ended_at >= LONG_GRACE
-
-    async def read() -> Workflow:
-        return (await reader.workflow(workflow_id))[0].value
-
-    def is_early() -> bool:
-        return asyncio.get_running_loop().time() < began_at + NEW_WORKFLOW
-
-    return await _wait_for(
-        "workflow", read, is_done, timeout=timeout, poll_interval=poll_interval, may_be_missing=is_early
-    )
-
-
-async def wait_for_job(
-    reader: Reader,
-    project: str,
-    job_number: int,
-    *,
-    timeout: float | None = 3600.0,
-    poll_interval: float | None = None,
-) -> Job:
-    """Return the job once it has ended."""
-
-    async def read() -> Job:
-        return (await reader.job(project, job_number))[0].value
-
-    async def is_done(job: Job) -> bool:
-        return job.is_finished
-
-    return await _wait_for("job", read, is_done, timeout=timeout, poll_interval=poll_interval)
-
-
-class _HasStatus(Protocol):
-    @property
-    def status(self) -> str: ...
-
-
-S = TypeVar("S", bound=_HasStatus)
-
-
-async def _wait_for(
-    noun: str,
-    read: Callable[[], Coroutine[Any, Any, S]],
-    is_done: Callable[[S], Coroutine[Any, Any, bool]],
-    *,
-    timeout: float | None,
-    poll_interval: float | None,
-    may_be_missing: Callable[[], bool] = lambda: False,
-) -> S:
-    """Poll one thing until it is done. A poll that fails does not end this, but for the errors that stay."""
-    timeout, poll_interval = check_timeout(timeout), check_poll_interval(poll_interval)
-    poller = Poller(timeout=timeout, poll_interval=poll_interval)
-    state: S | None = None
-    failure: BaseException | None = None
-    while True:
-        poller.begin()
-        try:
-            async with poller.overtime():
-                state = await read()
-                if await is_done(state):
-                    return state
-            failure = None
-        except NotFound as error:
-            if not may_be_missing():
-                raise
-            failure = error
-        except _ENDING:
-            raise
-        except (CircleCIError, TimeoutError) as error:
-            failure = error
-        if poller.is_over:
-            seen = "was not read" if state is None else f"is {state.status!r} so far"
-            raise WaitTimeout(state, f"the {noun} has not ended after {timeout:g} s: it {seen}") from failure
-        is_on_hold = state is not None and state.status == "on_hold"
-        await poller.pause(MAX_PAUSE_ON_HOLD if is_on_hold else MAX_PAUSE)

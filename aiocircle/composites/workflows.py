@@ -39,7 +39,7 @@ class Workflows(WorkflowBots):
         https://circleci.com/docs/api/v2/#operation/getWorkflowById
         """
         from aiocircle.composites._client_reads import new_reader
-        from aiocircle.composites._waiting import wait_for_workflow
+        from aiocircle.composites._simple_waits import wait_for_workflow
 
         return await wait_for_workflow(
             new_reader(self._executor),

@@ -16,7 +16,8 @@ import pytest
 
 from aiocircle.composites import _job_changes, _outcome
 from aiocircle.composites._reads import Read, Reader, server_time
-from aiocircle.composites._waiting import wait_for_job, wait_for_pipeline, wait_for_workflow, watch_pipeline
+from aiocircle.composites._simple_waits import wait_for_job, wait_for_workflow
+from aiocircle.composites._waiting import wait_for_pipeline, watch_pipeline
 from aiocircle.errors import (
     BadRequest,
     CircleCIError,
