@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from aiocircle._core.encode import parse_datetime
 from aiocircle._core.group import Id, Project
+from aiocircle.composites._branches import check_branch
 from aiocircle.links import project_at
 from aiocircle.resources import pipelines
 from aiocircle.resources.pipelines import TriggeredPipeline
 from aiocircle.resources.workflows import Workflow
-from aiocircle.slugs import check_segment
 
 # What a call needs is imported when one is made: most programs use few of these methods.
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class PipelineBots(pipelines.Pipelines):
         return FinishedStream(
             ClientProjectReads(self._executor.new_caller()),
             slug,
-            branch=branch,
+            branch=None if branch is None else check_branch(branch),
             since=since,
             state=state,
             events=events,
@@ -116,7 +116,7 @@ class PipelineBots(pipelines.Pipelines):
         from aiocircle.composites._reads import ServerClock
 
         check_count(keep, "keep")
-        check_segment(branch, "branch")
+        check_branch(branch)
         oldest = datetime.now(UTC) - timedelta(seconds=LOOK_BACK) if since is None else parse_datetime(since, "since")
         slug = project_at(project, self._executor.state.base_url)
         # All pages are read before the first change.

@@ -10,11 +10,11 @@ import attrs
 
 from aiocircle._core.group import Id, Project
 from aiocircle._core.polling import check_poll_interval, check_timeout
+from aiocircle.composites._branches import check_branch
 from aiocircle.errors import InvalidArgument
 from aiocircle.links import project_at
 from aiocircle.resources import workflows
 from aiocircle.resources.workflows import Workflow, WorkflowJob
-from aiocircle.slugs import check_segment
 
 # What a call needs is imported when one is made: most programs use few of these methods.
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class WorkflowBots(workflows.Workflows):
         from aiocircle.resources.pipelines import Pipelines
 
         check_count(at_most, "at_most")
-        check_segment(branch, "branch")
+        check_branch(branch)
         slug = project_at(project, self._executor.state.base_url)
         newest = await Pipelines(self._executor).list_for_project(slug, branch=branch).first()
         if newest is None:
@@ -108,6 +108,7 @@ class WorkflowBots(workflows.Workflows):
 
         slug = str(project_at(project, self._executor.state.base_url))
         reads = ClientProjectReads(self._executor.new_caller())
+        branch = None if branch is None else check_branch(branch)
         return ApprovalStream(reads, slug, branch=branch, since=since, state=state, poll_interval=poll_interval)
 
 

@@ -242,6 +242,7 @@ SHARED = {"pipelines": {"workflows"}, "schedules": {"users"}, "triggers": {"pipe
 
 # Parts of composites that are small.
 SMALL = {
+    "aiocircle.composites._branches",
     "aiocircle.composites._ids",
     "aiocircle.composites._job_waits",
     "aiocircle.composites._pipeline_bots",
