@@ -5,22 +5,26 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
+from ssl import SSLContext
 from typing import Any, Self, TypeVar, get_origin, overload
 from urllib.parse import urlsplit
 
 import aiohttp
-from multidict import CIMultiDict
 
 from aiocircle._config import (
-    as_secret,
     bound_concurrency,
+    check_flag,
     check_on_retry,
     check_retry,
     check_session,
+    check_ssl,
+    check_text,
+    mask_option,
+    parse_auth,
     parse_base_url,
     resolve_token,
 )
-from aiocircle._core.auth import Auth, auth_header, hash_account
+from aiocircle._core.auth import Auth, Credentials, TokenProvider
 from aiocircle._core.client_state import ClientState, Deprecation
 from aiocircle._core.clock import Clock
 from aiocircle._core.encode import encode_json
@@ -30,13 +34,15 @@ from aiocircle._core.fields import JSON, UNSET, Unset
 from aiocircle._core.observer import Observer, RetryDetails, RetryObserver
 from aiocircle._core.pager import Pager
 from aiocircle._core.path import raw_path
+from aiocircle._core.proxy import parse_proxy
 from aiocircle._core.rate_headers import RateLimit
 from aiocircle._core.rate_limiter import RateLimiter
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import Throttle
 from aiocircle._core.timeouts import client_timeout
-from aiocircle._core.transport import USER_AGENT, Transport
-from aiocircle._groups import LazyGroup, V2Groups
+from aiocircle._core.transport import Transport
+from aiocircle._groups import ClientGroups, LazyGroup
+from aiocircle._redact import Secret, conceal, type_name
 from aiocircle.errors import InvalidArgument
 
 __all__ = ["CircleCI", "add_observer"]
@@ -46,31 +52,36 @@ T = TypeVar("T")
 _METHOD = re.compile(r"[A-Z]{3,10}")
 
 
-class CircleCI(V2Groups):
+class CircleCI(ClientGroups):
     """A client for CircleCI's API.
 
         async with CircleCI() as circle:
             me = await circle.users.me()
 
-    token: a personal API token; without it CIRCLECI_TOKEN, then CIRCLE_TOKEN, of the environment is read, now.
-    base_url: the root of the host; without it CIRCLECI_BASE_URL, then https://circleci.com. Plain http is refused
-        except to this machine, unless `allow_http`.
-    auth: how the token is sent: as the Circle-Token header, as a bearer token, or as the user of basic auth.
-    session: an aiohttp.ClientSession of the caller's, which stays the caller's to close. Without one the client
-        makes its own when it first sends something.
-    retry: how often and how patiently one call is tried.
-    timeout: seconds for one attempt, or an aiohttp.ClientTimeout; None for no bound.
-    max_concurrency: the most requests in flight; not more than the connections of `session`.
+    token: a personal API token, or a function that returns the present one (TokenProvider). Without it the first of
+        CIRCLECI_TOKEN, CIRCLE_TOKEN and CIRCLECI_CLI_TOKEN in the environment is read, when the client is created.
+    base_url: the root of the host, perhaps with a gateway's path before `/api`; without it CIRCLECI_BASE_URL, then
+        https://circleci.com. Plain http is refused except to this machine, unless `allow_http`.
+    auth: the way in which the token is sent: as the Circle-Token header, as a bearer token, or as the user of basic
+        auth. With "none" no token is read or sent, as for public projects and `pipelines.continue_setup`.
+    session: an aiohttp.ClientSession of the caller's, which the client does not close. If it is omitted, the client
+        creates its own for the first request.
+    retry: the policy by which one call is retried.
+    timeout: seconds for one attempt, or an aiohttp.ClientTimeout; None for no limit.
+    max_concurrency: the maximum number of requests in flight, at most the connections of `session`.
     throttle: a Throttle to share with other clients, or a RateLimiter, which stands for Throttle(limiter).
     trace_configs: aiohttp's, for the client's own session.
+    proxy: the URL of an HTTP proxy, perhaps with credentials; without it HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the
+        environment apply, but not to loopback hosts. ssl: an ssl.SSLContext, such as one that trusts a private
+        certificate authority. Both are for the client's own session.
     on_retry: called with RetryDetails before each repeated attempt, but not for waits in the queue.
 
-    Raises ConfigurationError, at once, for what cannot work. Belongs to the event loop that first uses it.
+    Raises ConfigurationError immediately for options that cannot work. Belongs to the event loop that first uses it.
     """
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | TokenProvider | None = None,
         *,
         base_url: str | None = None,
         auth: Auth = "circle-token",
@@ -81,23 +92,35 @@ class CircleCI(V2Groups):
         throttle: Throttle | RateLimiter | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         allow_http: bool = False,
+        proxy: str | None = None,
+        ssl: SSLContext | None = None,
         on_retry: Callable[[RetryDetails], object] | None = None,
     ) -> None:
-        # The values are masked before anything can fail, so that no traceback with locals shows them.
-        token = as_secret(token, "token")
-        base_url = as_secret(base_url, "base_url")
-        token = resolve_token(token)
-        root = parse_base_url(base_url, allow_http=allow_http)
-        check_session(session, has_trace_configs=bool(trace_configs))
+        # The values are masked before anything can fail, so that no traceback with locals shows them. Any of them may
+        # be the token, by mistake.
+        token, base_url, auth = mask_option(token), mask_option(base_url), mask_option(auth)
+        session, retry, timeout, throttle = map(mask_option, (session, retry, timeout, throttle))
+        max_concurrency, trace_configs, allow_http = map(mask_option, (max_concurrency, trace_configs, allow_http))
+        proxy, ssl, on_retry = map(mask_option, (proxy, ssl, on_retry))
+        auth = parse_auth(auth)
+        token = resolve_token(token, auth)
+        root = parse_base_url(base_url, allow_http=check_flag(allow_http, "allow_http"))
+        check_session(session, trace_configs=trace_configs, proxy=proxy, ssl=ssl)
         max_concurrency = bound_concurrency(max_concurrency, session)
         self._owns_throttle = not isinstance(throttle, Throttle)
-        headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **auth_header(auth, token)})
+        credentials = Credentials(root, auth, token)
+        transport = Transport(
+            session,
+            max_concurrency=max_concurrency,
+            trace_configs=trace_configs,
+            proxy=None if proxy is None else parse_proxy(check_text(proxy, "proxy") or Secret(), "proxy"),
+            ssl_context=check_ssl(ssl),
+        )
         state = ClientState(
             root,
-            headers,
-            Transport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
+            credentials,
+            transport,
             throttle if isinstance(throttle, Throttle) else Throttle(throttle),
-            hash_account(root, token),
             max_concurrency,
             Clock(),
         )
@@ -126,28 +149,33 @@ class CircleCI(V2Groups):
         timeout: float | aiohttp.ClientTimeout | Unset | None = UNSET,
         retry: RetryPolicy | None = None,
     ) -> Self:
-        """A copy with other per-call options, which shares session, throttle and token. What is left out stays."""
-        executor = self._executor
+        """Return a copy with other per-call options, which shares session, throttle and token. Omitted options stay."""
+        executor, timeout, retry = self._executor, mask_option(timeout), mask_option(retry)
         other = copy.copy(self)
-        # Groups in use are bound to this client's executor.
-        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), LazyGroup)]:
-            del other.__dict__[name]
         other._executor = Executor(
             executor.state,
             executor.timeout if timeout is UNSET else client_timeout(timeout),
             executor.retry if retry is None else check_retry(retry),
         )
+        return other
+
+    def __copy__(self) -> Self:
+        # A copy shares the session, and closes nothing. Groups in use are bound to this client's executor.
+        other = object.__new__(type(self))
+        for name, value in vars(self).items():
+            if not isinstance(getattr(type(self), name, None), LazyGroup):
+                other.__dict__[name] = value
         other._owns_transport = False
         return other
 
     @property
     def base_url(self) -> str:
-        """The root of the host that the client talks to."""
+        """The root of the host that requests are sent to."""
         return self._executor.state.base_url
 
     @property
     def max_concurrency(self) -> int:
-        """The most requests in flight."""
+        """The maximum number of requests in flight."""
         return self._executor.state.places.size
 
     @property
@@ -163,7 +191,7 @@ class CircleCI(V2Groups):
 
     @property
     def deprecations(self) -> Mapping[str, Deprecation]:
-        """What the API said of operations that are to go, by operation, such as "pipelines.trigger"."""
+        """The deprecations that the API has reported, by operation, such as "pipelines.trigger"."""
         return dict(self._executor.state.deprecations)
 
     @overload
@@ -186,7 +214,7 @@ class CircleCI(V2Groups):
         json: JSON = ...,
         into: None = None,
     ) -> JSON: ...
-    async def request(
+    def request(
         self,
         method: str,
         path: str,
@@ -195,14 +223,19 @@ class CircleCI(V2Groups):
         json: JSON = None,
         into: Any = None,
     ) -> Any:
-        """What a path answers that is not modelled here, as `into` or as plain JSON (None for an empty answer).
+        """Send a request to a route that is not modelled, and return the body of the response.
 
-        path: from the host's root, such as "/api/v2/me". params: the query; json: the body, None for none. Retries,
-        rate limits and errors are those of all other calls: PUT and DELETE count as safe to repeat, POST and PATCH
-        do not.
+        path: from the host's root, such as "/api/v2/me". params: the query. json: the body, None to send none. into: a
+        type to decode the body into, `str` or `bytes` for the body unchanged, None for plain JSON (None if it is
+        empty). Retries, rate limits and errors are those of all other calls: PUT and DELETE are repeated, POST and
+        PATCH are not. With `str` and `bytes`, a body that is not JSON is not repeated.
         """
+        # Not a coroutine function: one that is cancelled before it starts would show its arguments as they are.
+        return self._request(method, mask_option(path), conceal(params), conceal(json), into)
+
+    async def _request(self, method: str, path: str, params: Any, json: Any, into: Any) -> Any:
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
-            raise InvalidArgument(f"{method!r} is no HTTP method; it is written in capitals")
+            raise InvalidArgument(f"method must be an HTTP method in capitals, got {method!r}")
         body = None if json is None else encode_json(json, "json")
         endpoint = raw_endpoint(method, self._path(path), _type(into))
         return await self._executor.call(endpoint, query=_params(params), body=body)
@@ -233,12 +266,15 @@ class CircleCI(V2Groups):
         into: Any = None,
         page_token: str | None = None,
     ) -> Pager[Any]:
-        """The list that a path answers that is not modelled here.
+        """Return the list of a route that is not modelled, as items of `into` or as plain JSON.
 
-        The answer is an object with `items` and perhaps a `next_page_token`, or a bare array.
+        The API of the path decides how it is paged: v2 by `next_page_token`, v3 by `page.next`, and v1.1 by `limit` and
+        `offset`, until a page has fewer items than requested (100 if `limit` is omitted or larger). A bare array is one
+        page. page_token: the page to start at, in v1.1 the number of items to skip.
         """
         if into is bytes:
             raise InvalidArgument("into must be the type of an item, got bytes. No JSON value is bytes")
+        path, params = mask_option(path), conceal(params)
         endpoint, query = raw_list_endpoint(self._path(path), Any if into is None else _type(into), _params(params))
         return self._executor.list(endpoint, query=query, page_token=page_token)
 
@@ -249,8 +285,8 @@ class CircleCI(V2Groups):
         return path
 
     def __repr__(self) -> str:
-        # A traceback with locals shows the client that could not be made, too.
-        return f"<CircleCI at {self.base_url}>" if "_executor" in vars(self) else "<CircleCI, not made>"
+        # A traceback with locals also shows a client that could not be created.
+        return f"<CircleCI at {self.base_url}>" if "_executor" in vars(self) else "<CircleCI, not created>"
 
 
 def add_observer(circle: CircleCI, observer: Observer) -> None:
@@ -268,8 +304,8 @@ def _params(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if params is None:
         return {}
     if not isinstance(params, Mapping):
-        raise InvalidArgument(f"params takes a mapping, not {type(params).__name__}")
+        raise InvalidArgument(f"params must be a mapping, got {type_name(params)}")
     for name in params:
         if not isinstance(name, str):
-            raise InvalidArgument(f"params has a name that is no string: {name!r}")
+            raise InvalidArgument(f"params must have strings as names, got {type(name).__name__}")
     return params

@@ -100,13 +100,25 @@ class InvalidArgument(ConfigurationError, ValueError):
 
 
 class RequestError(CircleCIError):
-    """The request got no answer. `outcome` tells whether it may have reached the server."""
+    """The request got no answer. `outcome` tells whether it may have reached the server.
 
-    def __init__(self, message: str, *, method: str = "", url: str = "", outcome: Outcome = "unknown") -> None:
+    is_transient: False if another attempt would fail in the same way, as with an invalid certificate.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        url: str = "",
+        outcome: Outcome = "unknown",
+        is_transient: bool = True,
+    ) -> None:
         super().__init__(message)
         self.method = method
         self.url = url
         self.outcome = outcome
+        self.is_transient = is_transient
 
 
 class ConnectionFailed(RequestError):
@@ -152,7 +164,7 @@ class APIError(CircleCIError):
         return text
 
     def hint(self) -> str:
-        """What the caller can do about it, in a few words; empty where nothing general can be said."""
+        """Return the remedy in a few words; empty if there is not a general one."""
         return ""
 
     @property
@@ -169,7 +181,7 @@ class Unauthorized(APIError):
     """401: the token is missing, expired, or of a kind that this API does not take."""
 
     def hint(self) -> str:
-        """What to check: the token."""
+        """Return the remedy: check the token."""
         return "the token is missing, wrong or expired, or it is a project token, which API v2 does not take"
 
 
@@ -177,7 +189,7 @@ class Forbidden(APIError):
     """403: the token's user may not do this."""
 
     def hint(self) -> str:
-        """What to check: the user's rights; contexts answer so for what does not exist, too."""
+        """Return the remedy: check the rights of the user. Contexts also return 403 if they do not exist."""
         return "the token's user lacks the right; contexts and groups answer this also for what does not exist"
 
 
@@ -185,7 +197,7 @@ class NotFound(APIError):
     """404: there is no such thing, or the token's user cannot see it."""
 
     def hint(self) -> str:
-        """What to check: the spelling, the access, the form of the slug."""
+        """Return the remedy: check the spelling, the access, the form of the slug."""
         return (
             "it does not exist, or it is private and the token's user has no access to it, or the slug has the "
             "wrong form: GitHub App and GitLab projects are circleci/<org id>/<project id>"
@@ -200,7 +212,7 @@ class Gone(APIError):
     """410: the endpoint was retired."""
 
     def hint(self) -> str:
-        """What to do: move to the endpoint that replaced it."""
+        """Return the remedy: use the endpoint that replaced it."""
         return "CircleCI has retired this endpoint"
 
 

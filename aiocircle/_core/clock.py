@@ -1,4 +1,4 @@
-"""Time and chance, as the rest of the core sees them."""
+"""Time and randomness, for the rest of the core."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Clock:
     __slots__ = ()
 
     def monotonic(self) -> float:
-        """Seconds on the running loop's clock; only differences mean anything."""
+        """Return seconds on the running loop's clock. Only differences have a meaning."""
         return asyncio.get_running_loop().time()
 
     def wall(self) -> float:
-        """Seconds since the epoch."""
+        """Return seconds since the epoch."""
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
@@ -36,5 +36,5 @@ class Clock:
             await asyncio.sleep(rest)
 
     def random(self) -> float:
-        """A number in [0, 1), for jitter."""
+        """Return a random number in [0, 1), for jitter."""
         return random.random()

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from email.message import Message
 from functools import cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import attrs
@@ -16,7 +16,8 @@ from aiocircle._core.decode import decode, decode_items, decode_json
 from aiocircle._core.message import Response, is_idempotent
 from aiocircle._core.pagination import NONE, PAGE_TOKEN, Page, Pagination, array_type
 from aiocircle._core.path import expand_path, split_template
-from aiocircle._core.structure import StructureProblems
+from aiocircle._core.structure import StructureProblems, structure
+from aiocircle._redact import RedactedURL
 
 __all__ = [
     "Action",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_NO_CONTENT: Final = frozenset({204, 205})  # statuses of responses without a body
 
 
 class Table:
@@ -114,7 +117,7 @@ class Endpoint(Operation[T]):
 
     def parse(self, response: Response) -> T:
         """Return the model of a successful response. Raise StructureProblems if it does not match."""
-        body = _complete_body(response)
+        body = _json_body(response)
         if self.wrap_in is not None:
             model: Any = self.model
             return cast("T", model(**{self.wrap_in: decode(_field_type(model, self.wrap_in), body)}))
@@ -177,9 +180,8 @@ class ListEndpoint(Route, Generic[T]):
     def bind(self, api: Api, operation: str) -> None:
         """Make this the route of an operation of an API, and page as the API does."""
         Route.bind(self, api, operation)
-        # A list that the API does not page: if it sends a token nevertheless, the next page is still fetched.
-        unpaged = attrs.evolve(api.pagination, is_paged=False)
-        self.paging = unpaged if self.pagination is NONE else self.pagination or api.pagination
+        is_unpaged = self.pagination is NONE
+        self.paging = api.pagination.unpaged() if is_unpaged else self.pagination or api.pagination
         self._page_type = self.paging.page_type(self.model, items_optional=self.items_optional)
         self._array_type = array_type(self.model)
 
@@ -188,20 +190,36 @@ class ListEndpoint(Route, Generic[T]):
 
         Raise BadItems if some items do not match, and StructureProblems if the body is not a page.
         """
-        body = _complete_body(response)
+        body = _json_body(response)
         try:
             return self.paging.page(
                 decode(self._array_type if body.lstrip()[:1] == b"[" else self._page_type, body), page_token
             )
         except StructureProblems as problems:
-            plain = problems.plain
-            problems.next_page_token = self.paging.next_token(plain, page_token)
-            found = self.paging.items(plain)
-            if found is None:
+            problems.next_page_token = self.paging.next_token(problems.plain, page_token)
+            bad_items = self._find_bad_items(response, problems)
+            if bad_items is None:
                 raise
+        raise bad_items
+
+    def _find_bad_items(self, response: Response, page: StructureProblems) -> BadItems | None:
+        """Return the items that keep a page from being decoded; None if it is not a page, or something else does."""
+        found = self.paging.items(page.plain)
+        if found is None or not self._is_page_around(page.plain, found[0]):
+            return None
         path, values = found
         items, bad = decode_items(self.model, values, path)
-        raise BadItems(response, tuple(items), self.paging.next_token(plain, page_token), bad)
+        return BadItems(response, tuple(items), page.next_page_token, bad) if bad else None
+
+    def _is_page_around(self, plain: Any, path: str) -> bool:
+        """Return False if more than the items at `path` is wrong: without a valid token the list would end early."""
+        if path == "$":
+            return True
+        try:
+            structure({**plain, path.removeprefix("$."): []}, self._page_type)
+        except StructureProblems:
+            return False
+        return True
 
 
 @attrs.define(eq=False)
@@ -225,13 +243,13 @@ class RawEndpoint(Operation[Any]):
             return decode_json(body) if body else None
         if self.into is bytes:
             return body
-        return _text(body, response.headers) if self.into is str else decode(self.into, body)
+        return _text(body, response.headers) if self.into is str else decode(self.into, _json_body(response))
 
 
 def raw_endpoint(method: str, path: str, into: Any) -> RawEndpoint:
     """Return the endpoint of a path below the host, which may have a query."""
     api, rest = split_api(path)
-    endpoint = RawEndpoint(method, rest, into, query=snake)
+    endpoint = RawEndpoint(method, RedactedURL(rest), into, query=snake)
     endpoint.bind(api, f"{method} {path.partition('?')[0]}")
     return endpoint
 
@@ -244,7 +262,7 @@ def raw_list_endpoint(path: str, into: Any, query: Mapping[str, Any]) -> tuple[L
     api, rest = split_api(path)
     in_path = {name for name, _ in parse_qsl(path.partition("?")[2], keep_blank_values=True)}
     paging, query = api.pagination.requested_by(query, in_path)
-    endpoint = ListEndpoint("GET", rest, into, query=snake, pagination=paging)
+    endpoint = ListEndpoint("GET", RedactedURL(rest), into, query=snake, pagination=paging)
     endpoint.bind(api, f"GET {path.partition('?')[0]}")
     return endpoint, query
 
@@ -254,6 +272,14 @@ def _complete_body(response: Response) -> bytes:
     if reason is not None:
         raise StructureProblems((reason,), malformed=not response.is_too_large)
     return response.body
+
+
+def _json_body(response: Response) -> bytes:
+    body = _complete_body(response)
+    if not body and response.status in _NO_CONTENT:
+        # Another attempt would get the same response.
+        raise StructureProblems((f"$ is missing: the status is {response.status}, which has no body",))
+    return body
 
 
 def _text(body: bytes, headers: Mapping[str, str]) -> str:

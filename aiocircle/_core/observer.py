@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["LOG", "Observer", "RetryDetails", "RetryObserver"]
 
 _log: Final = logging.getLogger("aiocircle")
+# Without a handler, Python prints warnings to stderr: the application decides where they go.
+_log.addHandler(logging.NullHandler())
 
 
 @attrs.frozen

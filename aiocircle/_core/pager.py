@@ -39,6 +39,7 @@ class _Options(Generic[T]):
     paged: bool
     stop: Callable[[T], bool] | None
     identity: Callable[[T], object] | None
+    keep: Callable[[T], bool] | None
     prefetch: bool = False
     skip_invalid: bool = False
     on_skip: Callable[[DecodeError], object] | None = None
@@ -67,9 +68,10 @@ class Pager(Generic[T]):
         paged: bool = True,
         stop: Callable[[T], bool] | None = None,
         identity: Callable[[T], object] | None = None,
+        keep: Callable[[T], bool] | None = None,
     ) -> None:
         self._fetch = fetch
-        self._options = _Options(start=None, paged=paged, stop=stop, identity=identity)
+        self._options = _Options(start=None, paged=paged, stop=stop, identity=identity, keep=keep)
         self._options = attrs.evolve(self._options, start=self._checked(page_token))
         self._open: weakref.WeakKeyDictionary[AsyncGenerator[Any, None], _Iteration] = weakref.WeakKeyDictionary()
 
@@ -91,7 +93,7 @@ class Pager(Generic[T]):
         Raise DecodeError if an item cannot be decoded; its `items` are the good items of the page.
         """
         token = self._options.start if page_token is None else self._checked(page_token)
-        return _whole(self._without_invalid(await self._get(token)))
+        return _whole(self._without_invalid(self._kept(await self._get(token))))
 
     async def collect(self, limit: int | None = None) -> list[T]:
         """Fetch the items of all pages, or the first `limit` of them.
@@ -234,7 +236,7 @@ class Pager(Generic[T]):
                 following = page.next_page_token
                 if following is not None and self._options.prefetch and guard.is_new(following):
                     iteration.next_page = asyncio.get_running_loop().create_task(self._get(following))
-                yield self._without_invalid(page)
+                yield self._without_invalid(self._kept(page))
                 if following is None:
                     return
                 guard.advance(following, page)
@@ -242,6 +244,15 @@ class Pager(Generic[T]):
         finally:
             if iteration.next_page is not None:
                 await _abandon(iteration.next_page)
+
+    def _kept(self, page: DecodedPage[T]) -> DecodedPage[T]:
+        """Return the page with the items that the list is about."""
+        keep = self._options.keep
+        if keep is None:
+            return page
+        dropped = [index for index, item in enumerate(page.items) if not keep(item)]
+        errors = tuple((count - bisect_left(dropped, count), error) for count, error in page.errors)
+        return attrs.evolve(page, items=tuple(filter(keep, page.items)), errors=errors)
 
     def _without_invalid(self, page: DecodedPage[T]) -> DecodedPage[T]:
         """Return the page without the errors of its bad items, if the caller wants them to be skipped."""

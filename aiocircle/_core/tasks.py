@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from typing import Any, TypeVar, overload
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
+from contextlib import aclosing
+from typing import Any, TypeVar, cast, overload
 
 __all__ = ["bounded_map", "gather"]
 
@@ -30,7 +31,7 @@ async def gather(*coroutines: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
 
 
 async def bounded_map(
-    items: Iterable[T],
+    items: Iterable[T] | AsyncIterable[T],
     func: Callable[[T], Coroutine[Any, Any, U]],
     *,
     concurrency: int,
@@ -42,14 +43,20 @@ async def bounded_map(
     concurrency: the most items that are in work or wait for the consumer. max_unconsumed: while so many results wait
     for the consumer, no further item is begun. has_room: an event that is clear during that time, for functions that
     should then send no further request. The result that the consumer works on counts as waiting. If a function fails,
-    its exception is raised after the results before it. When the iterator ends or is closed, all tasks have ended.
+    or an async iterable of items, its exception is raised after the results that are there. When the iterator ends or
+    is closed, all tasks have ended, and an async generator of items is closed.
     """
     room = asyncio.Event() if has_room is None else has_room
     room.set()
-    remaining = iter(items)
+    vacancy = asyncio.Event()
+    ended: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
     tasks: set[asyncio.Task[U]] = set()
-    finished: asyncio.Queue[asyncio.Task[U]] = asyncio.Queue()
     unconsumed = 0
+
+    def start(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(coroutine)
+        task.add_done_callback(ended.put_nowait)
+        return task
 
     async def run(item: T) -> U:
         nonlocal unconsumed
@@ -62,26 +69,52 @@ async def bounded_map(
             if unconsumed >= max_unconsumed:
                 room.clear()
 
+    async def feed() -> None:
+        async with aclosing(_as_async(items)) as remaining:
+            async for item in remaining:
+                tasks.add(start(run(item)))
+                while len(tasks) >= concurrency or not room.is_set():
+                    vacancy.clear()
+                    await vacancy.wait()
+
+    feeder = start(feed())
+    is_feeding = True
+    failed: asyncio.Task[Any] | None = None
     try:
-        while True:
-            while len(tasks) < concurrency and room.is_set():
-                try:
-                    item = next(remaining)
-                except StopIteration:
-                    break
-                task = asyncio.create_task(run(item))
-                task.add_done_callback(finished.put_nowait)
-                tasks.add(task)
-            if not tasks:
-                return
-            task = await finished.get()
-            result = task.result()
-            tasks.remove(task)
-            yield result
-            unconsumed -= 1
-            if unconsumed < max_unconsumed:
-                room.set()
+        while is_feeding or tasks:
+            if failed is not None and ended.empty():
+                break
+            task = await ended.get()
+            if task is feeder:
+                is_feeding = False
+            if task.cancelled():
+                continue
+            if task.exception() is not None:
+                failed = failed or task
+                feeder.cancel()
+            elif task is not feeder:
+                yield task.result()
+                tasks.remove(task)
+                unconsumed -= 1
+                if unconsumed < max_unconsumed:
+                    room.set()
+                vacancy.set()
+        if failed is not None:
+            failed.result()
     finally:
-        for task in tasks:
+        for task in (feeder, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(feeder, *tasks, return_exceptions=True)
+
+
+async def _as_async(items: Iterable[T] | AsyncIterable[T]) -> AsyncGenerator[T, None]:
+    if isinstance(items, AsyncGenerator):
+        async with aclosing(cast("AsyncGenerator[T, None]", items)):
+            async for item in items:
+                yield item
+    elif isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

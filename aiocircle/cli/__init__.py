@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_server_options(
     parser: argparse.ArgumentParser, *, projects: int, latency: float, rate_limit: float | None, faults: float
 ) -> None:
-    """The options that say what the local CircleCI is like."""
+    """Add the options of the local CircleCI."""
     parser.add_argument(
         "--projects", type=_count, default=projects, metavar="N", help="how many projects it has (default: %(default)s)"
     )

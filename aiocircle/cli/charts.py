@@ -12,7 +12,7 @@ _LEVELS: Final = "▁▂▃▄▅▆▇█"
 
 
 def bar(share: float, width: int) -> str:
-    """A bar of `width` columns, filled up to `share` (0 to 1) in steps of an eighth of a column."""
+    """Draw a bar of `width` columns, filled up to `share` (0 to 1) in steps of an eighth of a column."""
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     full, rest = divmod(eighths, 8)
     return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(width)
@@ -42,7 +42,7 @@ def duration(seconds: float) -> str:
 
 
 def percentage(share: float) -> str:
-    """A share of 1 in whole percent; 100 % and 0 % only when it is exactly that."""
+    """Return a share of 1 in whole percent; 100 % and 0 % only if it is exactly that."""
     percent = round(share * 100)
     if percent == 100 and share < 1:
         percent = 99
@@ -52,5 +52,5 @@ def percentage(share: float) -> str:
 
 
 def rate(per_day: float) -> str:
-    """A number a day, with a decimal while it is small."""
+    """Return a number a day, with a decimal while it is small."""
     return f"{per_day:.1f}" if per_day < 100 else f"{per_day:,.0f}"

@@ -29,7 +29,7 @@ class ProgressDisplay(Protocol):
 
 
 def show_progress(traffic: Traffic) -> AbstractContextManager[ProgressDisplay]:
-    """A display for one fetch, whose counts are `traffic`'s."""
+    """Return a display for one fetch, with the counts of `traffic`."""
     if is_terminal(sys.stderr):
         if has_rich():
             from aiocircle.cli.live import LiveProgress

@@ -138,7 +138,7 @@ def _flaky(count: int) -> Text:
 
 
 def _short(slug: str) -> str:
-    """A slug whose opaque ids, as standalone projects have them, are cut to what tells them apart."""
+    """Return a slug with its opaque ids, as standalone projects have them, cut to their distinct parts."""
     provider, *rest = slug.split("/")
     if provider == "circleci":
         rest = [part if len(part) <= 6 else f"{part[:5]}…" for part in rest]

@@ -65,7 +65,7 @@ class Summary:
 
 
 def report_on(project: ProjectInsights, *, since: datetime, until: datetime, top: int | None = None) -> ProjectReport:
-    """The figures of a project over a window, for its `top` most used workflows or for all.
+    """Compute the figures of a project over a window, for its `top` most used workflows or for all.
 
     All text in it is safe to print.
     """
@@ -113,14 +113,14 @@ def _failures(failures: Sequence[Failure]) -> tuple[str, ...]:
 
 
 def legend(reports: Sequence[ProjectReport]) -> str:
-    """What stands below a table, so that its columns are understood."""
+    """Return the notes below a table, which explain its columns."""
     hidden = sum(report.hidden for report in reports)
     more = f" {hidden} less used workflows are hidden: --top 0 shows them." if hidden else ""
     return f"trend: median duration.{more}"
 
 
 def trend_of(runs: Sequence[WorkflowRun], *, since: datetime, until: datetime) -> tuple[float | None, ...]:
-    """The median duration of the runs that began in each twelfth of a window, in seconds; None where none did."""
+    """Return the median duration, in seconds, of the runs that began in each twelfth of a window; None if none did."""
     buckets: list[list[float]] = [[] for _ in range(_TREND_POINTS)]
     width = (until - since) / _TREND_POINTS
     for run in runs:

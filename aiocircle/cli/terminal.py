@@ -40,7 +40,7 @@ def _visible(character: str) -> str:
 
 
 def width_of(text: str) -> int:
-    """The columns that cleaned text takes in a terminal."""
+    """Count the columns that cleaned text takes in a terminal."""
     if text.isascii():
         return len(text)
     return sum(_columns(character) for character in text)

@@ -104,7 +104,7 @@ class Contexts(Group):
     """
 
     async def get(self, context_id: Id) -> Context:
-        """A context, by id, with its variables and restrictions where the API includes them.
+        """Return a context, by id, with its variables and restrictions if the API includes them.
 
         https://circleci.com/docs/api/v2/#operation/getContext
         """
@@ -118,9 +118,9 @@ class Contexts(Group):
         owner_type: str | None = None,
         page_token: str | None = None,
     ) -> Pager[Context]:
-        """The contexts of an organization, which owner_id or owner_slug names; one of the two is needed.
+        """List the contexts of an organization, which owner_id or owner_slug names. One of the two is needed.
 
-        owner_type: "organization" when it is left out; "account" is for CircleCI Server.
+        owner_type: "organization" if it is omitted; "account" is for CircleCI Server.
 
         https://circleci.com/docs/api/v2/#operation/listContexts
         """
@@ -131,7 +131,7 @@ class Contexts(Group):
         )
 
     async def create(self, *, name: str, owner: ContextOwner) -> Context:
-        """The new context. owner: the organization, as `{"slug": "gh/acme"}` or `{"id": …}`.
+        """Create a context. owner: the organization, as `{"slug": "gh/acme"}` or `{"id": …}`.
 
         https://circleci.com/docs/api/v2/#operation/createContext
         """
@@ -147,17 +147,17 @@ class Contexts(Group):
         return await self._call(_Endpoints.delete, context_id)
 
     def list_env_vars(self, context_id: Id, *, page_token: str | None = None) -> Pager[ContextEnvVar]:
-        """A context's environment variables, without their values.
+        """List a context's environment variables, without their values.
 
-        A context has at most 100, which is one page. Where it has got more of them nevertheless, the API answers
-        its first page again and again: PaginationError follows the first 100.
+        A context has at most 100, which is one page. If it has more of them, the API returns its first page again and
+        again: PaginationError follows the first 100.
 
         https://circleci.com/docs/api/v2/#operation/listEnvironmentVariablesFromContext
         """
         return self._list(_Endpoints.list_env_vars, context_id, page_token=page_token)
 
     async def set_env_var(self, context_id: Id, env_var_name: str, *, value: str) -> ContextEnvVar:
-        """The environment variable of a context that was made, or whose value was replaced.
+        """Create an environment variable of a context, or replace its value.
 
         https://circleci.com/docs/api/v2/#operation/addEnvironmentVariableToContext
         """
@@ -171,7 +171,7 @@ class Contexts(Group):
         return await self._call(_Endpoints.delete_env_var, context_id, env_var_name)
 
     def list_restrictions(self, context_id: Id, *, page_token: str | None = None) -> Pager[ContextRestriction]:
-        """A context's restrictions.
+        """List a context's restrictions.
 
         https://circleci.com/docs/api/v2/#operation/getContextRestrictions
         """
@@ -180,10 +180,10 @@ class Contexts(Group):
     async def create_restriction(
         self, context_id: Id, *, restriction_type: str | None = None, restriction_value: Id | None = None
     ) -> ContextRestriction:
-        """The new restriction of a context.
+        """Restrict a context.
 
         restriction_type: "project", "expression" or "group". restriction_value: the id of the project or group, or
-        the expression. The API's document requires neither; the API has use for both.
+        the expression. The API's document requires neither, but the API uses both.
 
         https://circleci.com/docs/api/v2/#operation/createContextRestriction
         """

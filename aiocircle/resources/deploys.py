@@ -91,7 +91,7 @@ class Deploys(Group):
     def list_environments(
         self, *, org_id: Id, page_size: int = 20, page_token: str | None = None
     ) -> Pager[Environment]:
-        """An organization's environments. page_size: how many of them one request fetches.
+        """List an organization's environments. page_size: the number that one request fetches.
 
         https://circleci.com/docs/api/v2/#operation/listEnvironments
         """
@@ -102,7 +102,7 @@ class Deploys(Group):
         )
 
     async def get_environment(self, environment_id: Id) -> Environment:
-        """An environment, by id.
+        """Return an environment, by id.
 
         https://circleci.com/docs/api/v2/#operation/getEnvironment
         """
@@ -116,7 +116,7 @@ class Deploys(Group):
         page_size: int = 20,
         page_token: str | None = None,
     ) -> Pager[Component]:
-        """An organization's components, or one project's. page_size: how many of them one request fetches.
+        """List an organization's components, or one project's. page_size: the number that one request fetches.
 
         https://circleci.com/docs/api/v2/#operation/listComponents
         """
@@ -127,7 +127,7 @@ class Deploys(Group):
         )
 
     async def get_component(self, component_id: Id) -> Component:
-        """A component, by id.
+        """Return a component, by id.
 
         https://circleci.com/docs/api/v2/#operation/getComponent
         """
@@ -136,7 +136,7 @@ class Deploys(Group):
     def list_component_versions(
         self, component_id: Id, *, environment_id: Id | None = None, page_token: str | None = None
     ) -> Pager[ComponentVersion]:
-        """A component's versions, in all environments or in one.
+        """List a component's versions, in all environments or in one.
 
         https://circleci.com/docs/api/v2/#operation/listComponentVersions
         """

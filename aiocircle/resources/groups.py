@@ -31,9 +31,9 @@ class Groups(Group):
     """Groups of an organization's members: `circle.groups`."""
 
     def list(self, org_id: Id, *, limit: int | None = None, page_token: str | None = None) -> Pager[OrganizationGroup]:
-        """An organization's groups; none in an organization that is not standalone.
+        """List an organization's groups. Only standalone organizations have groups.
 
-        limit: how many of them one request fetches; the pager goes on to all of them.
+        limit: the number that one request fetches. The pager continues to all of them.
 
         https://circleci.com/docs/api/v2/#operation/getOrganizationGroups
         """
@@ -47,7 +47,7 @@ class Groups(Group):
         return await self._call(_Endpoints.create, org_id, body=omit_none(name=name, description=description))
 
     async def get(self, org_id: Id, group_id: Id) -> OrganizationGroup:
-        """A group, by id.
+        """Return a group, by id.
 
         https://circleci.com/docs/api/v2/#operation/getGroup
         """

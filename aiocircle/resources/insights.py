@@ -7,7 +7,7 @@ the default branch.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 import attrs
@@ -492,7 +492,15 @@ class _Endpoints(Table, group="insights"):
 
 
 class Insights(Group):
-    """Insights: `circle.insights`."""
+    """Insights: `circle.insights`.
+
+    Parameters of several operations:
+    branch: a branch, the default branch if it is omitted.
+    all_branches: True for all branches together. It takes precedence over branch.
+    reporting_window: the last 90 days if it is omitted.
+    start_date, end_date: only runs that started at or after the first and before the second, at most 90 days apart. The
+        API refuses an end without a start (BadRequest). A datetime.date is its midnight in UTC.
+    """
 
     def list_workflow_metrics(
         self,
@@ -503,10 +511,7 @@ class Insights(Group):
         all_branches: bool | None = None,
         page_token: str | None = None,
     ) -> Pager[WorkflowMetrics]:
-        """Summary metrics of each of a project's workflows.
-
-        reporting_window: the last 90 days unless it says otherwise. branch: the default branch unless it says
-        otherwise; all_branches=True takes all of them together and wins over branch.
+        """List summary metrics of each of a project's workflows.
 
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowMetrics
         """
@@ -522,17 +527,13 @@ class Insights(Group):
         project: Project,
         workflow: str,
         *,
-        start_date: datetime | str | None = None,
-        end_date: datetime | str | None = None,
+        start_date: date | str | None = None,
+        end_date: date | str | None = None,
         branch: str | None = None,
         all_branches: bool | None = None,
         page_token: str | None = None,
     ) -> Pager[WorkflowRun]:
-        """A workflow's runs of the last 90 days, newest first.
-
-        start_date, end_date: only runs that started at or after the one and before the other, at most 90 days apart.
-        The API refuses an end without a start (BadRequest). branch: the default branch unless it says otherwise;
-        all_branches=True takes all of them and wins over branch.
+        """List a workflow's runs of the last 90 days, newest first.
 
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowRuns
         """
@@ -555,11 +556,7 @@ class Insights(Group):
         job_name: str | None = None,
         page_token: str | None = None,
     ) -> Pager[JobMetrics]:
-        """Summary metrics of each of a workflow's jobs.
-
-        job_name: only jobs whose name contains this. reporting_window: the last 90 days unless it says otherwise.
-        branch: the default branch unless it says otherwise; all_branches=True takes all of them together and wins
-        over branch.
+        """List summary metrics of each of a workflow's jobs. job_name: only jobs whose name contains this.
 
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowJobMetrics
         """
@@ -581,15 +578,15 @@ class Insights(Group):
         workflow: str,
         job: str,
         *,
-        start_date: datetime | str | None = None,
-        end_date: datetime | str | None = None,
+        start_date: date | str | None = None,
+        end_date: date | str | None = None,
         branch: str | None = None,
         page_token: str | None = None,
     ) -> Pager[JobRun]:
-        """A job's runs within a workflow, of the last 90 days on one branch: the default one unless `branch` names it.
+        """List a job's runs within a workflow, of the last 90 days on one branch.
 
-        For CircleCI Server: the current reference of the cloud does not have this operation any more, and it never took
-        all branches. start_date, end_date: as in list_workflow_runs.
+        For CircleCI Server: the current reference of the cloud does not have this operation any more. It cannot list
+        all branches.
 
         https://circleci.com/docs/api/v2/#operation/getProjectJobRuns
         """
@@ -608,15 +605,14 @@ class Insights(Group):
         workflow: str,
         *,
         granularity: Granularity | str | None = None,
-        start_date: datetime | str | None = None,
-        end_date: datetime | str | None = None,
+        start_date: date | str | None = None,
+        end_date: date | str | None = None,
         branch: str | None = None,
         page_token: str | None = None,
     ) -> Pager[JobTimeseries]:
-        """The figures of a workflow's jobs by day or by hour: an item for each job in each interval.
+        """List the figures of a workflow's jobs by day or by hour: an item for each job in each interval.
 
-        Hourly figures are kept for 48 hours, daily ones for 90 days. start_date, end_date: at most 90 days apart.
-        The API refuses an end without a start (BadRequest). branch: the default branch unless it says otherwise.
+        Hourly figures are kept for 48 hours, daily ones for 90 days.
 
         https://circleci.com/docs/api/v2/#operation/getJobTimeseries
         """
@@ -636,10 +632,7 @@ class Insights(Group):
         branch: str | None = None,
         all_branches: bool | None = None,
     ) -> WorkflowSummary:
-        """A workflow's metrics and trends.
-
-        branch: the default branch unless it says otherwise; all_branches=True takes all of them together and wins
-        over branch.
+        """Return a workflow's metrics and trends.
 
         https://circleci.com/docs/api/v2/#operation/getWorkflowSummary
         """
@@ -653,10 +646,10 @@ class Insights(Group):
         branches: OneOrMany | None = None,
         workflow_names: OneOrMany | None = None,
     ) -> ProjectSummary:
-        """A project's metrics and trends: as a whole, by workflow, and by workflow and branch.
+        """Return a project's metrics and trends: as a whole, by workflow, and by workflow and branch.
 
-        branches, workflow_names: those that the parts by branch and by workflow are to be about. reporting_window: the
-        last 90 days unless it says otherwise; trends reach back 30 days at most.
+        branches, workflow_names: the subjects of the parts by branch and by workflow. Trends reach back at most 30
+        days.
 
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowsPageData
         """
@@ -677,10 +670,9 @@ class Insights(Group):
         reporting_window: ReportingWindow | str | None = None,
         project_names: OneOrMany | None = None,
     ) -> OrgSummary:
-        """An organization's metrics and trends, and those of the projects that project_names gives.
+        """Return an organization's metrics and trends, and those of the projects that project_names names.
 
-        project_names: names, not slugs; without them no project is listed by itself. reporting_window: the last 90 days
-        unless it says otherwise.
+        project_names: names, not slugs. Without them no project is listed by itself.
 
         https://circleci.com/docs/api/v2/#operation/getOrgSummaryData
         """
@@ -691,16 +683,16 @@ class Insights(Group):
         )
 
     async def get_branches(self, project: Project, *, workflow_name: str | None = None) -> ProjectBranches:
-        """The branches of a project, or of one of its workflows, that Insights knows; 5,000 at most.
+        """Return the branches of a project, or of one of its workflows, that Insights knows: at most 5,000.
 
         https://circleci.com/docs/api/v2/#operation/getAllInsightsBranches
         """
         return await self._call(_Endpoints.get_branches, project, query={"workflow_name": workflow_name})
 
     async def get_flaky_tests(self, project: Project) -> FlakyTests:
-        """A project's flaky tests, of all branches: those that passed and failed on the same commit.
+        """Return a project's flaky tests, of all branches: those that passed and failed on the same commit.
 
-        A test is flaky until two weeks have gone by without a flake. The API gives them in one piece.
+        A test is flaky until two weeks have passed without a flake. The API returns them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/getFlakyTests
         """
@@ -714,10 +706,7 @@ class Insights(Group):
         branch: str | None = None,
         all_branches: bool | None = None,
     ) -> WorkflowTestMetrics:
-        """The metrics of a workflow's tests, of its ten latest runs.
-
-        branch: the default branch unless it says otherwise; all_branches=True takes all of them together and wins
-        over branch.
+        """Return the metrics of a workflow's tests, of its ten latest runs.
 
         https://circleci.com/docs/api/v2/#operation/getProjectWorkflowTestMetrics
         """
@@ -728,5 +717,12 @@ def _scope(branch: str | None, all_branches: bool | None) -> dict[str, str | boo
     return {"branch": branch, "all_branches": all_branches}
 
 
-def _dates(start: datetime | str | None, end: datetime | str | None) -> dict[str, datetime | str | None]:
-    return {"start_date": start, "end_date": end}
+def _dates(start: date | str | None, end: date | str | None) -> dict[str, date | str | None]:
+    return {"start_date": _midnight(start), "end_date": _midnight(end)}
+
+
+def _midnight(value: date | str | None) -> date | str | None:
+    """Return the beginning of a day in UTC. A datetime or its text stays: the API takes times only."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return value

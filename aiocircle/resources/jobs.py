@@ -179,7 +179,7 @@ class Jobs(Group):
     """Jobs: `circle.jobs`."""
 
     async def get(self, project: Project, job_number: int) -> Job:
-        """A job, by its number in the project.
+        """Return a job, by its number in the project.
 
         https://circleci.com/docs/api/v2/#operation/getJobDetails
         """
@@ -198,21 +198,21 @@ class Jobs(Group):
         return await self.get(link.project, link.job_number)
 
     async def get_by_id(self, job_id: Id) -> Job:
-        """A job, by id. CircleCI Server does not have this operation.
+        """Return a job, by id. CircleCI Server does not have this operation.
 
         https://circleci.com/docs/api/v2/#operation/getJobByID
         """
         return await self._call(_Endpoints.get_by_id, job_id)
 
     def list_artifacts(self, project: Project, job_number: int, *, page_token: str | None = None) -> Pager[Artifact]:
-        """A job's artifacts, of all its parallel runs.
+        """List a job's artifacts, of all its parallel runs.
 
         https://circleci.com/docs/api/v2/#operation/getJobArtifacts
         """
         return self._list(_Endpoints.list_artifacts, project, job_number, page_token=page_token)
 
     def list_tests(self, project: Project, job_number: int, *, page_token: str | None = None) -> Pager[JobTest]:
-        """A job's test results. A job with more than 250 MB of them answers none.
+        """List a job's test results. The list is empty if a job has more than 250 MB of them.
 
         https://circleci.com/docs/api/v2/#operation/getTests
         """

@@ -51,7 +51,7 @@ class Oidc(Group):
     """Custom claims of identity tokens: `circle.oidc`."""
 
     async def get_org_claims(self, org_id: Id) -> Claims:
-        """An organization's custom claims.
+        """Return an organization's custom claims.
 
         https://circleci.com/docs/api/v2/#operation/GetOrgClaims
         """
@@ -60,7 +60,7 @@ class Oidc(Group):
     async def update_org_claims(
         self, org_id: Id, *, audience: OneOrMany | None = None, ttl: str | None = None
     ) -> Claims:
-        """Set an organization's custom claims; what is left out stays.
+        """Set an organization's custom claims; claims that are omitted stay.
 
         ttl: one to seven numbers with a unit of ms, s, m, h, d or w, such as "90m", which reads back as "1h30m0s". The
         API may give the audience back in another order.
@@ -72,7 +72,7 @@ class Oidc(Group):
         )
 
     async def delete_org_claims(self, org_id: Id, *, claims: OneOrMany) -> Claims:
-        """Remove some of an organization's custom claims. The answer is what is left.
+        """Remove some of an organization's custom claims. Return those that are left.
 
         claims: one of Claim, or several.
 
@@ -81,7 +81,7 @@ class Oidc(Group):
         return await self._call(_Endpoints.delete_org_claims, org_id, query={"claims": _joined(claims)})
 
     async def get_project_claims(self, org_id: Id, project_id: Id) -> Claims:
-        """A project's custom claims.
+        """Return a project's custom claims.
 
         https://circleci.com/docs/api/v2/#operation/GetProjectClaims
         """
@@ -90,7 +90,7 @@ class Oidc(Group):
     async def update_project_claims(
         self, org_id: Id, project_id: Id, *, audience: OneOrMany | None = None, ttl: str | None = None
     ) -> Claims:
-        """Set a project's custom claims; what is left out stays. audience and ttl are as in update_org_claims.
+        """Set a project's custom claims; claims that are omitted stay. audience and ttl are as in update_org_claims.
 
         https://circleci.com/docs/api/v2/#operation/PatchProjectClaims
         """
@@ -99,7 +99,7 @@ class Oidc(Group):
         )
 
     async def delete_project_claims(self, org_id: Id, project_id: Id, *, claims: OneOrMany) -> Claims:
-        """Remove some of a project's custom claims. The answer is what is left.
+        """Remove some of a project's custom claims. Return those that are left.
 
         claims: one of Claim, or several.
 
@@ -109,8 +109,8 @@ class Oidc(Group):
 
 
 def _joined(claims: OneOrMany) -> str:
-    """The claims as the query has them: one parameter, separated by commas."""
+    """Return the claims in their form in the query: one parameter, separated by commas."""
     names: Sequence[str] = as_list(claims)
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise InvalidArgument("claims takes the name of a claim, or several of them")
+        raise InvalidArgument("claims must be the name of a claim, or several of them")
     return ",".join(names)

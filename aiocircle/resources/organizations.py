@@ -95,7 +95,7 @@ class Organizations(Group):
         return await self._call(_Endpoints.create, body=omit_none(name=name, vcs_type=vcs_type))
 
     async def get(self, org: Org) -> Organization:
-        """An organization, by slug or id.
+        """Return an organization, by slug or id.
 
         https://circleci.com/docs/api/v2/#operation/getOrganization
         """
@@ -104,14 +104,14 @@ class Organizations(Group):
     async def delete(self, org: Org) -> None:
         """Delete an organization with all its projects and everything that was built in them.
 
-        It is accepted at once and done later.
+        The request is accepted immediately and executed later.
 
         https://circleci.com/docs/api/v2/#operation/deleteOrganization
         """
         return await self._call(_Endpoints.delete, org)
 
     def list_url_orb_allow_list(self, org: Org, *, page_token: str | None = None) -> Pager[UrlOrbAllowListEntry]:
-        """The URL prefixes that the organization's configurations may take orbs from. The API gives them in one piece.
+        """List the URL prefixes from which configurations may take orbs. The API returns them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/listURLOrbAllowListEntries
         """
@@ -129,7 +129,7 @@ class Organizations(Group):
         )
 
     async def delete_url_orb_allow_list_entry(self, org: Org, allow_list_entry_id: Id) -> None:
-        """Remove an entry from the allow-list; also well where there is no such entry.
+        """Remove an entry from the allow-list. A missing entry is not an error.
 
         https://circleci.com/docs/api/v2/#operation/removeURLOrbAllowListEntry
         """

@@ -49,7 +49,7 @@ class Otel(Group):
     """OpenTelemetry exporters: `circle.otel`. There is no reading a single one, and no changing one."""
 
     def list_exporters(self, *, org_id: Id, page_token: str | None = None) -> Pager[Exporter]:
-        """An organization's exporters. The API gives them in one piece.
+        """List an organization's exporters. The API returns them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/listOtelExporters
         """
@@ -66,7 +66,7 @@ class Otel(Group):
     ) -> Exporter:
         """Create an exporter; an organization has five at most, a sixth is a BadRequest without a reason.
 
-        endpoint: host and port, without a scheme. insecure: whether to do without TLS.
+        endpoint: host and port, without a scheme. insecure: True to send without TLS.
 
         https://circleci.com/docs/api/v2/#operation/createOtelExporter
         """

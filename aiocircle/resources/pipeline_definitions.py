@@ -150,14 +150,14 @@ class PipelineDefinitions(Group):
     """
 
     async def get(self, project_id: Id, pipeline_definition_id: Id) -> PipelineDefinition:
-        """A pipeline definition of a project, by id.
+        """Return a pipeline definition of a project, by id.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineDefinition
         """
         return await self._call(_Endpoints.get, project_id, pipeline_definition_id)
 
     def list(self, project_id: Id, *, page_token: str | None = None) -> Pager[PipelineDefinition]:
-        """A project's pipeline definitions. The API gives them in one piece.
+        """List a project's pipeline definitions. The API returns them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/listPipelineDefinitions
         """
@@ -172,7 +172,7 @@ class PipelineDefinitions(Group):
         checkout_source: CheckoutSourceFields | CheckoutSource,
         description: str | None = None,
     ) -> PipelineDefinition:
-        """The new pipeline definition of a project.
+        """Create a pipeline definition of a project.
 
         config_source: such as `{"provider": "github_app", "repo": {"external_id": "…"}, "file_path": "…"}`.
         checkout_source: the same without a file_path.
@@ -200,7 +200,9 @@ class PipelineDefinitions(Group):
         config_source: ConfigSourceChanges | ConfigSource | None = None,
         checkout_source: CheckoutSourceChanges | CheckoutSource | None = None,
     ) -> PipelineDefinition:
-        """The pipeline definition, after what is given was changed. Of a config_source only the file_path can.
+        """Change a pipeline definition. Parameters that are omitted stay.
+
+        Of a config_source, only the file_path can change.
 
         https://circleci.com/docs/api/v2/#operation/updatePipelineDefinition
         """

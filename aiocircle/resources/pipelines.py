@@ -247,14 +247,14 @@ class Pipelines(Group):
     """Pipelines: `circle.pipelines`."""
 
     async def get(self, pipeline_id: Id) -> Pipeline:
-        """A pipeline, by id.
+        """Return a pipeline, by id.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineById
         """
         return await self._call(_Endpoints.get, pipeline_id)
 
     async def get_by_number(self, project: Project, pipeline_number: int) -> Pipeline:
-        """A pipeline, by its number in the project.
+        """Return a pipeline, by its number in the project.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineByNumber
         """
@@ -273,14 +273,14 @@ class Pipelines(Group):
         return await self.get_by_number(link.project, link.pipeline_number)
 
     async def get_config(self, pipeline_id: Id) -> PipelineConfig:
-        """A pipeline's configuration, as written and as compiled.
+        """Return a pipeline's configuration, as written and as compiled.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineConfigById
         """
         return await self._call(_Endpoints.get_config, pipeline_id)
 
     async def get_values(self, pipeline_id: Id) -> PipelineValues:
-        """The pipeline values that a pipeline's configuration could use.
+        """Return the pipeline values that a pipeline's configuration could use.
 
         https://circleci.com/docs/api/v2/#operation/getPipelineValuesById
         """
@@ -289,9 +289,9 @@ class Pipelines(Group):
     def list(
         self, *, org_slug: Org | None = None, mine: bool | None = None, page_token: str | None = None
     ) -> Pager[Pipeline]:
-        """The pipelines of the projects that the token's user follows in an organization, newest first.
+        """List the pipelines of the projects that the token's user follows in an organization, newest first.
 
-        Of the 250 projects that ran last. mine: only those that the token's user set off.
+        The list has the 250 projects that ran last. mine: only pipelines that the token's user triggered.
 
         https://circleci.com/docs/api/v2/#operation/listPipelines
         """
@@ -307,9 +307,9 @@ class Pipelines(Group):
         since: datetime | str | None = None,
         page_token: str | None = None,
     ) -> Pager[Pipeline]:
-        """A project's pipelines, newest first; those of one branch, where it is given.
+        """List a project's pipelines, newest first: all, or those of one branch.
 
-        since: the list ends before the first pipeline that was created earlier, and no further page is asked for.
+        since: the list ends before the first pipeline that was created earlier, and no further page is requested.
         The API has no such filter: the pages up to there are fetched.
 
         https://circleci.com/docs/api/v2/#operation/listPipelinesForProject
@@ -323,14 +323,14 @@ class Pipelines(Group):
         )
 
     def list_mine(self, project: Project, *, page_token: str | None = None) -> Pager[Pipeline]:
-        """A project's pipelines that the token's user set off, newest first.
+        """List a project's pipelines that the token's user triggered, newest first.
 
         https://circleci.com/docs/api/v2/#operation/listMyPipelines
         """
         return self._list(_Endpoints.list_mine, project, page_token=page_token)
 
     def list_workflows(self, pipeline_id: Id, *, page_token: str | None = None) -> Pager[Workflow]:
-        """A pipeline's workflows. A new pipeline has none yet, which may also be said by NotFound.
+        """List a pipeline's workflows. A new pipeline has none yet; the API may return a 404 (NotFound) for it.
 
         https://circleci.com/docs/api/v2/#operation/listWorkflowsByPipelineId
         """
@@ -345,7 +345,7 @@ class Pipelines(Group):
         checkout: PipelineRef | None = None,
         parameters: Mapping[str, str | int | bool] | None = None,
     ) -> PipelineRun:
-        """The pipeline that was started, or the message that says why none was: see `was_started`.
+        """Run a pipeline. The result has the new pipeline, or the reason why there is none: see `was_started`.
 
         For all projects but those of GitLab. definition_id: the pipeline definition; only GitHub OAuth and
         Bitbucket projects have one without an id. config: the branch or tag to take the configuration from;
@@ -373,10 +373,10 @@ class Pipelines(Group):
         tag: str | None = None,
         parameters: Mapping[str, str | int | bool] | None = None,
     ) -> TriggeredPipeline:
-        """The pipeline that was started the older way, for GitHub OAuth and Bitbucket projects; `run` is for all.
+        """Trigger a pipeline of a GitHub OAuth or Bitbucket project. `run` is newer and works for other projects also.
 
-        branch or tag: what to run on, else the default branch. parameters: at most 100, with names up to 128 and
-        values up to 512 characters.
+        branch or tag: the code to run on, otherwise the default branch. parameters: at most 100, with names up to 128
+        and values up to 512 characters.
 
         https://circleci.com/docs/api/v2/#operation/triggerPipeline
         """

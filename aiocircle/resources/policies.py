@@ -131,7 +131,7 @@ class DecisionLog:
 
 @attrs.frozen(kw_only=True)
 class DecisionSettings:
-    """Whether configurations are judged by the policies."""
+    """Return the settings: `enabled` is True if configurations are checked by the policies."""
 
     enabled: bool | None = None
 
@@ -165,7 +165,7 @@ class Policies(Group):
     """Policies and decisions: `circle.policies`. The owner is the organization, by its id."""
 
     async def get_bundle(self, owner_id: Id, context: str) -> PolicyBundle:
-        """All policies of a context.
+        """Return all policies of a context.
 
         https://circleci.com/docs/api/v2/#operation/GetPolicyBundle
         """
@@ -174,7 +174,7 @@ class Policies(Group):
     async def create_bundle(
         self, owner_id: Id, context: str, *, policies: Mapping[str, str], dry: bool | None = None
     ) -> PolicyBundleChange:
-        """Replace all policies of a context, and say what that changes; with dry=True only say it.
+        """Replace all policies of a context, and return the changes. With dry=True, only return them.
 
         policies: content by name or path. Those that are not among them are deleted, so an empty mapping deletes all.
 
@@ -185,7 +185,7 @@ class Policies(Group):
         )
 
     async def get(self, owner_id: Id, context: str, policy_name: str) -> Policy:
-        """A policy, by the name that it gives itself.
+        """Return a policy, by the name in its content.
 
         https://circleci.com/docs/api/v2/#operation/GetPolicyDocument
         """
@@ -204,10 +204,10 @@ class Policies(Group):
         build_number: int | str | None = None,
         page_token: str | None = None,
     ) -> Pager[DecisionLog]:
-        """The decisions that were made by an organization's policies.
+        """List the decisions that an organization's policies have made.
 
-        after, before: only decisions made after the one and before the other. This list has no page tokens: page_token
-        is the number of decisions to skip, as text, and the list ends with an empty page.
+        after, before: only decisions made after the first and before the second. This list has no page tokens:
+        page_token is the number of decisions to skip, as text, and the list ends with an empty page.
 
         https://circleci.com/docs/api/v2/#operation/GetDecisionLogs
         """
@@ -229,9 +229,9 @@ class Policies(Group):
     async def make_decision(
         self, owner_id: Id, context: str, *, input: str, metadata: Mapping[str, Any] | None = None
     ) -> Decision:
-        """What the policies say of a configuration.
+        """Decide on a configuration by the policies.
 
-        input: the configuration, as YAML text. metadata: what the policies may look at beside it, such as project_id.
+        input: the configuration, as YAML text. metadata: further values for the policies, such as project_id.
 
         https://circleci.com/docs/api/v2/#operation/MakeDecision
         """
@@ -240,21 +240,21 @@ class Policies(Group):
         )
 
     async def get_decision(self, owner_id: Id, context: str, decision_id: Id) -> DecisionLog:
-        """A decision that was made, by id.
+        """Return a decision, by id.
 
         https://circleci.com/docs/api/v2/#operation/GetDecisionLog
         """
         return await self._call(_Endpoints.get_decision, owner_id, context, decision_id)
 
     async def get_decision_policy_bundle(self, owner_id: Id, context: str, decision_id: Id) -> PolicyBundle:
-        """The policies that a decision was made by, as they were then.
+        """Return the policies by which a decision was made, as they were then.
 
         https://circleci.com/docs/api/v2/#operation/GetDecisionLogPolicyBundle
         """
         return await self._call(_Endpoints.get_decision_policy_bundle, owner_id, context, decision_id)
 
     async def get_decision_settings(self, owner_id: Id, context: str) -> DecisionSettings:
-        """Whether configurations are judged by the policies.
+        """Return the settings: `enabled` is True if configurations are checked by the policies.
 
         https://circleci.com/docs/api/v2/#operation/GetDecisionSettings
         """
@@ -263,7 +263,7 @@ class Policies(Group):
     async def update_decision_settings(
         self, owner_id: Id, context: str, *, enabled: bool | None = None
     ) -> DecisionSettings:
-        """Switch the judging of configurations on or off.
+        """Switch the checks of configurations on or off.
 
         https://circleci.com/docs/api/v2/#operation/SetDecisionSettings
         """

@@ -154,26 +154,26 @@ class Projects(Group):
     """Projects: `circle.projects`."""
 
     async def get(self, project: AnyProject) -> Project:
-        """A project, by slug or UUID. NotFound also where the token has no access to it.
+        """Return a project, by slug or UUID. Raise NotFound also if the token has no access to it.
 
         https://circleci.com/docs/api/v2/#operation/getProjectBySlug
         """
         return await self._call(_Endpoints.get, project)
 
     async def create(self, org: Org, *, name: str) -> Project:
-        """The new project of an organization.
+        """Create a project of an organization.
 
-        In a GitHub OAuth or Bitbucket organization, name is that of an existing repository, which becomes a
-        project: NotFound where there is none. Elsewhere the project begins empty.
+        In a GitHub OAuth or Bitbucket organization, name is that of an existing repository, which becomes a project.
+        Raise NotFound if it does not exist. In other organizations the project begins empty.
 
         https://circleci.com/docs/api/v2/#operation/createProject
         """
         return await self._call(_Endpoints.create, org, body=omit_none(name=name))
 
     async def create_from_repository(self, project: AnyProject) -> ProjectSettings:
-        """The default settings of the project that a repository has become: the older way, which `create` replaces.
+        """Create a project from a repository, and return its settings. `create` is newer.
 
-        For GitHub OAuth projects only. CircleCI has withdrawn it from its reference.
+        For GitHub OAuth projects only. CircleCI has removed it from its reference.
 
         https://circleci.com/docs/api/v2/#operation/createProject1
         """
@@ -187,7 +187,7 @@ class Projects(Group):
         return await self._call(_Endpoints.delete, project)
 
     async def get_settings(self, project: AnyProject) -> ProjectSettings:
-        """A project's settings. CircleCI calls this operation experimental.
+        """Return a project's settings. CircleCI calls this operation experimental.
 
         https://circleci.com/docs/api/v2/#operation/getProjectSettings
         """
@@ -196,10 +196,10 @@ class Projects(Group):
     async def update_settings(
         self, project: AnyProject, *, advanced: AdvancedSettingsChanges | AdvancedSettings | None = None
     ) -> ProjectSettings:
-        """A project's settings, after those that are given were changed. CircleCI calls this operation experimental.
+        """Change a project's settings, and return them. CircleCI calls this operation experimental.
 
-        advanced: a mapping of what to change, or settings that were read and changed with attrs.evolve, in which
-        None means "leave it". An empty pr_only_branch_overrides changes nothing, by the API's own rule. It
+        advanced: a mapping of the settings to change, or settings that were read and changed with attrs.evolve, in
+        which None means "leave it". An empty pr_only_branch_overrides changes nothing, by the API's own rule. It
         refuses `oss`, which is therefore not sent from settings that were read.
 
         https://circleci.com/docs/api/v2/#operation/patchProjectSettings
@@ -211,21 +211,21 @@ class Projects(Group):
         )
 
     def list_env_vars(self, project: AnyProject, *, page_token: str | None = None) -> Pager[EnvVar]:
-        """A project's environment variables, with masked values.
+        """List a project's environment variables, with masked values.
 
         https://circleci.com/docs/api/v2/#operation/listEnvVars
         """
         return self._list(_Endpoints.list_env_vars, project, page_token=page_token)
 
     async def get_env_var(self, project: AnyProject, name: str) -> EnvVar:
-        """An environment variable of a project, with its value masked.
+        """Return an environment variable of a project, with its value masked.
 
         https://circleci.com/docs/api/v2/#operation/getEnvVar
         """
         return await self._call(_Endpoints.get_env_var, project, name)
 
     async def create_env_var(self, project: AnyProject, *, name: str, value: str) -> EnvVar:
-        """The new environment variable of a project, with its value masked. One of the same name is replaced.
+        """Create an environment variable of a project, or replace it. The result has a masked value.
 
         https://circleci.com/docs/api/v2/#operation/createEnvVar
         """
@@ -241,21 +241,21 @@ class Projects(Group):
     def list_checkout_keys(
         self, project: AnyProject, *, digest: str | None = None, page_token: str | None = None
     ) -> Pager[CheckoutKey]:
-        """A project's checkout keys. digest: what the fingerprints are, "md5" (the API's choice) or "sha256".
+        """List a project's checkout keys. digest: of their fingerprints, "md5" (the API's default) or "sha256".
 
         https://circleci.com/docs/api/v2/#operation/listCheckoutKeys
         """
         return self._list(_Endpoints.list_checkout_keys, project, query={"digest": digest}, page_token=page_token)
 
     async def get_checkout_key(self, project: AnyProject, fingerprint: str) -> CheckoutKey:
-        """A checkout key of a project, by its MD5 or SHA-256 fingerprint.
+        """Return a checkout key of a project, by its MD5 or SHA-256 fingerprint.
 
         https://circleci.com/docs/api/v2/#operation/getCheckoutKey
         """
         return await self._call(_Endpoints.get_checkout_key, project, fingerprint)
 
     async def create_checkout_key(self, project: AnyProject, *, type: str) -> CheckoutKey:
-        """The new checkout key of a project. type: "deploy-key" or "user-key".
+        """Create a checkout key of a project. type: "deploy-key" or "user-key".
 
         Not for GitHub App and GitLab projects. A user key needs a user who has authorized CircleCI with GitHub.
 

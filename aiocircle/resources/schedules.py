@@ -88,14 +88,14 @@ class Schedules(Group):
     """Schedules: `circle.schedules`. GitHub App and GitLab projects have schedule triggers instead."""
 
     async def get(self, schedule_id: Id) -> Schedule:
-        """A schedule, by id.
+        """Return a schedule, by id.
 
         https://circleci.com/docs/api/v2/#operation/getScheduleById
         """
         return await self._call(_Endpoints.get, schedule_id)
 
     def list(self, project: Project, *, page_token: str | None = None) -> Pager[Schedule]:
-        """A project's schedules.
+        """List a project's schedules.
 
         https://circleci.com/docs/api/v2/#operation/listSchedulesForProject
         """
@@ -111,7 +111,7 @@ class Schedules(Group):
         parameters: Mapping[str, str | int | bool],
         description: str | Unset | None = UNSET,
     ) -> Schedule:
-        """The new schedule of a project.
+        """Create a schedule of a project.
 
         timetable: such as `{"per_hour": 1, "hours_of_day": [3], "days_of_week": ["MON"]}`, in UTC.
         attribution_actor: "current" for the token's user, or "system". parameters: those of the pipelines; `branch`
@@ -141,7 +141,7 @@ class Schedules(Group):
         parameters: Mapping[str, str | int | bool] | None = None,
         description: str | Unset | None = UNSET,
     ) -> Schedule:
-        """The schedule, after what is given was changed. A description of None is removed.
+        """Change a schedule. Parameters that are omitted stay. A description of None is removed.
 
         https://circleci.com/docs/api/v2/#operation/updateSchedule
         """

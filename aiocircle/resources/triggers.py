@@ -154,14 +154,14 @@ class Triggers(Group):
     """Triggers: `circle.triggers`. Projects are named by their ids here."""
 
     async def get(self, project_id: Id, trigger_id: Id) -> Trigger:
-        """A trigger of a project, by id.
+        """Return a trigger of a project, by id.
 
         https://circleci.com/docs/api/v2/#operation/getTrigger
         """
         return await self._call(_Endpoints.get, project_id, trigger_id)
 
     def list(self, project_id: Id, pipeline_definition_id: Id, *, page_token: str | None = None) -> Pager[Trigger]:
-        """The triggers of a pipeline definition. The API gives them in one piece.
+        """List the triggers of a pipeline definition. The API returns them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/listPipelineDefinitionTriggers
         """

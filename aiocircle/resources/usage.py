@@ -79,7 +79,7 @@ class Usage(Group):
         )
 
     async def get_export(self, org_id: Id, usage_export_job_id: Id) -> UsageExport:
-        """An export: how far it is, and the URLs of its files.
+        """Return an export: its state, and the URLs of its files.
 
         The API takes about ten of these an hour for an organization, so wait some minutes between them.
 

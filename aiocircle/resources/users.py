@@ -44,21 +44,21 @@ class Users(Group):
     """Users: `circle.users`."""
 
     async def me(self) -> User:
-        """The user that the token belongs to.
+        """Return the user that the token belongs to.
 
         https://circleci.com/docs/api/v2/#operation/getCurrentUser
         """
         return await self._call(_Endpoints.me)
 
     async def get(self, user_id: Id) -> User:
-        """A user, by id.
+        """Return a user, by id.
 
         https://circleci.com/docs/api/v2/#operation/getUser
         """
         return await self._call(_Endpoints.get, user_id)
 
     def list_collaborations(self, *, page_token: str | None = None) -> Pager[Collaboration]:
-        """The organizations that the token's user is a member of or works with. The API gives them in one piece.
+        """List the organizations that the token's user is a member of or works with. The API returns them in one piece.
 
         https://circleci.com/docs/api/v2/#operation/getCollaborations
         """

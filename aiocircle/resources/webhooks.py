@@ -67,14 +67,14 @@ class Webhooks(Group):
     """Webhooks: `circle.webhooks`."""
 
     async def get(self, webhook_id: Id) -> Webhook:
-        """A webhook, by id.
+        """Return a webhook, by id.
 
         https://circleci.com/docs/api/v2/#operation/getWebhookById
         """
         return await self._call(_Endpoints.get, webhook_id)
 
     def list(self, *, scope_id: Id, scope_type: str, page_token: str | None = None) -> Pager[Webhook]:
-        """The webhooks of a project: scope_id is the project's id, and scope_type "project".
+        """List the webhooks of a project: scope_id is the project's id, and scope_type "project".
 
         https://circleci.com/docs/api/v2/#operation/getWebhooks
         """
@@ -92,10 +92,10 @@ class Webhooks(Group):
         signing_secret: str,
         scope: WebhookScopeFields | WebhookScope,
     ) -> Webhook:
-        """The new webhook. A project has at most five.
+        """Create a webhook. A project has at most five.
 
-        events: "workflow-completed", "job-completed" or both. url: https only. verify_tls: whether CircleCI checks
-        its certificate. signing_secret: what the signature of each report is made with, "" for none.
+        events: "workflow-completed", "job-completed" or both. url: https only. verify_tls: True if CircleCI is to
+        check its certificate. signing_secret: the key of the signature of each event, "" for none.
         scope: the project, as `{"id": …, "type": "project"}`.
 
         https://circleci.com/docs/api/v2/#operation/createWebhook
@@ -118,11 +118,11 @@ class Webhooks(Group):
         url: str | None = None,
         verify_tls: bool | None = None,
     ) -> Webhook:
-        """The webhook, after it was replaced.
+        """Replace a webhook.
 
-        This replaces the webhook rather than parts of it: what is left out may be lost, so read the webhook and give
-        all of its fields. signing_secret has to be given, since leaving it out would delete it: None does. The
-        one that was read is masked and must not be given back. The scope cannot change.
+        Fields that are omitted may be lost: read the webhook, and pass all of its fields. signing_secret is required,
+        because the API deletes the secret if it is omitted; None deletes it. The secret that was read is masked and
+        must not be sent back. The scope cannot change.
 
         https://circleci.com/docs/api/v2/#operation/updateWebhook
         """

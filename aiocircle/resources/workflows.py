@@ -133,7 +133,7 @@ class Workflows(Group):
     """Workflows: `circle.workflows`."""
 
     async def get(self, workflow_id: Id) -> Workflow:
-        """A workflow, by id.
+        """Return a workflow, by id.
 
         https://circleci.com/docs/api/v2/#operation/getWorkflowById
         """
@@ -152,7 +152,7 @@ class Workflows(Group):
         return await self.get(link.workflow_id)
 
     def list_jobs(self, workflow_id: Id, *, page_token: str | None = None) -> Pager[WorkflowJob]:
-        """A workflow's jobs, approvals among them. NotFound while a new workflow has none yet.
+        """List a workflow's jobs and approvals. Raise NotFound while a new workflow has none yet.
 
         https://circleci.com/docs/api/v2/#operation/listWorkflowJobs
         """
@@ -166,7 +166,7 @@ class Workflows(Group):
         return await self._call(_Endpoints.approve, workflow_id, approval_request_id)
 
     async def cancel(self, workflow_id: Id) -> None:
-        """Cancel a workflow. The API confirms at once, and the workflow stops a little later.
+        """Cancel a workflow. The API confirms immediately, and the workflow stops a little later.
 
         https://circleci.com/docs/api/v2/#operation/cancelWorkflow
         """
@@ -181,11 +181,11 @@ class Workflows(Group):
         enable_ssh: bool | None = None,
         sparse_tree: bool | None = None,
     ) -> Rerun:
-        """The id of the new workflow that runs this one again: all of it, or what `from_failed` or `jobs` picks.
+        """Rerun a workflow: all of it, or the jobs that `from_failed` or `jobs` selects. Return the new workflow's id.
 
-        from_failed: only what failed, and what comes after it; excludes jobs. jobs: ids of the jobs to run.
-        enable_ssh: with SSH access for the token's user; needs jobs. sparse_tree: do not rerun what the jobs
-        have no path to; needs jobs.
+        from_failed: only the failed jobs, and those after them; excludes jobs. jobs: ids of the jobs to run.
+        enable_ssh: with SSH access for the token's user; needs jobs. sparse_tree: rerun only jobs that the given ones
+        lead to; needs jobs.
 
         https://circleci.com/docs/api/v2/#operation/rerunWorkflow
         """

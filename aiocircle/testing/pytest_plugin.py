@@ -23,7 +23,7 @@ _LOOP_SCOPES: tuple[_LoopScope, ...] = ("function", "class", "module", "package"
 
 @pytest.fixture
 def local_circleci(request: pytest.FixtureRequest) -> Iterator[LocalCircleCI]:
-    """A running `LocalCircleCI` with three projects, new for each test.
+    """Return a running `LocalCircleCI` with three projects, new for each test.
 
     In a test of pytest-asyncio it runs in the loop of the test, whose scope does not matter. In all other tests it
     runs in the loop of a thread of its own.
@@ -38,7 +38,7 @@ def local_circleci(request: pytest.FixtureRequest) -> Iterator[LocalCircleCI]:
 
 @pytest.fixture
 def circle(request: pytest.FixtureRequest, local_circleci: LocalCircleCI) -> CircleCI:
-    """A client of `local_circleci`, new for each test.
+    """Return a client of `local_circleci`, new for each test.
 
     It is closed after a test of pytest-asyncio. All other tests close it themselves, in the loop that they use it in:
     `async with circle: …`.

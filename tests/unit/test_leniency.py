@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 import types
 import typing
 from datetime import datetime
@@ -13,29 +11,14 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import attrs
 import pytest
 
-import aiocircle.resources
 from aiocircle._core.decode import decode
 from aiocircle._core.fields import NumericText, WholeNumber, wire_name
 from aiocircle._core.pagination import PAGE_TOKEN
 from aiocircle._core.structure import StructureProblems
 from aiocircle.resources.insights import WorkflowMetrics
 from aiocircle.resources.jobs import JobTest
+from tests.support.models import MODELS
 
-
-def models() -> list[Any]:
-    """Return every model of the package."""
-    found: list[Any] = []
-    for module in pkgutil.iter_modules(aiocircle.resources.__path__):
-        name = f"aiocircle.resources.{module.name}"
-        found += [
-            each
-            for each in vars(importlib.import_module(name)).values()
-            if isinstance(each, type) and attrs.has(each) and each.__module__ == name
-        ]
-    return found
-
-
-MODELS = models()
 FIELDS = [(model, field) for model in MODELS for field in attrs.fields(attrs.resolve_types(model, include_extras=True))]
 
 
