@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 import pytest
-from tests.contract.official import FOLDER
 
 from aiocircle import CircleCI, InvalidArgument, Pager
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table

@@ -274,14 +274,20 @@ def test_events_load_no_client() -> None:
 # A group that shows another one's models.
 SHARED = {"pipelines": {"workflows"}, "schedules": {"users"}, "triggers": {"pipeline_definitions"}}
 
-# What several groups of composites use, and is small.
-SMALL = {"aiocircle.composites._ids", "aiocircle.composites._job_waits"}
+# Parts of composites that are small.
+SMALL = {
+    "aiocircle.composites._branches",
+    "aiocircle.composites._ids",
+    "aiocircle.composites._job_waits",
+    "aiocircle.composites._pipeline_bots",
+    "aiocircle.composites._workflow_bots",
+}
 
 # Files that a composite group inherits from.
 MIXINS = {"pipelines": {"_pipeline_files"}}
 
 # A group with methods of several requests inherits the group of single requests.
-COMPOSITES = {"jobs", "pipelines", "projects", "usage", "workflows"}
+COMPOSITES = {"jobs", "pipelines", "projects", "usage", "webhooks", "workflows"}
 
 TOUCH_EACH = """
 import json, sys
