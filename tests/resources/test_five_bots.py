@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from typing import Any
@@ -12,9 +11,10 @@ import pytest
 
 from aiocircle import CircleCI, CircleCIError
 from aiocircle.testing import JobStory, LocalCircleCI, Story, WorkflowStory
+from tests.support.thorough import scaled
 
 WEB, BRANCH = "gh/acme/web", "work"
-SEEDS = range(300 if os.environ.get("AIOCIRCLE_THOROUGH") else 10)
+SEEDS = range(scaled(10, 60))
 
 
 def random_story(rng: random.Random) -> Story:
