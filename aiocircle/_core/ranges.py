@@ -24,7 +24,7 @@ _MIN_PROGRESS: Final = 1024 * 1024
 
 
 class Verdict(Enum):
-    """What to do with a response."""
+    """The next step after a response."""
 
     READ = "read"
     RESTART = "restart"

@@ -204,7 +204,7 @@ def test_keywords_of_decode_errors() -> None:
     }
     for error in (errors.DecodeError(**fields), errors.DecodeError(*fields.values())):
         assert {name: getattr(error, name) for name in fields} == fields
-        assert str(error) == f"GET {URL} -> 200: the answer is not what was declared: {fields['problems'][0]}"
+        assert str(error) == f"GET {URL} -> 200: the response does not match the declared type: {fields['problems'][0]}"
         assert error.text == "{\ufffd"
         assert not error.malformed
 
