@@ -203,9 +203,9 @@ class ProjectSlug:
     ) -> ProjectSlug:
         """Return the project that `value` names.
 
-        value: a slug, a UUID or an object with a `slug`. It may also be a page of the project or a URL of the API of the
-            project. Git remotes work as well: https, ssh, scp-like, an ssh alias such as `github.com-work`. White
-            space at both ends is ignored.
+        value: a slug, a UUID or an object with a `slug`. It may also be a page of the project or its URL of the API.
+            Git remotes work as well: https, ssh, scp-like, an ssh alias such as `github.com-work`. White space at both
+            ends is ignored.
         hosts: providers (`gh`, `bb`) by further hosts of git, such as `{"ghe.acme.com": "gh"}`.
         app_hosts: hosts of CircleCI Server whose pages are read as well.
 

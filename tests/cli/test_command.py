@@ -161,7 +161,7 @@ def test_no_token(capsys: pytest.CaptureFixture[str]) -> None:
 
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
-    assert err.startswith("aiocircle: no token")
+    assert err.startswith("aiocircle: the token is missing")
     assert "CIRCLECI_TOKEN" in err
 
 
@@ -200,7 +200,7 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert int(last[1]) > 10
     assert (last[2], last[3]) == ("0", "0")
     assert int(last[4].replace(",", "")) > 100
-    assert "2 projects,\n0 ms for an answer, no rate limit, 0% faults." in err
+    assert "2 projects,\n0 ms for a response, no rate limit, 0% faults." in err
 
 
 async def test_demo_counts_match_the_server(capsys: pytest.CaptureFixture[str]) -> None:

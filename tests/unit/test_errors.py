@@ -227,7 +227,7 @@ def test_outcome_of_request_errors() -> None:
     ("error", "hint"),
     [
         (errors.Unauthorized(401, "no"), "missing, wrong or expired, or it is a project token"),
-        (errors.Forbidden(403, "no"), "lacks the right"),
+        (errors.Forbidden(403, "no"), "lacks the permission"),
         (errors.NotFound(404, "no"), "private and the token's user has no access"),
         (errors.NotFound(404, "no"), "circleci/<org id>/<project id>"),
         (errors.Gone(410, "no"), "retired"),
