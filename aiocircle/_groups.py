@@ -67,7 +67,7 @@ class V2Groups:
     _executor: Executor
 
     contexts: LazyGroup[Contexts] = LazyGroup("aiocircle.resources.contexts:Contexts")
-    """Contexts: shared environment variables, and who may use them."""
+    """Contexts: shared environment variables, and the rules for their use."""
     deploys: LazyGroup[Deploys] = LazyGroup("aiocircle.resources.deploys:Deploys")
     """Environments, components, versions and rollbacks."""
     groups: LazyGroup[Groups] = LazyGroup("aiocircle.resources.groups:Groups")

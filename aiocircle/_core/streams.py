@@ -60,7 +60,7 @@ class Open(Protocol):
     """A function that sends a GET and returns its response. Leaving the context ends the response."""
 
     def __call__(self, url: str, headers: Mapping[str, str], /) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Send the request. Raise CircleCIError if there is no response."""
+        """Send the request. Raise CircleCIError if no response arrives."""
         ...
 
 

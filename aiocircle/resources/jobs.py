@@ -1,4 +1,4 @@
-"""Jobs: how they went, what they kept, what their tests said."""
+"""Jobs: their statuses, artifacts and test results."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class JobOrganization:
 
 @attrs.frozen(kw_only=True)
 class JobExecutor:
-    """What a job runs on."""
+    """The kind and size of the machine that runs a job."""
 
     resource_class: str | None = None
     type: str | None = None
@@ -108,7 +108,7 @@ class JobContext:
 
 @attrs.frozen(kw_only=True)
 class JobMessage:
-    """What CircleCI says of a job. reason is the machine's word for why."""
+    """A message of CircleCI about a job. reason: a code for its cause."""
 
     type: str = ""
     message: str = ""
@@ -140,7 +140,7 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the job is over, however it ended."""
+        """True if the job has ended, with any result."""
         return job_is_finished(self.status, self.stopped_at)
 
 
@@ -155,7 +155,7 @@ class Artifact:
 
 @attrs.frozen(kw_only=True)
 class JobTest:
-    """What one test said. run_time is in seconds."""
+    """The result of one test. run_time is in seconds."""
 
     name: str = ""
     result: str = ""

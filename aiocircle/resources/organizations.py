@@ -22,7 +22,7 @@ __all__ = [
 
 
 class VcsType(StrEnum):
-    """Where an organization comes from, as far as known today. circleci: a standalone organization."""
+    """The origins of an organization that are known today. circleci: a standalone organization."""
 
     GITHUB = "github"
     BITBUCKET = "bitbucket"
@@ -30,7 +30,7 @@ class VcsType(StrEnum):
 
 
 class UrlOrbAuth(StrEnum):
-    """How CircleCI authenticates when it fetches an orb from a URL, as far as known today."""
+    """The ways to authenticate that are known today, with which CircleCI fetches an orb from a URL."""
 
     BITBUCKET_OAUTH = "bitbucket-oauth"
     GITHUB_OAUTH = "github-oauth"
@@ -63,7 +63,7 @@ class UrlOrbAllowListEntry:
 
 @attrs.frozen(kw_only=True)
 class CreatedUrlOrbAllowListEntry:
-    """The id of an entry that was created, and what the API says of it."""
+    """The id of an entry that was created, and the API's message."""
 
     id: str
     message: str | None = None

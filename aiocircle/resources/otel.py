@@ -16,7 +16,7 @@ __all__ = ["Exporter", "ExporterProtocol", "Otel"]
 
 
 class ExporterProtocol(StrEnum):
-    """How traces are sent, as far as known today."""
+    """The protocols for traces that are known today."""
 
     GRPC = "grpc"
     HTTP = "http"
@@ -26,8 +26,8 @@ class ExporterProtocol(StrEnum):
 class Exporter:
     """An exporter: traces go to endpoint, a host and port without a scheme.
 
-    protocol is one of ExporterProtocol, or a newer one; insecure says that there is no TLS. The headers' values read
-    back masked, and stay out of the repr. issues is what CircleCI finds wrong with the exporter.
+    protocol is one of ExporterProtocol, or a newer one. insecure: True if traces are sent without TLS. The API returns
+    the headers' values masked, and the repr omits them. issues: the problems that CircleCI found with the exporter.
     """
 
     id: str
@@ -46,7 +46,7 @@ class _Endpoints(Table, group="otel"):
 
 
 class Otel(Group):
-    """OpenTelemetry exporters: `circle.otel`. There is no reading a single one, and no changing one."""
+    """OpenTelemetry exporters: `circle.otel`. The API cannot return a single exporter or change one."""
 
     def list_exporters(self, *, org_id: Id, page_token: str | None = None) -> Pager[Exporter]:
         """List an organization's exporters. The API returns them in one piece.

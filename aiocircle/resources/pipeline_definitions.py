@@ -58,7 +58,7 @@ class Repository:
 
 @attrs.frozen(kw_only=True)
 class ConfigSource:
-    """Where a pipeline's configuration is: file_path, in a repository or at CircleCI itself."""
+    """The place of a pipeline's configuration: file_path, in a repository or at CircleCI itself."""
 
     provider: str | None = None
     repo: Repository | None = None
@@ -67,7 +67,7 @@ class ConfigSource:
 
 @attrs.frozen(kw_only=True)
 class CheckoutSource:
-    """Where the code is that a pipeline's `checkout` gets."""
+    """The place of the code that a pipeline's `checkout` fetches."""
 
     provider: str | None = None
     repo: Repository | None = None
@@ -98,7 +98,7 @@ class RepositoryChanges(TypedDict, total=False):
 
 
 class ConfigSourceFields(TypedDict):
-    """Where a new definition's configuration is. "github_app" needs a repo, "circleci" has none."""
+    """The place of a new definition's configuration. "github_app" needs a repo, "circleci" takes none."""
 
     provider: str
     file_path: str
@@ -106,20 +106,20 @@ class ConfigSourceFields(TypedDict):
 
 
 class ConfigSourceChanges(TypedDict, total=False):
-    """What can change of where the configuration is."""
+    """Changes to the place of the configuration."""
 
     file_path: str
 
 
 class CheckoutSourceFields(TypedDict):
-    """Where a new definition's code is. provider: "github_app"."""
+    """The place of a new definition's code. provider: "github_app"."""
 
     provider: str
     repo: RepositoryFields | Repository
 
 
 class CheckoutSourceChanges(TypedDict, total=False):
-    """What can change of where the code is."""
+    """Changes to the place of the code."""
 
     provider: str
     repo: RepositoryChanges | Repository
@@ -146,7 +146,7 @@ class _Endpoints(Table, group="pipeline_definitions"):
 class PipelineDefinitions(Group):
     """Pipeline definitions: `circle.pipeline_definitions`. Projects are named by their ids here.
 
-    The API changes definitions of GitHub App projects only, and of others tells no more than a list.
+    The API changes definitions of GitHub App projects only. For other projects it only lists them.
     """
 
     async def get(self, project_id: Id, pipeline_definition_id: Id) -> PipelineDefinition:

@@ -1,7 +1,7 @@
-"""Policies: what an organization demands of its configurations, and the decisions made by it.
+"""Policies: an organization's rules for its configurations, and the decisions made by them.
 
-A context names a set of policies; configurations are judged by the one called "config". CircleCI promises few of these
-models' fields: a name or content that is not given is empty, anything else None.
+A context names a set of policies; configurations are judged by the one called "config". CircleCI guarantees few of
+these models' fields: a missing name or content is empty, any other missing field is None.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 class DecisionStatus(StrEnum):
-    """What a decision can come to, as far as known today."""
+    """The results of a decision that are known today."""
 
     PASS = "PASS"
     SOFT_FAIL = "SOFT_FAIL"
@@ -80,9 +80,9 @@ class PolicyViolation:
 
 @attrs.frozen(kw_only=True)
 class Decision:
-    """What the policies say of an input. status is one of DecisionStatus, or a newer one.
+    """The decision of the policies about an input. status is one of DecisionStatus, or a newer one.
 
-    reason is why there is no judgement, where there is none.
+    reason: the cause, if the policies could not be evaluated.
     """
 
     status: str
@@ -93,7 +93,7 @@ class Decision:
 
     @property
     def is_pass(self) -> bool:
-        """Whether no rule was broken."""
+        """True if no rule was broken."""
         return self.status == DecisionStatus.PASS
 
 
@@ -109,7 +109,7 @@ class DecisionVcs:
 
 @attrs.frozen(kw_only=True)
 class DecisionMetadata:
-    """The build that a decision was about. ssh_rerun says whether it was run again for SSH access."""
+    """The build that a decision was about. ssh_rerun: True if it was run again for SSH access."""
 
     project_id: str | None = None
     build_number: WholeNumber | None = None

@@ -36,7 +36,7 @@ class ProjectProvider(StrEnum):
 
 
 class CheckoutKeyType(StrEnum):
-    """The types of a checkout key that are known today. A new one is asked for as "deploy-key" or "user-key"."""
+    """The types of a checkout key that are known today. A new one is requested as "deploy-key" or "user-key"."""
 
     DEPLOY_KEY = "deploy-key"
     GITHUB_USER_KEY = "github-user-key"
@@ -44,7 +44,7 @@ class CheckoutKeyType(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class ProjectVcs:
-    """Where a project's code is. vcs_url has no scheme for a project that is on CircleCI itself."""
+    """The place of a project's code. vcs_url has no scheme for a project that is on CircleCI itself."""
 
     vcs_url: str | None = None
     provider: str | None = None
@@ -66,13 +66,13 @@ class Project:
 
 @attrs.frozen(kw_only=True)
 class AdvancedSettings:
-    """A project's advanced settings; None where the API does not tell one.
+    """A project's advanced settings. A setting that the API does not return is None.
 
     autocancel_builds: a new pipeline on a branch cancels the running ones, except on the default branch.
     build_fork_prs: pull requests from forks are built; forks_receive_secret_env_vars: with the project's
     variables. build_prs_only: only branches with an open pull request are built, and pr_only_branch_overrides.
-    disable_ssh: no reruns with SSH. oss: free and open source, with builds that anybody may see.
-    set_github_status: GitHub is told the status of every job. setup_workflows: dynamic configuration.
+    disable_ssh: no reruns with SSH. oss: free and open source, with public builds.
+    set_github_status: CircleCI sends the status of every job to GitHub. setup_workflows: dynamic configuration.
     write_settings_requires_admin: only administrators of the organization change these settings.
     """
 

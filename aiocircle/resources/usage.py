@@ -16,7 +16,7 @@ __all__ = ["Usage", "UsageExport", "UsageExportState", "UsageRow"]
 
 
 class UsageExportState(StrEnum):
-    """How far an export is, as far as known today."""
+    """The states of an export that are known today."""
 
     CREATED = "created"
     PROCESSING = "processing"
@@ -28,11 +28,10 @@ class UsageExportState(StrEnum):
 class UsageExport:
     """An export of an organization's usage.
 
-    state is one of UsageExportState, or a newer one. start and end are what the API made of the range that was asked
-    for; they come with the answer to create_export only. download_urls is empty until the export is completed, and
-    after that, too, if nothing was used. Each URL leads to a gzipped CSV file with a row for each run of a job. The
-    URLs are signed anew by each get_export, hold for about 36 hours, need no token, and stay out of the repr.
-    error_reason says why an export failed.
+    state is one of UsageExportState, or a newer one. start and end are the API's reading of the requested range; only
+    create_export returns them. download_urls is empty until the export is completed, and stays empty if nothing was
+    used. Each URL leads to a gzipped CSV file with a row for each run of a job. Each get_export signs the URLs again.
+    They are valid for about 36 hours, need no token, and stay out of the repr. error_reason: the cause of a failure.
     """
 
     usage_export_job_id: str
@@ -44,7 +43,7 @@ class UsageExport:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the export will not change any more: it is completed, or has failed."""
+        """True if the export will not change again: it is completed, or has failed."""
         return self.state in (UsageExportState.COMPLETED, UsageExportState.FAILED)
 
 
@@ -66,9 +65,9 @@ class Usage(Group):
     ) -> UsageExport:
         """Start an export of an organization's usage between two times.
 
-        start, end: at most 31 days apart, at most a year back, not in the future; else BadRequest. shared_org_ids:
+        start, end: at most 31 days apart, at most a year back, not in the future; otherwise BadRequest. shared_org_ids:
         further organizations, which share the plan, to be in the export. The API takes about ten exports an hour from
-        an organization. Ask get_export until the answer's is_finished.
+        an organization. Poll get_export until is_finished is True.
 
         https://circleci.com/docs/api/v2/#operation/createUsageExport
         """

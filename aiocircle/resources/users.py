@@ -1,4 +1,4 @@
-"""Users: who the token belongs to, and which organizations they work in."""
+"""Users: the owner of the token, other users, and the organizations of the owner."""
 
 from __future__ import annotations
 

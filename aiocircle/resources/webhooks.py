@@ -27,14 +27,14 @@ class WebhookEvent(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class WebhookScope:
-    """What a webhook reports on: type is "project", and id that project's."""
+    """The scope of a webhook: type is "project", and id that project's."""
 
     id: str = ""
     type: str = "project"
 
 
 class WebhookScopeFields(TypedDict):
-    """What a new webhook is to report on, as WebhookScope describes it."""
+    """The scope of a new webhook, with the fields of WebhookScope."""
 
     id: Id
     type: str

@@ -61,12 +61,12 @@ class Workflow:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the workflow is over, however it ended. One that is on hold or failing is not."""
+        """True if the workflow has ended, with any result. One that is on hold or failing has not."""
         return workflow_is_finished(self.status, self.stopped_at)
 
     @property
     def is_setup(self) -> bool:
-        """Whether it is a setup workflow, after which the pipeline's real ones begin."""
+        """True if it is a setup workflow, after which the pipeline's real ones begin."""
         return self.tag == "setup"
 
 
@@ -75,8 +75,8 @@ class WorkflowJob:
     """A job, as its workflow lists it.
 
     dependencies are ids of other jobs of the workflow; requires gives the statuses in which each lets this one
-    start. job_number is None for approvals, and for jobs that never ran; started_at and stopped_at likewise.
-    approval_request_id is there while an approval waits. approved_by and canceled_by are ids of users.
+    start. job_number, started_at and stopped_at are None for approvals, and for jobs that never ran.
+    approval_request_id is present while an approval waits. approved_by and canceled_by are ids of users.
     """
 
     id: str
@@ -110,7 +110,7 @@ class WorkflowJob:
 
     @property
     def is_waiting_for_approval(self) -> bool:
-        """Whether somebody can approve it now: `approve(workflow.id, job.approval_request_id)`."""
+        """True if it can be approved now, with `approve(workflow.id, job.approval_request_id)`."""
         return self.type == JobType.APPROVAL and self.status == JobStatus.ON_HOLD
 
 

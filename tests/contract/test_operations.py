@@ -32,7 +32,6 @@ EXTRAS = {
     "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
     "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
     "webhooks.ensure": "the API has no request that creates or updates",
-    "workflows.get_by_link": "a person has the page",
     "workflows.rerun_failed": "a bot reruns what failed, and never loops",
     "workflows.stream_approvals": "CircleCI sends no event for an approval that waits",
     "workflows.wait": "a poll is not a wait",
