@@ -160,7 +160,7 @@ def bound_concurrency(max_concurrency: int, session: aiohttp.ClientSession | Non
     connector = getattr(session, "connector", None)
     if connector is None:
         return max_concurrency
-    # 0 means unlimited.
+    # aiohttp reads a limit of 0 as unlimited.
     limit: int = min(max_concurrency, *filter(None, (connector.limit, connector.limit_per_host)))
     return limit
 
@@ -173,13 +173,13 @@ def check_session(session: aiohttp.ClientSession | None, *, trace_configs: objec
         )
     if session is None:
         return
-    # Any object that behaves as a session works, such as a wrapper that caches.
+    # An object with the methods of a session also works, such as a wrapper that caches.
     if isinstance(session, str | type) or not callable(getattr(session, "request", None)):
         raise ConfigurationError(f"session must be an aiohttp.ClientSession, got {type_name(session)}")
     options: dict[str, object] = {"trace_configs": trace_configs or None, "proxy": proxy, "ssl": ssl}
     for name, option in options.items():
         if option is not None:
-            raise ConfigurationError(f"{name} must not be passed with session. Pass it to your session instead")
+            raise ConfigurationError(f"{name} must be omitted with session. Pass it to your session instead")
 
 
 def check_ssl(ssl: SSLContext | None) -> SSLContext | None:

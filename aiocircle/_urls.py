@@ -167,7 +167,7 @@ def is_loopback(host: str) -> bool:
 
 
 def clean_text(text: str) -> str | None:
-    """Return the text without white space at both ends; None if it is empty, too long or has a control character."""
+    """Return the text without white space at both ends. None if it is empty or too long or has a control character."""
     text = text.strip() if len(text) <= _MAX_TEXT else ""
     return text if text and not _CONTROL.search(text) else None
 
@@ -354,7 +354,7 @@ def _named(root: str, slug: Sequence[str]) -> Address:
 
 
 def number_of(segments: Sequence[str]) -> int | None:
-    """Return the number of a pipeline or a job that the only segment is; None if there is none."""
+    """Return the number of a pipeline or a job in the first segment; None if that is not a number."""
     return int(segments[0]) if segments and _NUMBER.fullmatch(segments[0]) else None
 
 

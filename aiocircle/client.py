@@ -60,10 +60,10 @@ class CircleCI(ClientGroups):
 
     token: a personal API token, or a function that returns the present one (TokenProvider). Without it the first of
         CIRCLECI_TOKEN, CIRCLE_TOKEN and CIRCLECI_CLI_TOKEN in the environment is read, when the client is created.
-    base_url: the root of the host, perhaps with a gateway's path before `/api`; without it CIRCLECI_BASE_URL, then
-        https://circleci.com. Plain http is refused except to this machine, unless `allow_http`.
-    auth: the way in which the token is sent: as the Circle-Token header, as a bearer token, or as the user of basic
-        auth. With "none" no token is read or sent, as for public projects and `pipelines.continue_setup`.
+    base_url: the root of the host, perhaps with a gateway's path before `/api`. The default is CIRCLECI_BASE_URL, then
+        https://circleci.com. Plain http is refused except to this machine, unless `allow_http` is True.
+    auth: the way in which the token is sent. It is the Circle-Token header, a bearer token, or the user of basic auth.
+        With "none" no token is read or sent, as for public projects and `pipelines.continue_setup`.
     session: an aiohttp.ClientSession of the caller's, which the client does not close. If it is omitted, the client
         creates its own for the first request.
     retry: the policy by which one call is retried.
@@ -269,8 +269,8 @@ class CircleCI(ClientGroups):
         """Return the list of a route that is not modelled, as items of `into` or as plain JSON.
 
         The API of the path decides how it is paged: v2 by `next_page_token`, v3 by `page.next`, and v1.1 by `limit` and
-        `offset`, until a page has fewer items than requested (100 if `limit` is omitted or larger). A bare array is one
-        page. page_token: the page to start at, in v1.1 the number of items to skip.
+        `offset`. A list of v1.1 ends with a page of fewer items than requested (100 if `limit` is omitted or larger).
+        A bare array is one page. page_token: the page to start at, in v1.1 the number of items to skip.
         """
         if into is bytes:
             raise InvalidArgument("into must be the type of an item, got bytes. No JSON value is bytes")

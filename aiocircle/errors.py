@@ -3,17 +3,17 @@
     CircleCIError
     ├── ConfigurationError      no token, a bad base_url, a client used in another event loop
     │   └── InvalidArgument     the shape of an argument (also a ValueError)
-    ├── RequestError            the request got no answer
+    ├── RequestError            the request got no response
     │   ├── ConnectionFailed
     │   └── RequestTimeout
-    ├── APIError                an answer that says no
+    ├── APIError                a response with an error status
     │   ├── BadRequest 400/422, Unauthorized 401, Forbidden 403, NotFound 404, Conflict 409, Gone 410
     │   ├── RateLimited 429
     │   └── ServerError 5xx
-    ├── DecodeError             an answer that is not what was declared
+    ├── DecodeError             a response that does not match the declared type
     ├── PaginationError         a list that does not advance
     ├── WaitTimeout             the deadline of a wait passed
-    ├── NotReady                something that the call needs does not exist yet, or not any more
+    ├── NotReady                something that the call needs does not exist yet, or no longer exists
     ├── ChangeErrors            several changes, of which some failed (also an ExceptionGroup)
     ├── DownloadError           a file could not be downloaded or written
     ├── DownloadErrors          several DownloadErrors (also an ExceptionGroup)
@@ -65,13 +65,13 @@ Outcome = Literal["not_done", "unknown", "done"]
 
 
 class CircleCIError(Exception):
-    """The base of everything that aiocircle raises.
+    """The base class of all exceptions that aiocircle raises.
 
-    attempts: how many times the request was sent, the first included; 0 when nothing was sent.
-    outcome: what became of the change that was asked for: "not_done", "unknown" or "done".
+    attempts: the number of times the request was sent, the first included; 0 if nothing was sent.
+    outcome: the state of the requested change: "not_done", "unknown" or "done".
         A request that only reads leaves it at "not_done".
-    page_token: the page to resume from when a list failed; None for the first page and outside of lists.
-    items: what `Pager.collect` had gathered before it failed; empty elsewhere.
+    page_token: the page from which a failed list can be resumed; None for the first page and outside of lists.
+    items: the items that `Pager.collect` had collected before it failed; empty for other calls.
     """
 
     attempts: int = 0
@@ -92,15 +92,15 @@ def _restore(kind: type[CircleCIError], args: tuple[Any, ...], state: dict[str, 
 
 
 class ConfigurationError(CircleCIError):
-    """The client cannot work as it was set up; nothing was sent."""
+    """The client or one of its options cannot be used in this way. Nothing was sent."""
 
 
 class InvalidArgument(ConfigurationError, ValueError):
-    """An argument has a shape that cannot go on the wire; nothing was sent."""
+    """An argument cannot be sent: its type or form is wrong. Nothing was sent."""
 
 
 class RequestError(CircleCIError):
-    """The request got no answer. `outcome` tells whether it may have reached the server.
+    """The request got no response. `outcome` is "unknown" if the request may have reached the server.
 
     is_transient: False if another attempt would fail in the same way, as with an invalid certificate.
     """
@@ -122,7 +122,7 @@ class RequestError(CircleCIError):
 
 
 class ConnectionFailed(RequestError):
-    """The connection could not be made, or broke before the answer was complete."""
+    """The connection could not be established, or broke before the response was complete."""
 
 
 class RequestTimeout(RequestError):
@@ -130,10 +130,10 @@ class RequestTimeout(RequestError):
 
 
 class APIError(CircleCIError):
-    """CircleCI answered with an error.
+    """CircleCI responded with an error status.
 
-    status: the HTTP status. message: the server's own words. method, url: the request.
-    request_id: the server's id of the request, for support. headers: of the answer. body: raw bytes.
+    status: the HTTP status. message: the server's message. method, url: the request.
+    request_id: the server's id of the request, for support. headers: of the response. body: raw bytes.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class APIError(CircleCIError):
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that are no UTF-8 are replaced."""
+        """The body as text; bytes that are not UTF-8 are replaced."""
         return self.body.decode("utf-8", "replace")
 
 
@@ -190,11 +190,11 @@ class Forbidden(APIError):
 
     def hint(self) -> str:
         """Return the remedy: check the rights of the user. Contexts also return 403 if they do not exist."""
-        return "the token's user lacks the right; contexts and groups answer this also for what does not exist"
+        return "the token's user lacks the permission; contexts and groups also return 403 if they do not exist"
 
 
 class NotFound(APIError):
-    """404: there is no such thing, or the token's user cannot see it."""
+    """404: the resource does not exist, or the token's user cannot see it."""
 
     def hint(self) -> str:
         """Return the remedy: check the spelling, the access, the form of the slug."""
@@ -217,9 +217,9 @@ class Gone(APIError):
 
 
 class RateLimited(APIError):
-    """429, or a request that was not sent because it would have had to wait longer than `max_wait`.
+    """429, or a request that was not sent because its wait would have been longer than `max_wait`.
 
-    retry_after: seconds until it may be tried again; None if that is not known.
+    retry_after: seconds until the next attempt may be sent; None if that is not known.
     is_local: True if the client did not send this attempt; `attempts` is 0 if it has sent none.
     """
 
@@ -241,7 +241,7 @@ class RateLimited(APIError):
         super().__init__(status, message, method, url, request_id, headers, body)
 
     def hint(self) -> str:
-        """When to try again, where that is known."""
+        """Return the remedy: the seconds to wait; empty if they are not known."""
         return "" if self.retry_after is None else f"try again in {self.retry_after:g} s"
 
 
@@ -250,12 +250,13 @@ class ServerError(APIError):
 
 
 class DecodeError(CircleCIError):
-    """The answer is not what the operation declares.
+    """The response does not match the type that the operation declares.
 
-    problems: one line for each thing that is wrong, each with its JSON path (`$.items[3].name`); of an array or a map
-        no more than the first ten values that are wrong.
-    next_page_token: the token that the page itself carried, to skip over it. body: raw bytes, as received.
-    malformed: whether the body was cut short or is no JSON at all, so that asking again can help.
+    problems: one line for each wrong value, with its JSON path (`$.items[3].name`). Of one array or map, at most the
+        first ten wrong values are listed.
+    next_page_token: the token in the page itself, with which the list can continue after it. body: raw bytes, as
+        received.
+    malformed: True if the body was cut short or is not JSON, so that a retry can help.
     """
 
     def __init__(
@@ -283,11 +284,11 @@ class DecodeError(CircleCIError):
         shown = "; ".join(map(single_line, self.problems[:5]))
         if len(self.problems) > 5:
             shown += f"; and {len(self.problems) - 5} more"
-        super().__init__(f"{method} {url} -> {status}: the answer is not what was declared: {shown}".lstrip())
+        super().__init__(f"{method} {url} -> {status}: the response does not match the declared type: {shown}".lstrip())
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that are no UTF-8 are replaced."""
+        """The body as text; bytes that are not UTF-8 are replaced."""
         return self.body.decode("utf-8", "replace")
 
 
@@ -299,7 +300,7 @@ E = TypeVar("E", bound=Exception)
 
 
 class _GroupWithDone(ExceptionGroup[E]):
-    """A group of errors that keeps what was done nevertheless; so do `split`, `subgroup` and `except*`."""
+    """A group of errors with the results of what succeeded. `split`, `subgroup` and `except*` keep them."""
 
     done: tuple[Any, ...] = ()
     outcome: Outcome
@@ -333,7 +334,7 @@ class WaitTimeout(CircleCIError):
 
 
 class NotReady(CircleCIError):
-    """Something that the call needs does not exist yet, or not any more.
+    """Something that the call needs does not exist yet, or no longer exists.
 
     state: a word that names the reason, such as "absent", "blocked", "over" or "skipped".
     """

@@ -98,9 +98,9 @@ class Link:
     def parse(cls, url: Link | str) -> Link:
         """Return the link that a page of CircleCI is.
 
-        url: a page of the cloud or of a CircleCI Server, of the new or the older form, with or without the scheme, or a
-            URL of the API that names a project, an organization or a workflow. White space at both ends, the query,
-            the fragment and credentials are dropped.
+        url: a page of the cloud or of a CircleCI Server, in the new or the older form, with or without the scheme. A
+            URL of the API works if it names a project, an organization or a workflow. White space at both ends, the
+            query, the fragment and credentials are dropped.
 
         Raises InvalidArgument if the text is not such a page, or is a page of a host of code.
 
@@ -163,7 +163,7 @@ def _read_link(url: object) -> Link | str:
         return f"url must be a page of CircleCI as a str, got {type(url).__name__}"
     text = clean_text(url)
     if text is None:
-        return "url must be a page of CircleCI, got a text that is empty, too long or has a control character"
+        return "url must be a page of CircleCI, got a text that is empty or too long, or has a control character"
     address = parse_address(text, roots=None)
     link = None if address is None else _link(address)
     if link is None:

@@ -112,9 +112,9 @@ class OrgSlug:
     ) -> OrgSlug:
         """Return the organization that `value` names.
 
-        value: a slug, a UUID, an object with a `slug`, a page or a URL of the API of the organization or of one of its
-            projects, or the URL of the organization or a repository at GitHub or Bitbucket. White space at both ends
-            is ignored.
+        value: a slug, a UUID or an object with a `slug`. It may also be a page or a URL of the API, of the organization
+            or of one of its projects. The URL of the organization or a repository at GitHub or Bitbucket works as
+            well. White space at both ends is ignored.
         hosts: providers (`gh`, `bb`) by further hosts of git, such as `{"ghe.acme.com": "gh"}`.
         app_hosts: hosts of CircleCI Server whose pages are read as well.
 
@@ -203,8 +203,9 @@ class ProjectSlug:
     ) -> ProjectSlug:
         """Return the project that `value` names.
 
-        value: a slug, a UUID, an object with a `slug`, a page of the project, a URL of the API of the project, or a git
-            remote (https, ssh, scp-like, an ssh alias such as `github.com-work`). White space at both ends is ignored.
+        value: a slug, a UUID or an object with a `slug`. It may also be a page of the project or its URL of the API.
+            Git remotes work as well: https, ssh, scp-like, an ssh alias such as `github.com-work`. White space at both
+            ends is ignored.
         hosts: providers (`gh`, `bb`) by further hosts of git, such as `{"ghe.acme.com": "gh"}`.
         app_hosts: hosts of CircleCI Server whose pages are read as well.
 
@@ -309,7 +310,7 @@ def read_slug(
         return slug
     text = clean_text(str(named))
     if text is None:
-        return f"{expected}, got a text that is empty, too long or has a control character"
+        return f"{expected}, got a text that is empty or too long, or has a control character"
     address = parse_address(text, git_hosts=git_hosts, roots=roots, read_cloud=read_cloud)
     if address is None:  # noqa: SIM108 - each line has a comment of its own
         slug = kind._from_text(_decoded(text))  # pyright: ignore[reportPrivateUsage]

@@ -1,4 +1,4 @@
-"""How mkdocstrings shows docstrings and fields of models."""
+"""An extension of mkdocstrings for docstrings and fields of models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DESCRIBED = re.compile(r"(?P<names>[a-z_]+(?:, [a-z_]+)*): (?P<text>.+)")
 
 
 def with_lists(text: str) -> str:
-    """The docstring with each paragraph of `name: text` lines as a Markdown list."""
+    """Return the docstring with each paragraph of `name: text` lines as a Markdown list."""
     return "\n\n".join(map(_as_list, text.split("\n\n")))
 
 
@@ -30,7 +30,7 @@ def _as_list(paragraph: str) -> str:
 
 
 def shown_default(value: str) -> str | None:
-    """The default of a field, without what `attrs.field()` is told besides."""
+    """Return the default of a field, without the other arguments of `attrs.field()`."""
     if not value.startswith("attrs.field("):
         return value
     (statement,) = ast.parse(value).body

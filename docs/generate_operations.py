@@ -22,8 +22,8 @@ INTRODUCTION = """\
 
 # All operations
 
-The {count} operations of CircleCI's API v2 that there are methods for, by group. A method takes the path's values in
-order and all else by keyword; one that answers a `Pager` is not awaited, any other is. Paths are below `/api/v2`;
+The {count} operations of CircleCI's API v2 that have a method, by group. A method takes the path's values in order and
+all other parameters by keyword. A method that returns a `Pager` is not awaited, any other is. Paths are below `/api/v2`;
 `{{project}}` in them is a project's slug, and `{{org}}` an organization's.
 """
 V1_INTRODUCTION = """\
@@ -32,7 +32,7 @@ V1_INTRODUCTION = """\
 The {count} operations of API v1.1 that API v2 lacks and that stay after February 2027. Paths are below `/api/v1.1`.
 """
 HEADER = """\
-| Operation | Call | Answer | Request | Official reference |
+| Operation | Call | Result | Request | Official reference |
 |---|---|---|---|---|
 """
 
@@ -40,7 +40,7 @@ Row = tuple[str, ...]
 
 
 def write_page() -> str:
-    """The page, as Markdown."""
+    """Return the page, as Markdown."""
     circle = CircleCI("token")
     v2 = {name: list(rows(circle, "resources", name)) for name in group_names(V2Groups)}
     v1 = {f"v1.{name}": list(rows(circle.v1, "v1", name)) for name in group_names(V1Groups)}
@@ -52,23 +52,23 @@ def write_page() -> str:
 
 
 def group_names(groups: type) -> list[str]:
-    """The names of the groups of one API."""
+    """Return the names of the groups of one API."""
     return [name for name, value in vars(groups).items() if isinstance(value, LazyGroup)]
 
 
 def count(groups: dict[str, list[Row]]) -> int:
-    """How many operations of the API itself there are."""
+    """Return the number of operations of the API itself."""
     return sum(row[-1] != "" for group in groups.values() for row in group)
 
 
 def section(title: str, group: list[Row]) -> str:
-    """A title with a table."""
+    """Return a title with a table."""
     lines = "".join(f"| {' | '.join(row)} |\n" for row in group)
     return f"{title}\n\n{HEADER}{lines}"
 
 
 def rows(client: object, package: str, name: str) -> Iterator[Row]:
-    """A row for each method of a group, in the order of its class; those of several requests come last."""
+    """Yield a row for each method of a group, in the order of its class; those of several requests come last."""
     module = import_module(f"aiocircle.{package}.{name}")
     (table,) = (each for each in vars(module).values() if inspect.isclass(each) and each.__base__ is Table)
     group = name if package == "resources" else f"{package}.{name}"
@@ -79,18 +79,18 @@ def rows(client: object, package: str, name: str) -> Iterator[Row]:
             continue
         operation = f"{group}.{name}"
         call = f"`circle.{operation}{_parameters(method)}`"
-        answer = f"`{method.__annotations__['return']}`"
+        result = f"`{method.__annotations__['return']}`"
         endpoint = vars(table).get(name)
         if isinstance(endpoint, Route):
             *_, reference = (method.__doc__ or "").split()
             link = f"[{reference.rpartition('/')[2] or 'reference'}]({reference})"
-            yield f"`{operation}`", call, answer, f"`{endpoint.method} {_shown(endpoint.path)}`", link
+            yield f"`{operation}`", call, result, f"`{endpoint.method} {_shown(endpoint.path)}`", link
         else:
-            yield f"`{operation}`", call, answer, "made of other operations", ""
+            yield f"`{operation}`", call, result, "made of other operations", ""
 
 
 def _shown(path: str) -> str:
-    """A path with the names of its placeholders alone."""
+    """Return a path with the names of its placeholders alone."""
     path = path.replace("{project:full_slug}", "{provider}/{organization}/{project}")
     path = path.replace("{org:slug_or_id}", "{org-slug-or-id}")
     return re.sub(r":\w+\}", "}", path)

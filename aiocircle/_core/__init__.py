@@ -1,1 +1,1 @@
-"""Requests: built, paced, repeated and read. Nothing here is public; the root re-exports what is."""
+"""Encoding, throttling, sending, retrying and decoding of requests. All of it is private: import from `aiocircle`."""

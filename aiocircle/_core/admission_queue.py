@@ -135,7 +135,7 @@ class Queue:
         return True
 
     def release(self, caller: Caller, response: Response | None, sent_at: float) -> None:
-        """End an admission. response: None if there is none."""
+        """End an admission. response: None if the request failed without one."""
         in_flight = self.in_flight = self.in_flight - 1
         places = caller.places
         places.change(+1)

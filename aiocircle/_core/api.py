@@ -39,7 +39,7 @@ class Api:
     envelope: str | None = None
 
 
-_MAX_V1_PAGE: Final = 100  # items: the API sends no more, also if more were requested
+_MAX_V1_PAGE: Final = 100  # items: the API sends at most this many, even if more are requested
 
 V1: Final = Api("/api/v1.1", kebab, attrs.evolve(OFFSET, limit=_MAX_V1_PAGE))
 V2: Final = Api("/api/v2", kebab, PAGE_TOKEN)

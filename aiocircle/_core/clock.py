@@ -12,8 +12,8 @@ __all__ = ["Clock"]
 class Clock:
     """The running event loop's time.
 
-    All waiting goes by the loop's own clock, so that a loop with virtual time (as the tests use) makes every
-    wait of the client virtual with it.
+    All waits use the loop's own clock. A loop with virtual time, as the tests use, therefore makes every wait of
+    the client virtual.
     """
 
     __slots__ = ()

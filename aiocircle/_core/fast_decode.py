@@ -21,8 +21,8 @@ _MARKED: Final = (Any, Timestamp, WholeNumber, NumericText)
 def msgspec_decoder(type_: Any) -> Callable[[bytes], Any] | None:
     """Return msgspec's decoder for `type_`, or None if it may read the type differently from cattrs.
 
-    It does if a field has a second spelling, a converter or an alias, which msgspec would leave at its default, and
-    for types that the two understand differently. cattrs decides on all bodies that msgspec refuses.
+    They differ if a field has a second spelling, a converter or an alias: msgspec would leave it at its default. Some
+    types also have different meanings in the two. cattrs decides on all bodies that msgspec refuses.
     """
     types: set[Any] = set()
     if not _supports_msgspec(type_, types):

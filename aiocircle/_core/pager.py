@@ -143,7 +143,7 @@ class Pager(Generic[T]):
         return self._with(skip_invalid=True, on_skip=on_skip)
 
     async def aclose(self) -> None:
-        """End all open iterations. One that another task waits in ends as if the list were over."""
+        """End all open iterations. One that another task waits in ends as at the end of the list."""
         prefetched: list[asyncio.Task[Any]] = []
         for generator, iteration in list(self._open.items()):
             iteration.is_closed = True
@@ -331,7 +331,7 @@ class _Repeats:
         self._unchanged = self._unchanged + 1 if page.items == self._previous else 0
         self._previous = page.items
         if self._unchanged > 1:
-            return page  # The same page three times is no shift: the list does not advance.
+            return page  # The same page three times cannot be a shift: the list does not advance.
         keys = [self._identity(item) for item in page.items]
         repeated = [index for index, key in enumerate(keys) if key and key in self._seen]
         self._seen.update(dict.fromkeys(keys))

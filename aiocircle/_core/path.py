@@ -33,9 +33,9 @@ Template = tuple[tuple[str, ...], tuple[tuple[str, Converter], ...]]
 def split_template(path: str) -> Template:
     """Split a path such as `/project/{project:slug}/pipeline/{number}`. Raise ValueError if a placeholder is invalid.
 
-    Converters, after the colon: `slug` a project's slug, as its segments; `full_slug` the same, but not a UUID alone;
-    `long_slug` a full slug that names the provider in full, as API v1.1 has it;
-    `org_slug` an organization's slug, as its segments; `slug_or_id` the same in one segment; `id` an id. Without a
+    The text after the colon is the converter. `slug` is a project's slug, as its segments. `full_slug` is the same,
+    but not a UUID alone. `long_slug` is a full slug with the provider's full name, as API v1.1 has it. `org_slug` is
+    an organization's slug, as its segments. `slug_or_id` is the same in one segment. `id` is an id. Without a
     converter, the value is one segment: text, a UUID or a number.
     """
     literals: list[str] = []

@@ -82,7 +82,7 @@ def read_environment() -> dict[str, Secret]:
 
 
 def proxies_of(environment: Mapping[str, str]) -> Proxies | None:
-    """Return the proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in upper or lower case; None if there are none.
+    """Return the proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in upper or lower case; None if all are unset.
 
     Raise ConfigurationError, which names the variable, if a proxy is malformed.
     """

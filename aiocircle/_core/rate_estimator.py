@@ -1,4 +1,4 @@
-"""How long until the next request of a family: arithmetic without a loop, a clock or I/O."""
+"""Seconds until the next request of a family: arithmetic without a loop, a clock or I/O."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _CATCH_UP: Final = 0.05  # seconds by which a late timer may be made up for
 _MAX_MISSED: Final = 10  # responses that do not repeat a limit, after which it is forgotten
 _MAX_UNREPEATED: Final = 1.0  # seconds in which no response repeats a limit, after which it is forgotten
 
-# Slow start: requests in flight while no rate is known. Each good response adds one; from the maximum on there is no
-# bound. If requests hang, one more is permitted after each stall: they must not delay the others.
+# Slow start: requests in flight while no rate is known. Each good response adds one; at the maximum the bound ends.
+# If requests hang, one more is permitted after each stall: they must not delay the others.
 _INITIAL_WINDOW: Final = 10
 _MAX_WINDOW: Final = 256
 _STALL: Final = 0.2  # seconds
@@ -35,7 +35,7 @@ _MIN_RATE: Final = 0.1  # requests per second
 _AFTER_PAUSE: Final = (1.15, 0.06)
 _WITHOUT_PAUSE: Final = (0.97, 0.02)
 _OVERDUE: Final = 6.0  # seconds without a 429, after which the limit was raised: the rate then doubles every second
-_MAX_DOUBLINGS: Final = 10.0  # a thousand times the rate is no bound any more, and 2**1024 would overflow
+_MAX_DOUBLINGS: Final = 10.0  # a thousand times the rate no longer bounds anything, and 2**1024 would overflow
 _MIN_IDLE: Final = 1.0  # seconds without a request from which on the time does not count as probing
 _OBSERVABLE: Final = (1.0, 60.0)  # seconds between two cuts from which the rate can be observed
 
@@ -103,7 +103,7 @@ class RateEstimator:
     def update(
         self, status: int | None, limits: Sequence[RateLimit], retry_after: float | None, sent_at: float, now: float
     ) -> None:
-        """Learn from the end of one request. status: None if there is no response, or nothing was sent.
+        """Learn from the end of one request. status: None without a response, or if nothing was sent.
 
         limits: all that the response names. retry_after: the seconds of a 429's `Retry-After`.
         """
@@ -141,7 +141,7 @@ class RateEstimator:
         self._next_at = max(self._next_at, now - _CATCH_UP, self._blocked_until) + self._interval(now)
 
     def _interval(self, now: float) -> float:
-        """Return the seconds between two requests; 0.0 if there is no bound."""
+        """Return the seconds between two requests; 0.0 without a bound."""
         if self._learned is None:
             return self._announced_interval
         return max(self._announced_interval, 1.0 / self._learned_rate(now))
@@ -197,7 +197,7 @@ class RateEstimator:
     def _count_rejection(self, opened_at: float, now: float) -> None:
         """Count a 429 and the good responses since the last one. Each makes the older ones count less."""
         responses = self._successes - self._counted_successes + 1
-        # A pause, or the time before the first response, is no time of responses.
+        # Pauses, and the time before the first response, do not count as time with responses.
         since = max(self._rate_limited_at, opened_at, self._recent[0] if self._recent else 0.0)
         fading = min(max(0.0, now - since) / responses, 1 / _MIN_OBSERVED)
         kept = (1.0 - fading) ** responses

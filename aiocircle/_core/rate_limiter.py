@@ -19,7 +19,7 @@ MAX_FAMILIES: Final = 128  # that are kept without a request in flight
 class Observed(NamedTuple):
     """The end of one request, or of a permission that was not used.
 
-    status: None if there is no response. headers: of the response. sent_at: seconds on the running loop's clock.
+    status: None without a response. headers: of the response. sent_at: seconds on the running loop's clock.
     in_flight: requests of the same account and family that this process still has in flight.
     """
 
@@ -132,7 +132,7 @@ class LocalLimiter:
         return {family: found.estimator.rate_limit(found.loop.time()) for family, found in families}
 
     async def close(self) -> None:
-        """Do nothing: there is no connection."""
+        """Do nothing: this limiter keeps no connection."""
 
     def _family(self, account: str, family: str) -> _Family:
         try:

@@ -1,4 +1,4 @@
-"""Retry or not, and after which wait: pure decisions. The executor carries them out."""
+"""Decisions about retries: pure functions without I/O. The executor carries them out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from aiocircle.errors import (
 
 __all__ = ["RetryPolicy"]
 
-_TRANSIENT: Final = frozenset({408, 425})  # Request Timeout, Too Early: RFC 9110 and 8470 let a client repeat them
+_TRANSIENT: Final = frozenset(
+    {408, 425}
+)  # Request Timeout and 425 (Too Early): RFC 9110 and RFC 8470 let a client repeat them
 
 
 def _finite(policy: RetryPolicy, field: attrs.Attribute[Any], value: float) -> None:
@@ -39,17 +41,18 @@ def _finite_or_none(policy: RetryPolicy, field: attrs.Attribute[Any], value: Any
 
 @attrs.frozen
 class RetryPolicy:
-    """The number of attempts of one call, and the waits between them.
+    """The limits of one call's retries: attempts and waits.
 
-    attempts: the most requests that one call sends, the first included.
+    attempts: the maximum number of requests that one call sends, the first included.
     base, cap: seconds; the wait before attempt n+1 is drawn evenly from 0 to min(cap, base * 2**(n-1)).
-        A `Retry-After` of the server's is obeyed in full instead.
+        If the server sends `Retry-After`, the client waits for the full time of that header instead.
     max_wait: seconds; bounds the sum of one call's waits: between attempts, for the rate limit, and in the queue
         before it. A wait that would exceed it is not begun: the error is raised immediately. None sets no bound.
-    repeat_unsafe: the caller's word that a POST or PATCH may be sent again though it may have been carried out.
+    repeat_unsafe: True if a POST or PATCH may be sent again although the server may have carried it out.
 
-    Sent again are: any request after a 429 or when the connection failed before it was sent; GET, HEAD, PUT and
-    DELETE also after a 5xx, a lost connection, a timeout, or a 2xx whose body was cut or is not JSON.
+    Any request is sent again after a 429, or if the connection failed before it was sent. GET, HEAD, PUT and DELETE
+    are also sent again after a 5xx, a lost connection or a timeout. The same holds for a 2xx whose body was cut short
+    or is not JSON.
     """
 
     attempts: int = 5
@@ -83,7 +86,7 @@ class RetryPolicy:
         return False
 
     def remaining_wait(self, waited: float) -> float:
-        """Return the seconds that a call may still wait after it waited so many; infinite if there is no bound."""
+        """Return the seconds that a call may still wait after it waited so many; infinite without a bound."""
         return math.inf if self.max_wait is None else max(0.0, self.max_wait - waited)
 
     def unbounded(self) -> RetryPolicy:

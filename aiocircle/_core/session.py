@@ -67,9 +67,11 @@ class Session:
                 "this client was first used in another event loop. Create one client for each loop, inside it"
             )
         if self._closed:
-            raise ConfigurationError("this client is closed")
+            raise ConfigurationError(
+                "the client is closed. Create a new CircleCI, or send requests inside `async with`"
+            )
         if self.closed:
-            raise ConfigurationError("the session of this client is closed")
+            raise ConfigurationError("the session of the client is closed. Pass a session that stays open to CircleCI")
 
     def get(self) -> aiohttp.ClientSession:
         """Return the session, created if it is the client's own and this is the first request."""

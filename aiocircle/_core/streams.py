@@ -60,7 +60,7 @@ class Open(Protocol):
     """A function that sends a GET and returns its response. Leaving the context ends the response."""
 
     def __call__(self, url: str, headers: Mapping[str, str], /) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Send the request. Raise CircleCIError if there is no response."""
+        """Send the request. Raise CircleCIError if no response arrives."""
         ...
 
 
@@ -194,7 +194,8 @@ class _OpenFile:
             response = await self._send(url, has_token=has_token)
         if response.status == 401 and has_token:
             if await self._renew_token():
-                return await self._follow(first_url)
+                await self._follow(first_url)
+                return
             await self._raise_unauthorized(url, response)
         self.status, self.headers = response.status, response.headers
 

@@ -1,4 +1,4 @@
-"""The order of requests: a queue for each account and family, in which callers take turns."""
+"""A queue of requests for each account and family, in which callers take turns."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SAME_MOMENT: Final = 0.01  # seconds: a permission that comes with the end of m
 class Throttle:
     """One queue and one budget of requests for each token, shared by all clients that use this throttle.
 
-    limiter: decides when the next request of a family may be sent; without it, a limiter of this process, which keeps
-    to the limits that the API announces and learns the others. A family is the API version and the first segment of
-    the path, such as "v2/insights". Clients, their copies and bulk jobs take turns in the queue.
+    limiter: decides when the next request of a family may be sent. The default is a limiter of this process, which
+    keeps to the limits that the API announces and learns the others. A family is the API version and the first segment
+    of the path, such as "v2/insights". Clients, their copies and bulk jobs take turns in the queue.
 
     Belongs to the event loop that uses it. Raises ConfigurationError if a second loop uses it while the first one
     runs. After the end of a loop it starts afresh in the next.

@@ -64,7 +64,7 @@ class Transport:
     async def send(self, request: Request, timeout: Timeout) -> Response:
         """Return the response to one attempt, read to its end, at most `max_body` bytes of it.
 
-        Raise RequestError if there is no response. ensure_open() must be called before.
+        Raise RequestError if no complete response arrives. ensure_open() must be called before.
         """
         if timeout.total is None or not is_safe(request.method):
             # aiohttp's own total timeout reveals whether a connection was made: if it was not, a POST is repeated.
@@ -92,7 +92,7 @@ class Transport:
 
         Entering it sends the request and returns when the headers have arrived. A GET follows redirects within the
         host. Leaving it gives the connection back, or closes it if the body was not read to its end. Raise RequestError
-        if there is no response. ensure_open() must be called before.
+        if no response arrives. ensure_open() must be called before.
         """
         return StreamedResponse(self._session, self._open_responses, request, timeout)
 
@@ -225,7 +225,7 @@ class StreamedResponse:
     def _failure(self, error: Exception) -> Exception:
         """Return the error for callers.
 
-        Exceptions that are not aiohttp's come from hooks: those of a caller's session become a RequestError, those of
+        Exceptions that are not aiohttp's come from hooks. Those of a caller's session become a RequestError. Those of
         the client's own trace_configs stay as they are.
         """
         url = redact_url(self._url)

@@ -94,11 +94,12 @@ def fetch_insights(
     The job takes turns with other calls of the client as one caller. It has at most `max_concurrency` requests in the
     queue, and `max_wait` does not bound them: a slow rate makes it slow, and fails nothing.
 
-    An operation that fails becomes an entry of `failures` of its project and stops nothing else; so does an item that
-    cannot be decoded, and a workflow whose name cannot be part of a path. A pattern that cannot be expanded is an entry
+    An operation that fails becomes an entry of `failures` of its project and stops nothing else. The same holds for an
+    item that cannot be decoded and for a workflow whose name cannot be part of a path. A pattern that cannot be
+    expanded is an entry
     of a project with the pattern as its slug. Memory is bounded by the projects in flight; while four finished
     projects wait for the consumer, no request is sent. Raise InvalidArgument immediately for a bad slug, window or
-    part, and Unauthorized, after the finished projects, for a 401: nothing is sent after it.
+    part. Raise Unauthorized for a 401, after the finished projects: nothing is sent after it.
 
     https://circleci.com/docs/api/v2/#tag/Insights
     """

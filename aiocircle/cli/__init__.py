@@ -1,7 +1,7 @@
 """The `aiocircle` command.
 
-Reading the command line imports little but argparse, so that `--help` and `--version` answer at once; each
-command imports what it works with when it runs.
+To parse the command line, little but argparse is imported, so `--help` and `--version` print immediately. Each
+command imports its modules when it runs.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from aiocircle._version import __version__
 
 __all__ = ["main"]
 
-_FAILED: Final = 1  # the exit status when the API, or the machine, says no
-_MISUSED: Final = 2  # the exit status of a command that cannot work as it was given: argparse's own
-_INTERRUPTED: Final = 130  # what shells make of Ctrl-C
+_FAILED: Final = 1  # the exit status if a request or a write failed
+_MISUSED: Final = 2  # the exit status for wrong arguments: the same as argparse's
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report Ctrl-C
 
 _WINDOWS: Final = ("last-24-hours", "last-7-days", "last-30-days", "last-60-days", "last-90-days")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command that `argv` (else the process's arguments) asks for, and return its exit status."""
+    """Run the command in `argv`, by default the process's arguments, and return its exit status."""
     arguments = _parser().parse_args(argv)
 
     from aiocircle.cli.terminal import clean, tolerate_any_text
@@ -69,15 +69,15 @@ def _serve(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aiocircle",
-        description="The insights of many CircleCI projects at once, and a local CircleCI to try things on.",
+        description="The insights of many CircleCI projects, and a local CircleCI for experiments.",
     )
     parser.add_argument("--version", action="version", version=f"aiocircle {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     insights = commands.add_parser(
         "insights",
-        help="show how the workflows of some projects do",
-        description="Fetch the insights of projects, all at once, and show how their workflows do.",
+        help="show the insights of projects",
+        description="Fetch the insights of projects concurrently, and show the state of their workflows.",
         epilog="The token is read from CIRCLECI_TOKEN or CIRCLE_TOKEN; CIRCLECI_BASE_URL names a CircleCI Server. "
         "Exit status: 0 when all was fetched, 1 when something was not, 2 for a command that cannot work.",
     )
@@ -92,7 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     branches.add_argument("--branch", help="a branch (default: each project's default branch)")
     branches.add_argument("--all-branches", action="store_true", help="all branches together")
     insights.add_argument(
-        "--concurrency", type=_count, default=32, metavar="N", help="the most requests at once (default: %(default)s)"
+        "--concurrency",
+        type=_count,
+        default=32,
+        metavar="N",
+        help="the maximum number of concurrent requests (default: %(default)s)",
     )
     _add_output_options(insights, top=None)
 
@@ -133,7 +137,7 @@ def _add_server_options(
         type=_not_negative,
         default=latency,
         metavar="SECONDS",
-        help="how long an answer takes (default: %(default)s)",
+        help="time until each response (default: %(default)s)",
     )
     parser.add_argument(
         "--rate-limit",
@@ -180,7 +184,7 @@ def _count(text: str) -> int:
 def _port(text: str) -> int:
     number = _whole(text)
     if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port")
+        raise argparse.ArgumentTypeError(f"{text} is not a port. Use 0 to 65535")
     return number
 
 
@@ -199,7 +203,7 @@ def _not_negative(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
     if not math.isfinite(number) or number < 0:
         raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
     return number
@@ -209,4 +213,4 @@ def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None

@@ -19,7 +19,7 @@ def bar(share: float, width: int) -> str:
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """One character for each value, from the lowest to the highest of them; a blank where there is none."""
+    """Return one character for each value, from the lowest to the highest of them; a blank for each None."""
     known = [value for value in values if value is not None]
     if not known:
         return " " * len(values)

@@ -15,7 +15,7 @@ from aiocircle.testing import LocalCircleCI
 
 __all__ = ["run"]
 
-_TIMEOUT: Final = 2.0  # seconds beyond the latency: less than a slow answer takes, so that those are asked for again
+_TIMEOUT: Final = 2.0  # seconds beyond the latency: less than a slow response takes, so that those are retried
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,6 +51,6 @@ def _introduction(url: str, arguments: argparse.Namespace) -> str:
     limit = "no rate limit" if arguments.rate_limit is None else f"{arguments.rate_limit:g} requests a second"
     return (
         f"A local CircleCI at {url}: {arguments.projects} projects,\n"
-        f"{arguments.latency * 1000:g} ms for an answer, {limit}, {arguments.faults:.0%} faults.\n"
+        f"{arguments.latency * 1000:g} ms for a response, {limit}, {arguments.faults:.0%} faults.\n"
         "Fetching 90 days of insights."
     )

@@ -1,4 +1,4 @@
-"""`aiocircle insights`: the insights of projects, fetched all at once, as a table."""
+"""`aiocircle insights`: the insights of projects, fetched concurrently, as a table."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ async def fetch_and_show(
         seconds=time.monotonic() - started,
     )
     show_table([report for report in in_order if report.workflows or not report.failures], summary)
-    return _tell_failures(in_order)
+    return _print_failures(in_order)
 
 
-def _tell_failures(reports: Sequence[ProjectReport]) -> int:
+def _print_failures(reports: Sequence[ProjectReport]) -> int:
     failures = [f"aiocircle: {report.slug}: {failure}" for report in reports for failure in report.failures]
     for failure in failures:
         print(failure, file=sys.stderr)
@@ -100,6 +100,7 @@ class _ToStderr(logging.Handler):
 
 
 def log_to_stderr(*, verbose: bool) -> None:
-    """Show what the client logs of retries and waits, or keep it from logging's last resort, which is stderr too."""
-    # One handler, however often a process runs the command.
+    """Write the client's log to stderr if verbose is True. Otherwise discard it."""
+    # The last resort of `logging` also writes to stderr. The list is replaced, so that a second run in this process
+    # does not add a second handler.
     logging.getLogger("aiocircle").handlers = [_ToStderr() if verbose else logging.NullHandler()]

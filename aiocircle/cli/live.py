@@ -64,7 +64,7 @@ class LiveProgress:
         )
 
     def arrived(self, report: ProjectReport) -> None:
-        """Nothing: the bar has moved already."""
+        """Do nothing: the bar shows the project already."""
 
 
 def print_table(reports: Sequence[ProjectReport], summary: Summary, *, width: int | None = None) -> None:
@@ -100,7 +100,7 @@ def _table(reports: Sequence[ProjectReport], width: int) -> Table:
 
 
 def _shared(room: int, project: int, workflow: int) -> tuple[int, int]:
-    """How many columns the names get of `room`: what they need, or the workflow two fifths and the project the rest."""
+    """Return the columns of `room` for both names: their own widths, or two fifths for the workflow and the rest."""
     workflow = min(workflow, max(room - project, room * 2 // 5))
     return min(project, room - workflow), workflow
 

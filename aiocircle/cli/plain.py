@@ -38,7 +38,7 @@ class PlainProgress:
         self._total = progress.projects_total
 
     def arrived(self, report: ProjectReport) -> None:
-        """Say that a project is complete."""
+        """Print that a project is complete."""
         self._arrived += 1
         count = f"{self._arrived:>{len(str(self._total))}}/{self._total}"
         print(f"{count} {report.slug}: {report.items:,} items", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What the command shows of a project: a few figures for each workflow, taken from all that was fetched."""
+"""The report of a project that the command shows: a few figures for each workflow."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ProjectReport:
 
 @attrs.frozen(kw_only=True)
 class Summary:
-    """What it took to fetch a table."""
+    """The requests, retries and time that a table took."""
 
     requests: int
     retries: int
@@ -101,7 +101,7 @@ def _items(workflow: WorkflowInsights) -> int:
 
 
 def _failures(failures: Sequence[Failure]) -> tuple[str, ...]:
-    """One line for each kind of error: what hides a project from one operation hides it from the others, too."""
+    """Return one line for each kind of error: the same cause often fails several operations of a project."""
     kinds: dict[type[CircleCIError], list[Failure]] = {}
     for failure in failures:
         kinds.setdefault(type(failure.error), []).append(failure)

@@ -1,4 +1,4 @@
-"""`aiocircle serve`: a local CircleCI that runs until it is told to stop."""
+"""`aiocircle serve`: a local CircleCI that runs until it is interrupted."""
 
 from __future__ import annotations
 

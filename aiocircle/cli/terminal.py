@@ -1,4 +1,4 @@
-"""What a terminal may be shown, and whether there is one."""
+"""The abilities of the terminal, and text that is safe to print on it."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _columns(character: str) -> int:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person watches `stream` on something that understands control codes."""
+    """Return True if `stream` is a terminal that understands control codes."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def has_rich() -> bool:
-    """Whether the package that draws colours and live bars is installed."""
+    """Return True if the package that draws colours and live bars is installed."""
     return importlib.util.find_spec("rich") is not None
 
 

@@ -80,7 +80,7 @@ class Ledger(Generic[E]):
         return unhandled
 
     def admit(self, event: E, key: Key | None) -> Admission:
-        """Queue an event, unless it is seen already, or there is no room."""
+        """Queue an event, unless it was seen before or the queue is full."""
         if self._phase is _Phase.CLOSED:
             return Admission.CLOSED
         if key in self._remembered_keys:

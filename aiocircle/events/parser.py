@@ -27,8 +27,8 @@ _KNOWN: Final[Mapping[str, type[KnownEvent]]] = {
 def parse_event(body: bytes | bytearray | memoryview) -> Event:
     """Return the event in the body of a webhook's request.
 
-    An event of a type that is not known is an UnknownEvent. Raise MalformedEvent if the body is not a JSON object with
-    a text `type`, or if a field of a known event has the wrong type. The signature is not checked: see `verify`.
+    An event of an unknown type is an UnknownEvent. Raise MalformedEvent if the body is not a JSON object with a text
+    `type`, or a field of a known event has the wrong type. The signature is not checked: see `verify`.
 
     https://circleci.com/docs/reference/outbound-webhooks-reference/
     """

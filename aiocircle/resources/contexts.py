@@ -1,4 +1,4 @@
-"""Contexts: environment variables that projects of an organization share, and their restrictions."""
+"""Contexts: environment variables that projects of an organization share, and the rules for their use."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class ContextRestrictionType(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class ContextEnvVar:
-    """An environment variable of a context, without its value, which the API never returns.
+    """An environment variable of a context. The API never returns its value.
 
-    variable is its name, "" if the API only confirmed that it was set. truncated_value is the end of the value: its
-    last four characters, or the last half of a value of up to eight characters. It is missing just after it was set.
+    variable: the name; "" if the API only confirmed that it was set. truncated_value: the last four characters of the
+    value, or its last half if it has at most eight; None just after it was set.
     """
 
     variable: str = ""
@@ -50,8 +50,8 @@ class ContextEnvVar:
 class ContextRestriction:
     """A rule that restricts the use of a context.
 
-    restriction_value is the id of a project or of a group, or an expression: restriction_type is which of them. name
-    is its readable form, such as a project's name. project_id is the key of a project in older responses.
+    restriction_value: the id of a project or of a group, or an expression, according to restriction_type. name: a
+    readable form, such as a project's name. project_id: the project's id in older responses.
     """
 
     id: str = ""
@@ -64,7 +64,7 @@ class ContextRestriction:
 
 @attrs.frozen(kw_only=True)
 class Context:
-    """A context. org_id, environment_variables and restrictions are present in the result of `get` only."""
+    """A context. Only `get` returns org_id, environment_variables and restrictions."""
 
     id: str
     name: str
@@ -100,7 +100,7 @@ class _Endpoints(Table, group="contexts"):
 class Contexts(Group):
     """Contexts: `circle.contexts`.
 
-    For a context that does not exist, the API returns 403 (Forbidden), not 404.
+    For a context that does not exist, the API returns 403: Forbidden is raised, not NotFound.
     """
 
     async def get(self, context_id: Id) -> Context:

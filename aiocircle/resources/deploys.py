@@ -1,6 +1,6 @@
 """Deploys: environments, the components that are deployed to them, their versions, and rollbacks.
 
-CircleCI guarantees none of these fields: an id or name that is missing is empty, any other field None.
+CircleCI guarantees none of these models' fields: a missing id or name is empty, any other missing field is None.
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ class Deploys(Group):
     ) -> Rollback:
         """Start a rollback of a component in an environment, from one version to another.
 
-        parameters: further parameters of the rollback's pipeline. The response comes when the rollback has been
-        accepted, not when it has finished.
+        parameters: further parameters of the rollback's pipeline. The call returns when the rollback has been accepted,
+        not when it is done.
 
         https://circleci.com/docs/api/v2/#operation/rollbackProject
         """

@@ -78,7 +78,7 @@ class Granularity(StrEnum):
 
 
 class WorkflowRunStatus(StrEnum):
-    """The results of a workflow's run that are known today."""
+    """The final statuses of a workflow's run that are known today."""
 
     SUCCESS = "success"
     FAILED = "failed"
@@ -107,9 +107,9 @@ class DurationMetrics:
 class WorkflowRunMetrics:
     """The figures of a workflow's runs in a window.
 
-    total_runs also counts runs that are active or wait. mttr, the mean time to recovery, is the seconds from a failure
-    to the next success, None if nothing recovered; throughput is runs a day, total_recoveries recovered runs a day.
-    median_credits_used is not updated any more and always 0.
+    total_runs includes runs that still run or wait. mttr, the mean time to recovery, is the seconds from a failure to
+    the next success; None if no run recovered. throughput is runs per day, total_recoveries recovered runs per day.
+    median_credits_used is no longer updated and always 0.
     """
 
     total_runs: WholeNumber | None = None
@@ -139,8 +139,8 @@ class WorkflowMetrics:
 class WorkflowRun:
     """One run of a workflow.
 
-    duration is in seconds. A run that is active has no duration, stopped_at and status. status is one of
-    WorkflowRunStatus, or a newer one. is_approval: True if the run waits for an approval.
+    duration is in seconds. It, stopped_at and status are None until the run ends. status is one of
+    WorkflowRunStatus, or a newer one. is_approval is True if the run waits for an approval.
     """
 
     # In the order of the wire: msgspec looks for a key where the one before it ended.
@@ -155,7 +155,7 @@ class WorkflowRun:
 
     @property
     def is_successful(self) -> bool:
-        """True if the run has succeeded."""
+        """True if the run succeeded."""
         return self.status == WorkflowRunStatus.SUCCESS
 
 
@@ -163,8 +163,8 @@ class WorkflowRun:
 class JobRunMetrics:
     """The figures of a job's runs in a window.
 
-    total_runs also counts runs that are active or wait; throughput is runs a day. median_credits_used is not updated
-    any more and always 0.
+    total_runs includes runs that still run or wait. throughput is runs per day. median_credits_used is no longer
+    updated and always 0.
     """
 
     total_runs: WholeNumber | None = None
@@ -200,7 +200,7 @@ class JobRun:
 
     @property
     def is_successful(self) -> bool:
-        """True if the run has succeeded."""
+        """True if the run succeeded."""
         return self.status == JobStatus.SUCCESS
 
 
@@ -209,7 +209,7 @@ class JobRun:
 
 @attrs.frozen(kw_only=True)
 class TimeseriesDurations:
-    """The spread of an interval's durations, in seconds. total is 0 in known responses, also if the others are not."""
+    """The spread of an interval's durations, in seconds. total can be 0 although the others are not."""
 
     min: WholeNumber | None = None
     median: WholeNumber | None = None
@@ -267,7 +267,7 @@ class WorkflowSummaryMetrics:
 
 @attrs.frozen(kw_only=True)
 class WorkflowTrends:
-    """The changes of a workflow's figures against the window before."""
+    """The changes of a workflow's figures since the window before."""
 
     total_runs: float | None = None
     failed_runs: float | None = None
@@ -305,7 +305,7 @@ class SummaryMetrics:
 
 @attrs.frozen(kw_only=True)
 class SummaryTrends:
-    """The changes of the figures of a SummaryMetrics against the window before."""
+    """The changes of a SummaryMetrics' figures since the window before."""
 
     total_runs: float | None = None
     success_rate: float | None = None
@@ -368,7 +368,7 @@ class OrgProjectSummary:
 class OrgSummary:
     """An organization's figures and trends.
 
-    org_project_data has the projects that were requested by name; all_projects are the names of all.
+    org_project_data: the projects that were requested by name. all_projects: the names of all projects.
     """
 
     org_data: SummaryTotals = SummaryTotals()
@@ -412,7 +412,7 @@ class FlakyTest:
 
 @attrs.frozen(kw_only=True)
 class FlakyTests:
-    """A project's flaky tests. total_flaky_tests counts each test once, also if it flaked more often."""
+    """A project's flaky tests. total_flaky_tests counts each test once."""
 
     flaky_tests: tuple[FlakyTest, ...] = attrs.field(default=(), metadata=KEBAB)
     total_flaky_tests: float | None = attrs.field(default=None, metadata=KEBAB)
@@ -435,7 +435,7 @@ class MeasuredTest:
 
 @attrs.frozen(kw_only=True)
 class ResultCounts:
-    """The numbers of tests of a run, by result."""
+    """The numbers of a run's tests, by result."""
 
     total: WholeNumber | None = None
     success: WholeNumber | None = None
@@ -446,7 +446,7 @@ class ResultCounts:
 
 @attrs.frozen(kw_only=True)
 class MeasuredTestRun:
-    """The results of the tests of one workflow run."""
+    """The results of one workflow run's tests."""
 
     workflow_id: str
     pipeline_number: WholeNumber | None = None

@@ -1,4 +1,4 @@
-"""Jobs: their results, artifacts, outputs and tests."""
+"""Jobs: their statuses, artifacts and test results."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class JobOrganization:
 
 @attrs.frozen(kw_only=True)
 class JobExecutor:
-    """The machine that a job runs on."""
+    """The kind and size of the machine that runs a job."""
 
     resource_class: str | None = None
     type: str | None = None
@@ -108,7 +108,7 @@ class JobContext:
 
 @attrs.frozen(kw_only=True)
 class JobMessage:
-    """A message of CircleCI about a job. reason is its machine-readable cause."""
+    """A message of CircleCI about a job. reason: a code for its cause."""
 
     type: str = ""
     message: str = ""

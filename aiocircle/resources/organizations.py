@@ -30,7 +30,7 @@ class VcsType(StrEnum):
 
 
 class UrlOrbAuth(StrEnum):
-    """The ways in which CircleCI authenticates to fetch an orb from a URL that are known today."""
+    """The ways to authenticate that are known today, with which CircleCI fetches an orb from a URL."""
 
     BITBUCKET_OAUTH = "bitbucket-oauth"
     GITHUB_OAUTH = "github-oauth"
@@ -63,7 +63,7 @@ class UrlOrbAllowListEntry:
 
 @attrs.frozen(kw_only=True)
 class CreatedUrlOrbAllowListEntry:
-    """The id of an entry that was created, and the message of the API."""
+    """The id of an entry that was created, and the API's message."""
 
     id: str
     message: str | None = None

@@ -16,7 +16,7 @@ __all__ = ["Exporter", "ExporterProtocol", "Otel"]
 
 
 class ExporterProtocol(StrEnum):
-    """The protocols of traces that are known today."""
+    """The protocols for traces that are known today."""
 
     GRPC = "grpc"
     HTTP = "http"
@@ -26,8 +26,8 @@ class ExporterProtocol(StrEnum):
 class Exporter:
     """An exporter: traces go to endpoint, a host and port without a scheme.
 
-    protocol is one of ExporterProtocol, or a newer one; insecure is True without TLS. The API masks the values of
-    headers, and the repr does not show them. issues are the faults that CircleCI finds.
+    protocol is one of ExporterProtocol, or a newer one. insecure: True if traces are sent without TLS. The API returns
+    the headers' values masked, and the repr omits them. issues: the problems that CircleCI found with the exporter.
     """
 
     id: str
@@ -46,7 +46,7 @@ class _Endpoints(Table, group="otel"):
 
 
 class Otel(Group):
-    """OpenTelemetry exporters: `circle.otel`. A single one can neither be read nor changed."""
+    """OpenTelemetry exporters: `circle.otel`. The API cannot return a single exporter or change one."""
 
     def list_exporters(self, *, org_id: Id, page_token: str | None = None) -> Pager[Exporter]:
         """List an organization's exporters. The API returns them in one piece.

@@ -67,7 +67,7 @@ class ConfigSource:
 
 @attrs.frozen(kw_only=True)
 class CheckoutSource:
-    """The place of the code that a pipeline's `checkout` gets."""
+    """The place of the code that a pipeline's `checkout` fetches."""
 
     provider: str | None = None
     repo: Repository | None = None
@@ -98,7 +98,7 @@ class RepositoryChanges(TypedDict, total=False):
 
 
 class ConfigSourceFields(TypedDict):
-    """The place of a new definition's configuration. "github_app" needs a repo, "circleci" has none."""
+    """The place of a new definition's configuration. "github_app" needs a repo, "circleci" takes none."""
 
     provider: str
     file_path: str
@@ -106,7 +106,7 @@ class ConfigSourceFields(TypedDict):
 
 
 class ConfigSourceChanges(TypedDict, total=False):
-    """The changes to the place of the configuration."""
+    """Changes to the place of the configuration."""
 
     file_path: str
 
@@ -119,7 +119,7 @@ class CheckoutSourceFields(TypedDict):
 
 
 class CheckoutSourceChanges(TypedDict, total=False):
-    """The changes to the place of the code."""
+    """Changes to the place of the code."""
 
     provider: str
     repo: RepositoryChanges | Repository
@@ -146,7 +146,7 @@ class _Endpoints(Table, group="pipeline_definitions"):
 class PipelineDefinitions(Group):
     """Pipeline definitions: `circle.pipeline_definitions`. Projects are named by their ids here.
 
-    The API changes definitions of GitHub App projects only, and lists those of others.
+    The API changes definitions of GitHub App projects only. For other projects it only lists them.
     """
 
     async def get(self, project_id: Id, pipeline_definition_id: Id) -> PipelineDefinition:

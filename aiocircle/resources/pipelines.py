@@ -67,7 +67,7 @@ class PipelineErrorType(StrEnum):
 
 
 class PipelineTriggerType(StrEnum):
-    """The triggers of a pipeline that are known today."""
+    """The causes of a pipeline that are known today."""
 
     API = "api"
     DECOUPLED_INGESTION_SYSTEM = "Decoupled Ingestion System"
@@ -87,7 +87,7 @@ class PipelineError:
 
 @attrs.frozen(kw_only=True)
 class PipelineActor:
-    """The user that triggered a pipeline. login is "" if it is not known."""
+    """The user that started a pipeline. login is "" if the API does not know it."""
 
     login: str = ""
     avatar_url: str | None = None
@@ -95,7 +95,7 @@ class PipelineActor:
 
 @attrs.frozen(kw_only=True)
 class PipelineTrigger:
-    """The trigger of a pipeline. received_at is 1970 for projects that have trigger parameters instead."""
+    """The cause of a pipeline. received_at is in 1970 for projects that have trigger parameters instead."""
 
     type: str = ""
     received_at: Timestamp | None = None
@@ -127,7 +127,7 @@ class PipelineVcs:
 
 @attrs.frozen(kw_only=True)
 class Pipeline:
-    """A pipeline. Its workflows have its result: state only describes its creation.
+    """A pipeline. Its workflows have the results: state describes only its creation.
 
     GitHub OAuth and Bitbucket projects have `vcs`; GitHub App and GitLab projects have `trigger_parameters`
     instead, a map of maps. branch, tag and revision are read from the one that is present.
@@ -152,17 +152,17 @@ class Pipeline:
 
     @property
     def branch(self) -> str | None:
-        """The branch that it ran on; None for a tag, or if it is not known."""
+        """The branch that it ran on; None for a tag, or if the API does not return it."""
         return (self.vcs and self.vcs.branch) or self._git("branch")
 
     @property
     def tag(self) -> str | None:
-        """The tag that it ran on; None for a branch, or if it is not known."""
+        """The tag that it ran on; None for a branch, or if the API does not return it."""
         return (self.vcs and self.vcs.tag) or self._git("tag")
 
     @property
     def revision(self) -> str | None:
-        """The commit that it ran on; None if it is not known."""
+        """The commit that it ran on; None if the API does not return it."""
         return (self.vcs and self.vcs.revision) or self._git("checkout_sha")
 
     def _git(self, name: str) -> str | None:
@@ -175,8 +175,8 @@ class Pipeline:
 class PipelineConfig:
     """A pipeline's configuration, as it was written and as it was compiled.
 
-    The texts are empty if the configuration is missing or has errors. Only pipelines with a setup workflow have the
-    texts of its configuration.
+    The texts are empty if the configuration is missing or has errors. Those of the setup are None unless the
+    pipeline has a setup workflow.
     """
 
     source: str = ""
@@ -204,7 +204,7 @@ class TriggeredPipeline:
 
 @attrs.frozen(kw_only=True)
 class PipelineRun:
-    """The result of a request to run a pipeline: the new pipeline, or the message why it was not started."""
+    """The result of a request to run a pipeline: the new pipeline, or the reason why none was created."""
 
     id: str | None = None
     number: int | None = None
@@ -214,7 +214,7 @@ class PipelineRun:
 
     @property
     def was_started(self) -> bool:
-        """True if a pipeline was started. A commit with `[skip ci]` starts none."""
+        """True if a pipeline was created. A commit with `[skip ci]` in its message creates none."""
         return self.id is not None
 
 
@@ -345,7 +345,7 @@ class Pipelines(Group):
         checkout: PipelineRef | None = None,
         parameters: Mapping[str, str | int | bool] | None = None,
     ) -> PipelineRun:
-        """Run a pipeline. The result has the new pipeline, or the reason why it was not started: see `was_started`.
+        """Run a pipeline. The result has the new pipeline, or the reason why none was created: see `was_started`.
 
         For all projects but those of GitLab. definition_id: the pipeline definition; only GitHub OAuth and
         Bitbucket projects have one without an id. config: the branch or tag to take the configuration from;

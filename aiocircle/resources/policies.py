@@ -1,7 +1,7 @@
-"""Policies: what an organization demands of its configurations, and the decisions made by it.
+"""Policies: an organization's rules for its configurations, and the decisions made by them.
 
-A context names a set of policies; configurations are checked by the one called "config". CircleCI guarantees few of
-these fields: a name or content that is missing is empty, any other field None.
+A context names a set of policies; configurations are judged by the one called "config". CircleCI guarantees few of
+these models' fields: a missing name or content is empty, any other missing field is None.
 """
 
 from __future__ import annotations
@@ -80,9 +80,9 @@ class PolicyViolation:
 
 @attrs.frozen(kw_only=True)
 class Decision:
-    """The decision of the policies on an input. status is one of DecisionStatus, or a newer one.
+    """The decision of the policies about an input. status is one of DecisionStatus, or a newer one.
 
-    reason explains why a decision is missing.
+    reason: the cause, if the policies could not be evaluated.
     """
 
     status: str

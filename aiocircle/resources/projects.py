@@ -66,13 +66,13 @@ class Project:
 
 @attrs.frozen(kw_only=True)
 class AdvancedSettings:
-    """A project's advanced settings; None if the API omits one.
+    """A project's advanced settings. A setting that the API does not return is None.
 
     autocancel_builds: a new pipeline on a branch cancels the running ones, except on the default branch.
     build_fork_prs: pull requests from forks are built; forks_receive_secret_env_vars: with the project's
     variables. build_prs_only: only branches with an open pull request are built, and pr_only_branch_overrides.
     disable_ssh: no reruns with SSH. oss: free and open source, with public builds.
-    set_github_status: GitHub gets the status of every job. setup_workflows: dynamic configuration.
+    set_github_status: CircleCI sends the status of every job to GitHub. setup_workflows: dynamic configuration.
     write_settings_requires_admin: only administrators of the organization change these settings.
     """
 

@@ -52,7 +52,7 @@ class TimetableFields(TypedDict):
 
 
 class TimetableChanges(TypedDict, total=False):
-    """The changes of a timetable, as Timetable describes it."""
+    """Changes to a timetable, with the fields of Timetable."""
 
     per_hour: Annotated[int, "per-hour"]
     hours_of_day: Annotated[Sequence[int], "hours-of-day"]

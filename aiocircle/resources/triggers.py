@@ -68,7 +68,7 @@ class EventSchedule:
 
 @attrs.frozen(kw_only=True)
 class EventSource:
-    """The source of a trigger's events: a repo, a webhook or a schedule, by provider."""
+    """The source of a trigger's events: a repo, a webhook or a schedule, according to provider."""
 
     provider: str | None = None
     repo: Repository | None = None
@@ -106,14 +106,14 @@ class EventScheduleFields(TypedDict):
 
 
 class EventScheduleChanges(TypedDict, total=False):
-    """The changes of a schedule."""
+    """Changes to a schedule."""
 
     cron_expression: str
     attribution_actor: str | Mapping[str, Any]
 
 
 class EventWebhookFields(TypedDict, total=False):
-    """A custom webhook. sender is the name of the service that sends to it."""
+    """A custom webhook. sender: a name for its caller."""
 
     sender: str
 

@@ -28,10 +28,10 @@ class UsageExportState(StrEnum):
 class UsageExport:
     """An export of an organization's usage.
 
-    state is one of UsageExportState, or a newer one. start and end are the range that the API has used; only
-    create_export returns them. download_urls is empty until the export is completed, and also if nothing was used.
-    Each URL leads to a gzipped CSV file with a row for each run of a job. Each get_export signs the URLs again. They
-    are valid for about 36 hours, need no token, and the repr does not show them. error_reason explains a failure.
+    state is one of UsageExportState, or a newer one. start and end are the API's reading of the requested range; only
+    create_export returns them. download_urls is empty until the export is completed, and stays empty if nothing was
+    used. Each URL leads to a gzipped CSV file with a row for each run of a job. Each get_export signs the URLs again.
+    They are valid for about 36 hours, need no token, and stay out of the repr. error_reason: the cause of a failure.
     """
 
     usage_export_job_id: str
@@ -43,7 +43,7 @@ class UsageExport:
 
     @property
     def is_finished(self) -> bool:
-        """True if the export will not change any more: it is completed, or has failed."""
+        """True if the export will not change again: it is completed, or has failed."""
         return self.state in (UsageExportState.COMPLETED, UsageExportState.FAILED)
 
 
@@ -65,9 +65,9 @@ class Usage(Group):
     ) -> UsageExport:
         """Start an export of an organization's usage between two times.
 
-        start, end: at most 31 days apart, at most a year back, not in the future; else BadRequest. shared_org_ids:
+        start, end: at most 31 days apart, at most a year back, not in the future; otherwise BadRequest. shared_org_ids:
         further organizations, which share the plan, to be in the export. The API takes about ten exports an hour from
-        an organization. Call get_export until its result is_finished.
+        an organization. Poll get_export until is_finished is True.
 
         https://circleci.com/docs/api/v2/#operation/createUsageExport
         """

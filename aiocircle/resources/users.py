@@ -1,4 +1,4 @@
-"""Users: the owner of the token, and the organizations of users."""
+"""Users: the owner of the token, other users, and the organizations of the owner."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class WebhookScope:
 
 
 class WebhookScopeFields(TypedDict):
-    """The scope of a new webhook, as WebhookScope describes it."""
+    """The scope of a new webhook, with the fields of WebhookScope."""
 
     id: Id
     type: str

@@ -66,7 +66,7 @@ class Workflow:
 
     @property
     def is_setup(self) -> bool:
-        """True for a setup workflow, after which the pipeline's real ones begin."""
+        """True if it is a setup workflow, after which the pipeline's real ones begin."""
         return self.tag == "setup"
 
 
@@ -75,7 +75,7 @@ class WorkflowJob:
     """A job, as its workflow lists it.
 
     dependencies are ids of other jobs of the workflow; requires gives the statuses in which each lets this one
-    start. Approvals and jobs that never ran have no job_number, started_at and stopped_at.
+    start. job_number, started_at and stopped_at are None for approvals, and for jobs that never ran.
     approval_request_id is present while an approval waits. approved_by and canceled_by are ids of users.
     """
 
@@ -110,7 +110,7 @@ class WorkflowJob:
 
     @property
     def is_waiting_for_approval(self) -> bool:
-        """True if it can be approved now: `approve(workflow.id, job.approval_request_id)`."""
+        """True if it can be approved now, with `approve(workflow.id, job.approval_request_id)`."""
         return self.type == JobType.APPROVAL and self.status == JobStatus.ON_HOLD
 
 

@@ -105,7 +105,7 @@ class FaultPlan:
         if kind not in _SCRIPTED and number is None:
             raise ValueError(f"kind must be an HTTP status or one of {', '.join(_SCRIPTED)}, got {kind!r}")
         if kind == "answer" and status is None:
-            raise ValueError("status must be an HTTP status for the kind answer, got None")
+            raise ValueError(f"status must be an HTTP status with kind={kind!r}, got None. Pass status=200")
         content_type, content = _BODIES.get(kind, (("application/json;charset=utf-8", None),))[0]
         if number is not None and content is None:
             content = msgspec.json.encode({"message": f"Injected {kind}"})

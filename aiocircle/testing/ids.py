@@ -1,4 +1,4 @@
-"""Ids that contain the address of their resource, so that there is no table of ids and history is generated lazily."""
+"""Ids that contain the address of their resource. They need no table, so history can be generated lazily."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def _loop_fixtures() -> dict[str, Any]:
     """Return a fixture of the server and one of the client for each scope of a loop."""
     try:
         from pytest_asyncio import fixture
-    except ImportError:  # pytest loads this plugin wherever aiocircle is installed
+    except ImportError:  # pytest loads this plugin in every environment that has aiocircle
         return {}
     fixtures: dict[str, Any] = {}
     for scope in _LOOP_SCOPES:

@@ -32,7 +32,7 @@ class ReceivedRequest:
 
     @property
     def json(self) -> Any:
-        """The decoded JSON body; None if there is no body."""
+        """The decoded JSON body; None if the body is empty."""
         return msgspec.json.decode(self.body) if self.body else None
 
 

@@ -58,8 +58,8 @@ class _Pattern:
 class Routes:
     """The routes of one group of operations.
 
-    In a path, `{project}` is a slug whose slashes are literal or escaped, `{project/}` one whose slashes must be
-    literal, `{org/}` an organization's slug of two segments. Any other name is one segment.
+    In a path, `{project}` is a slug whose slashes are literal or escaped. In `{project/}` they must be literal.
+    `{org/}` is an organization's slug of two segments. Any other name is one segment.
     """
 
     def __init__(self) -> None:

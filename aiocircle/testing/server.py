@@ -60,12 +60,12 @@ class LocalCircleCI:
 
     `projects` is a number of generated projects, or their slugs. `latency` is in seconds for each response,
     `page_size` replaces the sizes of all lists, `rate_limit` is in requests per second. `faults` is the share of
-    requests that meet a fault, of all kinds alike, or a share for each kind of `429`, `500`, `502`, `503`, `drop`,
-    `truncate`, `slow`.
+    requests that meet a fault: one number for all kinds together, or one for each kind. The kinds are `429`, `500`,
+    `502`, `503`, `drop`, `truncate` and `slow`.
 
     What a caller starts takes `workflow_seconds` to run. Its workflows exist `workflow_delay` seconds after its
     pipeline: until then their list is a 404, as at CircleCI. `script` replaces this by stories.
-    A branch with `fail` in its name fails, `[skip ci]` in a branch or a parameter makes `pipeline/run` skip, and a
+    A branch with `fail` in its name fails. `[skip ci]` in a branch or a parameter makes `pipeline/run` skip. A
     project with `monorepo` in its name has a setup workflow. `webhooks` sends events. `spelling="spec"` uses the
     official document's keys where those on the wire differ. Artifacts and usage exports are behind signed URLs at
     `storage_host`, which refuses a token as S3 does.
@@ -234,8 +234,8 @@ class LocalCircleCI:
     ) -> None:
         """Give a fault to the next `times` matching requests.
 
-        `kind` is one of the random kinds, `cut` (JSON that ends early), any HTTP status, `answer` (a response made of
-        `status`, `body` and `headers`) or `headers` (the true response with more headers). `path` is a prefix with or
+        `kind` is one of the random kinds or any HTTP status. `cut` is JSON that ends early, `answer` a response made of
+        `status`, `body` and `headers`, and `headers` the true response with more headers. `path` is a prefix with or
         without `/api/v2`, or a regular expression. With `stage="after"` the operation is carried out before its
         response is lost. `body` is bytes, text or a value that becomes JSON.
         """

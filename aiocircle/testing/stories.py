@@ -159,10 +159,10 @@ class WorkflowStory:
     replaces all of them, as pairs of seconds after its creation and a status. The last one ends it unless it is one
     of `running`, `failing`, `queued`, `on_hold`.
 
-    A failed run is rerun by CircleCI up to `max_auto_reruns` times, each `auto_rerun_delay` seconds after the end of
-    the run before (None: the automatic rerun never comes). `manual_reruns` are seconds after the end of the first
-    run. `reruns` are the jobs of the second run, the third, and so on, however they are started; without them a rerun
-    repeats the jobs of the run before.
+    A failed run is rerun by CircleCI up to `max_auto_reruns` times, `auto_rerun_delay` seconds after its end (None:
+    the automatic rerun never comes). `manual_reruns` are seconds after the end of the first run. `reruns` are the jobs
+    of the second run, the third, and so on, for automatic and manual reruns. Without them a rerun repeats the jobs of
+    the run before.
 
     Lists show it `list_lag` seconds late, its statuses `status_lag` late and `stopped_at` another `stopped_at_lag`
     late (None: never). The lists numbered in `missing_polls`, from 1, leave it out. An `expired` workflow has neither
@@ -206,7 +206,7 @@ def _check_jobs(jobs: Sequence[JobStory]) -> None:
 
 @attrs.frozen
 class Story:
-    """What a pipeline does from its creation on.
+    """The course of a pipeline from its creation on.
 
     Its workflows begin `workflow_delay` seconds after it (None: that of the server), in the order given. Until then
     the list of its workflows is a 404, or empty with `empty_is_404=False`. With a `setup` workflow, they begin

@@ -54,7 +54,7 @@ class Delivery:
     headers: Mapping[str, str] = attrs.field(repr=False)
     at: float  # seconds since the epoch, of the server's clock
     disorder: str | None = None
-    status: int | None = None  # None until the response, and if there is none
+    status: int | None = None  # None until the response arrives, and if it never does
     error: str | None = None  # the name of the exception; "lost" if nothing was sent
 
 
@@ -69,7 +69,7 @@ class _Injection:
 class WebhookSender:
     """Sends `workflow-completed` and `job-completed` events, as `server.webhooks`.
 
-    `add` names a URL that receives an event whenever a workflow or a job ends. `inject` gives the next events a
+    `add` names a URL that receives an event each time a workflow or a job ends. `inject` gives the next events a
     disorder. `send` sends any body. `deliveries` has all attempts. A delivery without a 2xx within ten seconds is
     repeated with the same `id`, `retries` times, `retry_delay` seconds apart. Seconds are those of the server's clock.
     """
@@ -340,7 +340,7 @@ class WebhookSender:
         self.wake()
 
     async def _follow_state(self) -> None:
-        """Bring the state to the present whenever something ends, also without a request."""
+        """Bring the state to the present each time something ends, also without a request."""
         while True:
             self._wake.clear()
             self._state.advance()

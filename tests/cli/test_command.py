@@ -72,11 +72,11 @@ def test_version() -> None:
         (["insights", "gh/a/b", "--branch", "main", "--all-branches"], "not allowed with"),
         (["insights", "gh/a/b", "--concurrency", "0"], "0 is not 1 or more"),
         (["insights", "gh/a/b", "--top", "-1"], "-1 is not 0 or more"),
-        (["demo", "--projects", "many"], "'many' is no whole number"),
+        (["demo", "--projects", "many"], "'many' is not a whole number"),
         (["demo", "--faults", "1.5"], "1.5 is not from 0 to 1"),
         (["demo", "--latency", "nan"], "nan is not 0 or more"),
-        (["demo", "--latency", "soon"], "'soon' is no number"),
-        (["serve", "--port", "70000"], "70000 is no port"),
+        (["demo", "--latency", "soon"], "'soon' is not a number"),
+        (["serve", "--port", "70000"], "70000 is not a port"),
     ],
 )
 def test_arguments_that_cannot_work(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,7 +161,7 @@ def test_no_token(capsys: pytest.CaptureFixture[str]) -> None:
 
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
-    assert err.startswith("aiocircle: no token")
+    assert err.startswith("aiocircle: the token is missing")
     assert "CIRCLECI_TOKEN" in err
 
 
@@ -200,7 +200,7 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert int(last[1]) > 10
     assert (last[2], last[3]) == ("0", "0")
     assert int(last[4].replace(",", "")) > 100
-    assert "2 projects,\n0 ms for an answer, no rate limit, 0% faults." in err
+    assert "2 projects,\n0 ms for a response, no rate limit, 0% faults." in err
 
 
 async def test_demo_counts_match_the_server(capsys: pytest.CaptureFixture[str]) -> None:

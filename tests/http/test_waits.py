@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from aiocircle.events import EventRouter
 from aiocircle.resources.pipelines import Change, Pipeline, PipelineRun
 from aiocircle.testing import JobStory, LocalCircleCI, Story, WorkflowStory
 from tests.support import http_stories, many_waits
+from tests.support.thorough import scaled
 
 PROJECT = "gh/acme/web"
 SECRET = "the-secret"
@@ -145,7 +145,7 @@ async def test_watch_yields_a_whole_story_in_order() -> None:
 
 def test_wait_ends_when_the_observer_says() -> None:
     """Not earlier, not more than one poll and its second read later, with the same outcome. Stories of every kind."""
-    stories = range(1000) if os.environ.get("AIOCIRCLE_THOROUGH") == "1" else range(20)
+    stories = range(scaled(20, 200))
     counts, examples, _ = http_stories.run_campaign(stories)
     assert not counts, examples
 

@@ -204,7 +204,7 @@ def test_keywords_of_decode_errors() -> None:
     }
     for error in (errors.DecodeError(**fields), errors.DecodeError(*fields.values())):
         assert {name: getattr(error, name) for name in fields} == fields
-        assert str(error) == f"GET {URL} -> 200: the answer is not what was declared: {fields['problems'][0]}"
+        assert str(error) == f"GET {URL} -> 200: the response does not match the declared type: {fields['problems'][0]}"
         assert error.text == "{\ufffd"
         assert not error.malformed
 
@@ -227,7 +227,7 @@ def test_outcome_of_request_errors() -> None:
     ("error", "hint"),
     [
         (errors.Unauthorized(401, "no"), "missing, wrong or expired, or it is a project token"),
-        (errors.Forbidden(403, "no"), "lacks the right"),
+        (errors.Forbidden(403, "no"), "lacks the permission"),
         (errors.NotFound(404, "no"), "private and the token's user has no access"),
         (errors.NotFound(404, "no"), "circleci/<org id>/<project id>"),
         (errors.Gone(410, "no"), "retired"),

@@ -1,4 +1,4 @@
-"""Contexts: secrets that jobs share, and who may use them."""
+"""Contexts: secrets that jobs share, and the rules for their use."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class _Exporters:
                 protocol="grpc",
                 insecure=False,
                 headers={"x-api-key": "7d1f"},
-                issues=("The endpoint did not answer in time.",),
+                issues=("The endpoint did not respond in time.",),
             )
 
 
