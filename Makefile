@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+SITE ?= site
+PARALLEL = -n 2 --dist worksteal
 
 IN_VENV = $(VENV)/bin/python -m
 INSTALL = $(IN_VENV) pip install --quiet --disable-pip-version-check
@@ -15,40 +17,50 @@ INSTALL = $(IN_VENV) pip install --quiet --disable-pip-version-check
 .PHONY: help
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name what; do \
-		printf '  make %-8s %s\n' "$$name" "$$what"; done
+		printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 .PHONY: demo
 demo: $(VENV)/.has-cli ## fetch 90 days of insights of 25 projects from a local CircleCI; DEMO="--projects 50" for more
 	@$(IN_VENV) aiocircle demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/.has-test ## run the whole test suite; TESTS="-k pager" for a part of it
-	$(IN_VENV) pytest $(TESTS)
+test: $(VENV)/.has-test ## run the tests on two cores; TESTS="-k pager" for a part of them
+	$(IN_VENV) pytest $(PARALLEL) -m 'not checks' $(TESTS)
 
-.PHONY: chaos
-chaos: $(VENV)/.has-test ## faults, floods, hostile input and cancellation at length, some minutes; AIOCIRCLE_SEED=1 to repeat
-	AIOCIRCLE_CHAOS=full $(IN_VENV) pytest -q -n 2 tests/chaos $(TESTS)
+.PHONY: thorough
+thorough: $(VENV)/.has-test ## run them in asyncio's debug mode and at length, some minutes; AIOCIRCLE_SEED=1 to repeat
+	AIOCIRCLE_THOROUGH=1 $(IN_VENV) pytest $(PARALLEL) -m 'not checks' $(TESTS)
+
+.PHONY: environments
+environments: $(VENV)/.has-test ## run tests with other terminals, locales, time zones, directories …, and print a table
+	$(IN_VENV) tests.environments $(ENVIRONMENTS)
+
+.PHONY: floors
+floors: $(VENV)/.has-test ## test the lowest versions of the dependencies, and audit them
+	$(IN_VENV) tests.floors
 
 .PHONY: fuzz
-fuzz: $(VENV)/.has-test ## a million spoilt answers for the codec, or ten minutes of them
-	$(IN_VENV) tests.chaos.fuzz $(FUZZ)
+fuzz: $(VENV)/.has-test ## decode a million damaged responses, for ten minutes at most
+	$(IN_VENV) tests.support.fuzz $(FUZZ)
 
 .PHONY: soak
-soak: $(VENV)/.has-test ## 200 streams over a bad line for SECONDS=600
-	$(IN_VENV) tests.chaos.soak --seconds $(or $(SECONDS),600) $(SOAK)
+soak: $(VENV)/.has-test ## run 200 streams under faults for SECONDS=600
+	$(IN_VENV) tests.support.soak --seconds $(or $(SECONDS),600) $(SOAK)
 
 .PHONY: mutants
 mutants: $(VENV)/.has-mutants ## change the core in thousands of ways: do the tests notice? some hours
 	$(IN_VENV) tests.mutants
 
 .PHONY: check
-check: $(VENV)/.has-test ## check the imports, lint, check the format, check the types
+check: $(VENV)/.has-test ## check imports, lint, format, types and language, build packages
 	$(VENV)/bin/lint-imports --no-cache
 	$(IN_VENV) ruff check .
 	$(IN_VENV) ruff format --check .
 	$(IN_VENV) mypy
 	@# pyright would ask the registry for its latest version on every run.
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(IN_VENV) pyright --pythonpath $(VENV)/bin/python
+	$(IN_VENV) tests.language
+	$(IN_VENV) pytest $(PARALLEL) -m checks
 
 .PHONY: format
 format: $(VENV)/.has-test ## mend what lint and format can mend by themselves
@@ -57,7 +69,9 @@ format: $(VENV)/.has-test ## mend what lint and format can mend by themselves
 
 .PHONY: docs
 docs: $(VENV)/.has-docs ## build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(IN_VENV) mkdocs build --strict --quiet
+	@# Not --quiet: mkdocs then logs no warnings, and --strict counts only those that are logged.
+	@# The variable silences the notice of mkdocs-material's end of life, which pyproject.toml records.
+	NO_MKDOCS_2_WARNING=1 $(IN_VENV) mkdocs build --strict --site-dir $(SITE)
 
 .PHONY: bench
 bench: ## measure against the bare floor and other clients, some 20 minutes; BENCH=--quick to see that it works

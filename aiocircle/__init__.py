@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aiocircle._core.auth import TokenProvider
     from aiocircle._core.fields import UNSET
     from aiocircle._core.observer import RetryDetails
     from aiocircle._core.pager import Pager
@@ -88,6 +89,7 @@ __all__ = [
     "ServerError",
     "SignatureError",
     "Throttle",
+    "TokenProvider",
     "Unauthorized",
     "WaitTimeout",
     "__version__",
@@ -105,6 +107,7 @@ _HOMES = {
     "RateLimit": "aiocircle._core.rate_headers",
     "RateLimiter": "aiocircle._core.rate_limiter",
     "RetryDetails": "aiocircle._core.observer",
+    "TokenProvider": "aiocircle._core.auth",
     "RetryPolicy": "aiocircle._core.retry",
     "Throttle": "aiocircle._core.throttle",
     "__version__": "aiocircle._version",

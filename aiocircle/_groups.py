@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from aiocircle.composites.jobs import Jobs
     from aiocircle.composites.pipelines import Pipelines
     from aiocircle.composites.projects import Projects
+    from aiocircle.composites.usage import Usage
     from aiocircle.composites.workflows import Workflows
     from aiocircle.resources.contexts import Contexts
     from aiocircle.resources.deploys import Deploys
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from aiocircle.resources.policies import Policies
     from aiocircle.resources.schedules import Schedules
     from aiocircle.resources.triggers import Triggers
-    from aiocircle.resources.usage import Usage
     from aiocircle.resources.users import Users
     from aiocircle.resources.webhooks import Webhooks
+    from aiocircle.v1 import builds as v1_builds
+    from aiocircle.v1 import projects as v1_projects
+    from aiocircle.v1 import users as v1_users
 
-__all__ = ["LazyGroup", "V2Groups"]
+__all__ = ["ClientGroups", "LazyGroup", "V1Groups", "V2Groups"]
 
 T = TypeVar("T")
 
@@ -72,7 +75,7 @@ class V2Groups:
     insights: LazyGroup[Insights] = LazyGroup("aiocircle.resources.insights:Insights")
     """Metrics of workflows, jobs and tests."""
     jobs: LazyGroup[Jobs] = LazyGroup("aiocircle.composites.jobs:Jobs")
-    """Jobs, their artifacts and tests."""
+    """Jobs, their steps and output, artifacts and tests."""
     oidc: LazyGroup[Oidc] = LazyGroup("aiocircle.resources.oidc:Oidc")
     """Custom claims of the identity tokens that jobs get."""
     organizations: LazyGroup[Organizations] = LazyGroup("aiocircle.resources.organizations:Organizations")
@@ -93,7 +96,7 @@ class V2Groups:
     """Schedules: pipelines that start by the clock."""
     triggers: LazyGroup[Triggers] = LazyGroup("aiocircle.resources.triggers:Triggers")
     """Triggers: which events start a pipeline definition."""
-    usage: LazyGroup[Usage] = LazyGroup("aiocircle.resources.usage:Usage")
+    usage: LazyGroup[Usage] = LazyGroup("aiocircle.composites.usage:Usage")
     """Exports of what an organization used."""
     users: LazyGroup[Users] = LazyGroup("aiocircle.resources.users:Users")
     """Users and their organizations."""
@@ -101,3 +104,25 @@ class V2Groups:
     """Outbound webhooks."""
     workflows: LazyGroup[Workflows] = LazyGroup("aiocircle.composites.workflows:Workflows")
     """Workflows: read, approve, cancel, run again."""
+
+
+class V1Groups:
+    """The groups of API v1.1: `circle.v1`. They have what API v2 lacks and what stays after February 2027."""
+
+    builds: LazyGroup[v1_builds.Builds] = LazyGroup("aiocircle.v1.builds:Builds")
+    """Builds, which are API v2's jobs, with their steps."""
+    projects: LazyGroup[v1_projects.Projects] = LazyGroup("aiocircle.v1.projects:Projects")
+    """Followed projects, their settings and SSH keys."""
+    users: LazyGroup[v1_users.Users] = LazyGroup("aiocircle.v1.users:Users")
+    """The token's user."""
+
+    def __init__(self, executor: Executor) -> None:
+        """Take the executor of the client."""
+        self._executor = executor
+
+
+class ClientGroups(V2Groups):
+    """The groups of a client: those of API v2, and a namespace for each other API."""
+
+    v1: LazyGroup[V1Groups] = LazyGroup("aiocircle._groups:V1Groups")
+    """API v1.1: what API v2 lacks."""

@@ -5,22 +5,26 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
+from ssl import SSLContext
 from typing import Any, Self, TypeVar, get_origin, overload
 from urllib.parse import urlsplit
 
 import aiohttp
-from multidict import CIMultiDict
 
 from aiocircle._config import (
-    as_secret,
     bound_concurrency,
+    check_flag,
     check_on_retry,
     check_retry,
     check_session,
+    check_ssl,
+    check_text,
+    mask_option,
+    parse_auth,
     parse_base_url,
     resolve_token,
 )
-from aiocircle._core.auth import Auth, auth_header, hash_account
+from aiocircle._core.auth import Auth, Credentials, TokenProvider
 from aiocircle._core.client_state import ClientState, Deprecation
 from aiocircle._core.clock import Clock
 from aiocircle._core.encode import encode_json
@@ -30,13 +34,15 @@ from aiocircle._core.fields import JSON, UNSET, Unset
 from aiocircle._core.observer import Observer, RetryDetails, RetryObserver
 from aiocircle._core.pager import Pager
 from aiocircle._core.path import raw_path
+from aiocircle._core.proxy import parse_proxy
 from aiocircle._core.rate_headers import RateLimit
 from aiocircle._core.rate_limiter import RateLimiter
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import Throttle
 from aiocircle._core.timeouts import client_timeout
-from aiocircle._core.transport import USER_AGENT, Transport
-from aiocircle._groups import LazyGroup, V2Groups
+from aiocircle._core.transport import Transport
+from aiocircle._groups import ClientGroups, LazyGroup
+from aiocircle._redact import Secret, conceal, type_name
 from aiocircle.errors import InvalidArgument
 
 __all__ = ["CircleCI", "add_observer"]
@@ -46,16 +52,18 @@ T = TypeVar("T")
 _METHOD = re.compile(r"[A-Z]{3,10}")
 
 
-class CircleCI(V2Groups):
+class CircleCI(ClientGroups):
     """A client for CircleCI's API.
 
         async with CircleCI() as circle:
             me = await circle.users.me()
 
-    token: a personal API token. If it is omitted, CIRCLECI_TOKEN, then CIRCLE_TOKEN is read from the environment.
-    base_url: the root of the host. If it is omitted, CIRCLECI_BASE_URL, then https://circleci.com is used. Plain http
-        is refused except to this machine, unless `allow_http`.
-    auth: the form of the token: the Circle-Token header, a bearer token, or the user of basic auth.
+    token: a personal API token, or a function that returns the present one (TokenProvider). Without it the first of
+        CIRCLECI_TOKEN, CIRCLE_TOKEN and CIRCLECI_CLI_TOKEN in the environment is read, when the client is created.
+    base_url: the root of the host, perhaps with a gateway's path before `/api`; without it CIRCLECI_BASE_URL, then
+        https://circleci.com. Plain http is refused except to this machine, unless `allow_http`.
+    auth: the way in which the token is sent: as the Circle-Token header, as a bearer token, or as the user of basic
+        auth. With "none" no token is read or sent, as for public projects and `pipelines.continue_setup`.
     session: an aiohttp.ClientSession of the caller's, which the client does not close. If it is omitted, the client
         creates its own for the first request.
     retry: the policy by which one call is retried.
@@ -63,6 +71,9 @@ class CircleCI(V2Groups):
     max_concurrency: the maximum number of requests in flight, at most the connections of `session`.
     throttle: a Throttle to share with other clients, or a RateLimiter, which stands for Throttle(limiter).
     trace_configs: aiohttp's, for the client's own session.
+    proxy: the URL of an HTTP proxy, perhaps with credentials; without it HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the
+        environment apply, but not to loopback hosts. ssl: an ssl.SSLContext, such as one that trusts a private
+        certificate authority. Both are for the client's own session.
     on_retry: called with RetryDetails before each repeated attempt, but not for waits in the queue.
 
     Raises ConfigurationError immediately for options that cannot work. Belongs to the event loop that first uses it.
@@ -70,7 +81,7 @@ class CircleCI(V2Groups):
 
     def __init__(
         self,
-        token: str | None = None,
+        token: str | TokenProvider | None = None,
         *,
         base_url: str | None = None,
         auth: Auth = "circle-token",
@@ -81,29 +92,41 @@ class CircleCI(V2Groups):
         throttle: Throttle | RateLimiter | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         allow_http: bool = False,
+        proxy: str | None = None,
+        ssl: SSLContext | None = None,
         on_retry: Callable[[RetryDetails], object] | None = None,
     ) -> None:
-        # The values are masked before anything can fail, so that no traceback with locals shows them.
-        token = as_secret(token, "token")
-        base_url = as_secret(base_url, "base_url")
-        token = resolve_token(token)
-        root = parse_base_url(base_url, allow_http=allow_http)
-        check_session(session, has_trace_configs=bool(trace_configs))
+        # The values are masked before anything can fail, so that no traceback with locals shows them. Any of them may
+        # be the token, by mistake.
+        token, base_url, auth = mask_option(token), mask_option(base_url), mask_option(auth)
+        session, retry, timeout, throttle = map(mask_option, (session, retry, timeout, throttle))
+        max_concurrency, trace_configs, allow_http = map(mask_option, (max_concurrency, trace_configs, allow_http))
+        proxy, ssl, on_retry = map(mask_option, (proxy, ssl, on_retry))
+        auth = parse_auth(auth)
+        token = resolve_token(token, auth)
+        root = parse_base_url(base_url, allow_http=check_flag(allow_http, "allow_http"))
+        check_session(session, trace_configs=trace_configs, proxy=proxy, ssl=ssl)
         max_concurrency = bound_concurrency(max_concurrency, session)
         self._owns_throttle = not isinstance(throttle, Throttle)
-        headers = CIMultiDict({"Accept": "application/json", "User-Agent": USER_AGENT, **auth_header(auth, token)})
+        credentials = Credentials(root, auth, token)
+        transport = Transport(
+            session,
+            max_concurrency=max_concurrency,
+            trace_configs=trace_configs,
+            proxy=None if proxy is None else parse_proxy(check_text(proxy, "proxy") or Secret(), "proxy"),
+            ssl_context=check_ssl(ssl),
+        )
         state = ClientState(
             root,
-            headers,
-            Transport(session, max_concurrency=max_concurrency, trace_configs=trace_configs),
+            credentials,
+            transport,
             throttle if isinstance(throttle, Throttle) else Throttle(throttle),
-            hash_account(root, token),
             max_concurrency,
             Clock(),
         )
         check_on_retry(on_retry)
         if on_retry is not None:
-            state.observers += (RetryObserver(on_retry),)
+            state.observers.add(RetryObserver(on_retry))
         self._executor = Executor(state, client_timeout(timeout), check_retry(retry))
         self._owns_transport = True
 
@@ -127,16 +150,21 @@ class CircleCI(V2Groups):
         retry: RetryPolicy | None = None,
     ) -> Self:
         """Return a copy with other per-call options, which shares session, throttle and token. Omitted options stay."""
-        executor = self._executor
+        executor, timeout, retry = self._executor, mask_option(timeout), mask_option(retry)
         other = copy.copy(self)
-        # Groups in use are bound to this client's executor.
-        for name in [name for name in vars(self) if isinstance(getattr(type(self), name, None), LazyGroup)]:
-            del other.__dict__[name]
         other._executor = Executor(
             executor.state,
             executor.timeout if timeout is UNSET else client_timeout(timeout),
             executor.retry if retry is None else check_retry(retry),
         )
+        return other
+
+    def __copy__(self) -> Self:
+        # A copy shares the session, and closes nothing. Groups in use are bound to this client's executor.
+        other = object.__new__(type(self))
+        for name, value in vars(self).items():
+            if not isinstance(getattr(type(self), name, None), LazyGroup):
+                other.__dict__[name] = value
         other._owns_transport = False
         return other
 
@@ -186,7 +214,7 @@ class CircleCI(V2Groups):
         json: JSON = ...,
         into: None = None,
     ) -> JSON: ...
-    async def request(
+    def request(
         self,
         method: str,
         path: str,
@@ -202,6 +230,10 @@ class CircleCI(V2Groups):
         empty). Retries, rate limits and errors are those of all other calls: PUT and DELETE are repeated, POST and
         PATCH are not. With `str` and `bytes`, a body that is not JSON is not repeated.
         """
+        # Not a coroutine function: one that is cancelled before it starts would show its arguments as they are.
+        return self._request(method, mask_option(path), conceal(params), conceal(json), into)
+
+    async def _request(self, method: str, path: str, params: Any, json: Any, into: Any) -> Any:
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
             raise InvalidArgument(f"method must be an HTTP method in capitals, got {method!r}")
         body = None if json is None else encode_json(json, "json")
@@ -242,6 +274,7 @@ class CircleCI(V2Groups):
         """
         if into is bytes:
             raise InvalidArgument("into must be the type of an item, got bytes. No JSON value is bytes")
+        path, params = mask_option(path), conceal(params)
         endpoint, query = raw_list_endpoint(self._path(path), Any if into is None else _type(into), _params(params))
         return self._executor.list(endpoint, query=query, page_token=page_token)
 
@@ -258,7 +291,7 @@ class CircleCI(V2Groups):
 
 def add_observer(circle: CircleCI, observer: Observer) -> None:
     """Add an observer to a client and its copies: the command's progress and integrations are made of one."""
-    circle._executor.state.observers += (observer,)  # pyright: ignore[reportPrivateUsage] - of the same file
+    circle._executor.state.observers.add(observer)  # pyright: ignore[reportPrivateUsage] - of the same file
 
 
 def _type(into: Any) -> Any:
@@ -271,8 +304,8 @@ def _params(params: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if params is None:
         return {}
     if not isinstance(params, Mapping):
-        raise InvalidArgument(f"params takes a mapping, not {type(params).__name__}")
+        raise InvalidArgument(f"params must be a mapping, got {type_name(params)}")
     for name in params:
         if not isinstance(name, str):
-            raise InvalidArgument(f"params has a name that is no string: {name!r}")
+            raise InvalidArgument(f"params must have strings as names, got {type(name).__name__}")
     return params

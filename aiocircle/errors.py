@@ -100,13 +100,25 @@ class InvalidArgument(ConfigurationError, ValueError):
 
 
 class RequestError(CircleCIError):
-    """The request got no answer. `outcome` tells whether it may have reached the server."""
+    """The request got no answer. `outcome` tells whether it may have reached the server.
 
-    def __init__(self, message: str, *, method: str = "", url: str = "", outcome: Outcome = "unknown") -> None:
+    is_transient: False if another attempt would fail in the same way, as with an invalid certificate.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        url: str = "",
+        outcome: Outcome = "unknown",
+        is_transient: bool = True,
+    ) -> None:
         super().__init__(message)
         self.method = method
         self.url = url
         self.outcome = outcome
+        self.is_transient = is_transient
 
 
 class ConnectionFailed(RequestError):

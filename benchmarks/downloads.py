@@ -52,7 +52,10 @@ class _Streamed:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
-        self.iter_chunks = response.content.iter_any
+        self._content = response.content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._content.iter_any().__aiter__()
 
 
 async def _ours(session: aiohttp.ClientSession, urls: list[str], into: Path) -> None:

@@ -13,18 +13,23 @@ from pathlib import Path
 
 from aiocircle import CircleCI
 from aiocircle._core.endpoint import Route, Table
-from aiocircle._groups import LazyGroup, V2Groups
+from aiocircle._groups import LazyGroup, V1Groups, V2Groups
 
 PAGE = Path(__file__).with_name("operations.md")
 
 INTRODUCTION = """\
-<!-- Written by docs/generate_operations.py: change the tables in aiocircle/resources, then run it. -->
+<!-- Written by docs/generate_operations.py: change the tables in aiocircle/resources and aiocircle/v1, then run it. -->
 
 # All operations
 
 The {count} operations of CircleCI's API v2 that there are methods for, by group. A method takes the path's values in
 order and all else by keyword; one that answers a `Pager` is not awaited, any other is. Paths are below `/api/v2`;
 `{{project}}` in them is a project's slug, and `{{org}}` an organization's.
+"""
+V1_INTRODUCTION = """\
+## API v1.1
+
+The {count} operations of API v1.1 that API v2 lacks and that stay after February 2027. Paths are below `/api/v1.1`.
 """
 HEADER = """\
 | Operation | Call | Answer | Request | Official reference |
@@ -36,20 +41,38 @@ Row = tuple[str, ...]
 
 def write_page() -> str:
     """The page, as Markdown."""
-    groups = {name: list(rows(name)) for name, value in vars(V2Groups).items() if isinstance(value, LazyGroup)}
-    count = sum(row[-1] != "" for group in groups.values() for row in group)
-    parts = [INTRODUCTION.format(count=count)]
-    for name, group in sorted(groups.items()):
-        lines = "".join(f"| {' | '.join(row)} |\n" for row in group)
-        parts.append(f"## {name}\n\n{HEADER}{lines}")
+    circle = CircleCI("token")
+    v2 = {name: list(rows(circle, "resources", name)) for name in group_names(V2Groups)}
+    v1 = {f"v1.{name}": list(rows(circle.v1, "v1", name)) for name in group_names(V1Groups)}
+    parts = [INTRODUCTION.format(count=count(v2))]
+    parts += [section(f"## {name}", group) for name, group in sorted(v2.items())]
+    parts.append(V1_INTRODUCTION.format(count=count(v1)))
+    parts += [section(f"### {name}", group) for name, group in sorted(v1.items())]
     return "\n".join(parts)
 
 
-def rows(group: str) -> Iterator[Row]:
+def group_names(groups: type) -> list[str]:
+    """The names of the groups of one API."""
+    return [name for name, value in vars(groups).items() if isinstance(value, LazyGroup)]
+
+
+def count(groups: dict[str, list[Row]]) -> int:
+    """How many operations of the API itself there are."""
+    return sum(row[-1] != "" for group in groups.values() for row in group)
+
+
+def section(title: str, group: list[Row]) -> str:
+    """A title with a table."""
+    lines = "".join(f"| {' | '.join(row)} |\n" for row in group)
+    return f"{title}\n\n{HEADER}{lines}"
+
+
+def rows(client: object, package: str, name: str) -> Iterator[Row]:
     """A row for each method of a group, in the order of its class; those of several requests come last."""
-    module = import_module(f"aiocircle.resources.{group}")
+    module = import_module(f"aiocircle.{package}.{name}")
     (table,) = (each for each in vars(module).values() if inspect.isclass(each) and each.__base__ is Table)
-    classes = type(getattr(CircleCI("token"), group)).__mro__
+    group = name if package == "resources" else f"{package}.{name}"
+    classes = type(getattr(client, name)).__mro__
     methods = {name: method for each in reversed(classes) for name, method in vars(each).items()}
     for name, method in methods.items():
         if name.startswith("_") or not inspect.isfunction(method):
@@ -60,7 +83,7 @@ def rows(group: str) -> Iterator[Row]:
         endpoint = vars(table).get(name)
         if isinstance(endpoint, Route):
             *_, reference = (method.__doc__ or "").split()
-            link = f"[{reference.rpartition('/')[2]}]({reference})"
+            link = f"[{reference.rpartition('/')[2] or 'reference'}]({reference})"
             yield f"`{operation}`", call, answer, f"`{endpoint.method} {_shown(endpoint.path)}`", link
         else:
             yield f"`{operation}`", call, answer, "made of other operations", ""

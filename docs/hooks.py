@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 RESOURCES = Path(__file__).parents[1] / "aiocircle" / "resources"
 COMPOSITES = RESOURCES.with_name("composites")
 GROUPS = sorted(path.stem for path in RESOURCES.glob("[a-z]*.py"))
+V1_GROUPS = sorted(path.stem for path in RESOURCES.with_name("v1").glob("[a-z]*.py"))
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -18,6 +19,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     nav: list[dict[str, Any]] = config.nav or []
     (reference,) = (part["Reference"] for part in nav if isinstance(part, dict) and "Reference" in part)
     reference.append({"Groups": [f"reference/groups/{group}.md" for group in GROUPS]})
+    reference.append({"Groups of API v1.1": [f"reference/v1/{group}.md" for group in V1_GROUPS]})
     return config
 
 
@@ -30,4 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         )
         content = f"# circle.{group}\n\n{modules}"
         files.append(File.generated(config, f"reference/groups/{group}.md", content=content))
+    for group in V1_GROUPS:
+        content = f"# circle.v1.{group}\n\n::: aiocircle.v1.{group}\n    options:\n      show_root_heading: false\n"
+        files.append(File.generated(config, f"reference/v1/{group}.md", content=content))
     return files

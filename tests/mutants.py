@@ -61,10 +61,10 @@ _TESTS: Final = {
     "pagination": ("tests/unit/test_pagination.py",),
     "path": ("tests/unit/test_endpoint.py",),
     "structure": ("tests/unit/test_structure.py", "tests/unit/test_decode.py"),
-    "pager": ("tests/core/test_paging.py",),
+    "pager": ("tests/http/test_paging.py",),
     "rate_estimator": ("tests/unit/test_rate_estimator.py",),
     "rate_headers": ("tests/unit/test_rate_headers.py",),
-    "retry": ("tests/unit/test_retry.py", "tests/core/test_retries.py"),
+    "retry": ("tests/unit/test_retry.py", "tests/http/test_retries.py"),
     "slugs": ("tests/unit/test_slugs.py",),
     "_urls": ("tests/unit/test_urls.py", "tests/unit/test_slugs.py", "tests/unit/test_links.py"),
     "links": ("tests/unit/test_links.py",),
@@ -111,7 +111,8 @@ def again(module: str, mutant: str) -> int:
     a hook is made that is kept. And it takes a test module that the mutant keeps from being imported for a mistake of
     its own.
     """
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout=40", *_TESTS[module]]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command += ["--timeout=40", *_TESTS[module]]
     try:
         done = subprocess.run(
             command,

@@ -11,7 +11,7 @@ from typing import Final
 from aiocircle._core.message import Response
 from aiocircle._core.rate_limiter import Observed, RateLimiter, observe
 
-__all__ = ["Caller", "Places", "Queue", "Waiter"]
+__all__ = ["Caller", "Places", "Queue", "Waiter", "release_place"]
 
 _log = logging.getLogger("aiocircle")
 
@@ -150,6 +150,11 @@ class Queue:
         finally:
             if places.queues:
                 _serve(places)
+
+    def release_rate(self, caller: Caller, response: Response | None, sent_at: float) -> None:
+        """End an admission whose body is still read: its place stays taken until release_place()."""
+        caller.places.change(-1)
+        self.release(caller, response, sent_at)
 
     def return_permission(self, waiter: Waiter) -> None:
         """Take back an admission that was not used. The next request uses its permission, unless a 429 voided it."""
@@ -319,6 +324,13 @@ class Queue:
         self.is_retired = True
         if self._has_permission:
             self._drop_permission()
+
+
+def release_place(places: Places) -> None:
+    """Give back the place of a body that was read."""
+    places.change(+1)
+    if places.queues:
+        _serve(places)
 
 
 def _serve(places: Places) -> None:

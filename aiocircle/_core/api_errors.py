@@ -8,12 +8,13 @@ from http import HTTPStatus
 from typing import Any, Final, cast
 
 import msgspec
+from multidict import CIMultiDict
 
 from aiocircle._core.fields import JSON
 from aiocircle._core.message import redact_headers
 from aiocircle._core.rate_headers import retry_after
 from aiocircle._core.structure import StructureProblems
-from aiocircle._redact import redact_url, single_line
+from aiocircle._redact import NO_MASK, SecretMask, redact_url, single_line
 from aiocircle.errors import (
     APIError,
     BadRequest,
@@ -30,7 +31,7 @@ from aiocircle.errors import (
     Unauthorized,
 )
 
-__all__ = ["decode_error", "error_for", "outcome_of"]
+__all__ = ["decode_error", "error_for", "is_api_error", "outcome_of"]
 
 _CLASSES: Final[Mapping[int, type[APIError]]] = {
     400: BadRequest,
@@ -51,12 +52,23 @@ _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _MAX_SCANNED: Final = 4096  # bytes of a body: a message or a title beyond them is too long to be shown
 
 
-def error_for(status: int, headers: Mapping[str, str], body: bytes, *, method: str, url: str, now: float) -> APIError:
+def error_for(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    method: str,
+    url: str,
+    now: float,
+    mask: SecretMask = NO_MASK,
+) -> APIError:
     """Return the error for a response whose status is not a success.
 
-    now: seconds since the epoch, for a Retry-After that is a date.
+    now: seconds since the epoch, for a Retry-After that is a date. mask: of the tokens, which a server may repeat.
     """
-    message = single_line(_message(status, headers, body)) or _reason_phrase(status)
+    headers, body, url = _masked_headers(headers, mask), mask.apply(body), mask.apply(url)
+    # JSON may spell a token with escapes: the text is masked again.
+    message = single_line(mask.apply(_message(status, headers, body))) or _reason_phrase(status)
     fields: dict[str, Any] = {
         "method": method,
         "url": redact_url(url),
@@ -71,11 +83,22 @@ def error_for(status: int, headers: Mapping[str, str], body: bytes, *, method: s
 
 
 def decode_error(
-    found: StructureProblems, status: int, headers: Mapping[str, str], body: bytes, *, method: str, url: str
+    found: StructureProblems,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    method: str,
+    url: str,
+    mask: SecretMask = NO_MASK,
 ) -> DecodeError:
-    """Return the error for a successful response whose body is not what was declared."""
+    """Return the error for a successful response whose body is not what was declared.
+
+    mask: of the tokens, which a server may repeat.
+    """
+    headers, body, url = _masked_headers(headers, mask), mask.apply(body), mask.apply(url)
     return DecodeError(
-        found.problems,
+        [mask.apply(problem) for problem in found.problems],
         status=status,
         method=method,
         url=redact_url(url),
@@ -85,6 +108,19 @@ def decode_error(
         next_page_token=found.next_page_token,
         malformed=found.malformed,
     )
+
+
+def is_api_error(headers: Mapping[str, str], body: bytes) -> bool:
+    """Return True if an error is the API's own: a JSON object with a message, not the page of a gateway."""
+    try:
+        plain = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(plain, dict) and "html" not in headers.get("Content-Type", "").lower()
+
+
+def _masked_headers(headers: Mapping[str, str], mask: SecretMask) -> CIMultiDict[str]:
+    return CIMultiDict((name, mask.apply(value)) for name, value in headers.items())
 
 
 def outcome_of(error: CircleCIError) -> Outcome:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 from multidict import CIMultiDict, istr
 
 from aiocircle._core.admission_queue import Places
+from aiocircle._core.auth import Credentials
 from aiocircle._core.clock import Clock
-from aiocircle._core.observer import LOG, Observer
+from aiocircle._core.observer import LogObserver, Observers
 from aiocircle._core.polling import SharedCalls
 from aiocircle._core.throttle import Throttle
-from aiocircle._core.transport import Transport
+from aiocircle._core.transport import USER_AGENT, Transport
 from aiocircle._redact import single_line
 
 __all__ = ["ClientState", "Deprecation"]
@@ -36,41 +37,59 @@ class Deprecation:
     link: str | None
 
 
+class _Headers(CIMultiDict[str]):
+    """Request headers with the token. They cannot be pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("headers with a token cannot be pickled")
+
+
 class ClientState:
     """The host, the token, the connections and the budget of a client and its copies."""
 
     def __init__(
         self,
         base_url: str,
-        headers: Mapping[str, str],
+        credentials: Credentials,
         transport: Transport,
         throttle: Throttle,
-        account: str,
         max_concurrency: int,
         clock: Clock,
     ) -> None:
         self.base_url = base_url
-        self.headers = headers
-        self.headers_with_body = CIMultiDict({**headers, "Content-Type": "application/json"})
+        self.credentials = credentials
         self.transport = transport
         self.throttle = throttle
         self.clock = clock
-        self.account = account
         self.places = Places(max_concurrency)
-        self.observers: tuple[Observer, ...] = (LOG,)
+        self.file_places = self.places.half()  # of downloads, so that they do not starve calls
+        self.has_v3: bool | None = None  # None until the first response of API v3
+        self.observers = Observers()
+        self.observers.add(LogObserver())
         self.deprecations: dict[str, Deprecation] = {}
         # More polls would only wait in the queue, before the requests of other callers.
         self.poll_slots = asyncio.Semaphore(max_concurrency)
         self.polls = SharedCalls()
+        self.use_present_token()
+
+    def use_present_token(self) -> None:
+        """Put the present token into the headers, and count requests towards its budget."""
+        self.account = self.credentials.account
+        self.headers = _Headers({"Accept": "application/json", "User-Agent": USER_AGENT, **self.credentials.header})
+        self.headers_with_body = _Headers({**self.headers, "Content-Type": "application/json"})
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
         """Keep the reported end of an operation, and warn of it once."""
         deprecation, sunset = headers.get(_DEPRECATION), headers.get(_SUNSET)
         if deprecation is None and sunset is None:
             return
+        deprecation, sunset, link = map(self._masked, (deprecation, sunset, headers.get("Link")))
         if operation not in self.deprecations:
             shown = [single_line(str(value), 100) for value in (deprecation, sunset)]
             _log.warning("%s is deprecated (Deprecation: %s, Sunset: %s)", operation, *shown)
             if len(self.deprecations) >= _MAX_DEPRECATIONS:
                 del self.deprecations[next(iter(self.deprecations))]
-        self.deprecations[operation] = Deprecation(deprecation, sunset, headers.get("Link"))
+        self.deprecations[operation] = Deprecation(deprecation, sunset, link)
+
+    def _masked(self, text: str | None) -> str | None:
+        return None if text is None else self.credentials.mask.apply(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -64,4 +65,20 @@ def decode_json(body: bytes) -> JSON:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         problem = f"$ is not JSON: {error}"
+    if body.startswith(codecs.BOM_UTF8):
+        return decode_json(body.removeprefix(codecs.BOM_UTF8))
+    if encoding := _other_encoding(body):
+        # The next response would be encoded in the same way.
+        raise StructureProblems((f"$ is not JSON: the body is {encoding}, not UTF-8",))
     raise StructureProblems((problem,), malformed=True)
+
+
+def _other_encoding(body: bytes) -> str | None:
+    """Return the encoding of a body that is not UTF-8; None for UTF-8, also if it was cut."""
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:4]:
+        return "UTF-16 or UTF-32"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(body)
+    except UnicodeDecodeError:
+        return "of another encoding"
+    return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from enum import Enum
 from functools import cache
 from typing import (
@@ -27,24 +27,43 @@ import attrs
 import msgspec
 
 from aiocircle._core.fields import JSON, UNSET, Timestamp, wire_name
+from aiocircle._redact import Secret, SecretBytes, type_name
 from aiocircle.errors import InvalidArgument
 
 __all__ = ["encode_body", "encode_json", "encode_nested", "encode_query", "parse_datetime"]
 
 
-def encode_body(fields: Mapping[str, Any]) -> bytes:
-    """Return a request body of the given fields, under the names that they have on the wire.
+def encode_body(fields: Mapping[str, Any], spell: Callable[[str], str] | None = None) -> bytes:
+    """Return a request body of the given fields.
 
-    UNSET omits a field; None is null. Raise InvalidArgument, which names the field, for a value that JSON cannot hold.
+    spell: returns the name of a field on the wire; None for names that are those on the wire. UNSET omits a field; None
+    is null. Raise InvalidArgument, which names the field, for a value that JSON cannot hold.
     """
-    return msgspec.json.encode(
-        {name: _encode_checked(value, name) for name, value in fields.items() if value is not UNSET}
+    return _to_json(
+        {
+            name if spell is None else spell(name): _encode_checked(value, name)
+            for name, value in fields.items()
+            if value is not UNSET
+        }
     )
 
 
 def encode_json(value: Any, name: str) -> bytes:
     """Return any value as a JSON body. Raise InvalidArgument, which names the place, if JSON cannot hold it."""
-    return msgspec.json.encode(_encode_checked(value, name))
+    return _to_json(_encode_checked(value, name))
+
+
+def _to_json(value: JSON) -> bytes:
+    # Masked texts stay masked up to here, and the body with them is masked: tracebacks show local variables.
+    has_secret = False
+
+    def unmask(secret: Any) -> str:
+        nonlocal has_secret
+        has_secret = True
+        return str.__str__(secret)
+
+    body = msgspec.json.encode(value, enc_hook=unmask)
+    return SecretBytes(body) if has_secret else body
 
 
 def encode_nested(shape: type, value: Any, path: str, *, fixed: Sequence[str] = ()) -> dict[str, JSON]:
@@ -129,16 +148,20 @@ def _union_members(type_: Any) -> list[Any]:
     return [type_]
 
 
-def encode_query(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return query parameters as pairs. None is omitted, several values repeat the parameter."""
+def encode_query(parameters: Mapping[str, Any], spell: Callable[[str], str] | None = None) -> list[tuple[str, str]]:
+    """Return query parameters as pairs. None is omitted, several values repeat the parameter.
+
+    spell: returns the name of a parameter on the wire; None for names that are those on the wire.
+    """
     pairs: list[tuple[str, str]] = []
     for name, value in parameters.items():
         if value is None or value is UNSET:
             continue
+        wire = _encode_text(name, "the name of a query parameter") if spell is None else spell(name)
         if _is_sequence(value):
-            pairs += [(name, _query_value(item, name)) for item in value]
+            pairs += [(wire, _query_value(item, name)) for item in value]
         else:
-            pairs.append((name, _query_value(value, name)))
+            pairs.append((wire, _query_value(value, name)))
     return pairs
 
 
@@ -167,9 +190,9 @@ def _query_value(value: Any, name: str) -> str:
         return _encode_text(value, name)
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return _rfc3339(value, name)
-    raise InvalidArgument(f"{name} must be a value that a query can carry, got {type(value).__name__}")
+    raise InvalidArgument(f"{name} must be a value that a query can carry, got {type_name(value)}")
 
 
 def _encode_checked(value: Any, path: str) -> JSON:
@@ -191,7 +214,7 @@ def _encode(value: Any, path: str) -> JSON:
         return value
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return _rfc3339(value, path)
     if _is_map(value):
         return _encode_map(value, path)
@@ -203,7 +226,7 @@ def _encode(value: Any, path: str) -> JSON:
             for field in attrs.fields(value.__class__)
             if (item := getattr(value, field.name)) is not UNSET and item is not None
         }
-    raise InvalidArgument(f"{path} must be a value that JSON can hold, got {type(value).__name__}")
+    raise InvalidArgument(f"{path} must be a value that JSON can hold, got {type_name(value)}")
 
 
 def _encode_map(value: Mapping[Any, Any], path: str) -> dict[str, JSON]:
@@ -233,7 +256,8 @@ def _encode_text(value: str, name: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise InvalidArgument(f"{name} must be text that UTF-8 can hold, got a lone surrogate") from None
-    return str.__str__(value)
+    # Without what a subclass adds, unless that is the mask of a secret.
+    return value if isinstance(value, Secret) else str.__str__(value)
 
 
 def parse_datetime(value: datetime | str, name: str) -> datetime:
@@ -241,7 +265,7 @@ def parse_datetime(value: datetime | str, name: str) -> datetime:
     if isinstance(value, str):
         try:
             return msgspec.convert(value, Timestamp)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError):
             raise InvalidArgument(f"{name} must be a time with an offset, such as 2026-01-31T12:00:00Z") from None
     if not isinstance(value, datetime):
         raise InvalidArgument(f"{name} must be a datetime or its text, got {type(value).__name__}")
@@ -249,7 +273,9 @@ def parse_datetime(value: datetime | str, name: str) -> datetime:
     return value
 
 
-def _rfc3339(value: datetime, name: str) -> str:
+def _rfc3339(value: date, name: str) -> str:
+    if not isinstance(value, datetime):
+        return value.isoformat()
     if value.utcoffset() is None:
         raise InvalidArgument(
             f"{name} must be an aware datetime, got a naive one. Give it a time zone, as datetime.now(UTC) has"

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from email.message import Message
 from functools import cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import attrs
@@ -16,7 +16,8 @@ from aiocircle._core.decode import decode, decode_items, decode_json
 from aiocircle._core.message import Response, is_idempotent
 from aiocircle._core.pagination import NONE, PAGE_TOKEN, Page, Pagination, array_type
 from aiocircle._core.path import expand_path, split_template
-from aiocircle._core.structure import StructureProblems
+from aiocircle._core.structure import StructureProblems, structure
+from aiocircle._redact import RedactedURL
 
 __all__ = [
     "Action",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+_NO_CONTENT: Final = frozenset({204, 205})  # statuses of responses without a body
 
 
 class Table:
@@ -52,7 +55,7 @@ class Route:
 
     path: below the API's prefix; split_template describes its placeholders. query, body: the spelling of the names of
     query parameters and body fields, if it is not the API's. operation: the name in messages and logs. family: the
-    requests that the API limits together.
+    requests that the API limits together. expects_no_content: nothing of a successful response is needed.
     """
 
     method: str
@@ -64,6 +67,7 @@ class Route:
     operation: str = attrs.field(init=False, default="")
     family: str = attrs.field(init=False, default="")
     is_idempotent: bool = attrs.field(init=False, default=False)
+    expects_no_content: bool = attrs.field(init=False, default=False)
     _template: Any = attrs.field(init=False, repr=False, default=None)
 
     def __attrs_post_init__(self) -> None:
@@ -87,11 +91,6 @@ class Route:
         """
         return base_url + self.api.prefix + expand_path(self._template, values, base_url)
 
-    @property
-    def expects_no_content(self) -> bool:
-        """True if nothing of a successful response is needed."""
-        return False
-
 
 @attrs.define(eq=False)
 class Operation(Route, ABC, Generic[T]):
@@ -114,24 +113,26 @@ class Endpoint(Operation[T]):
 
     def parse(self, response: Response) -> T:
         """Return the model of a successful response. Raise StructureProblems if it does not match."""
-        body = _complete_body(response)
+        body = response.body
+        if not body or response.incomplete_reason is not None:
+            _check_complete(response)
         if self.wrap_in is not None:
             model: Any = self.model
             return cast("T", model(**{self.wrap_in: decode(_field_type(model, self.wrap_in), body)}))
         if self.api.envelope is not None:
             wrapper: Any = _envelope(self.api.envelope, cast("Any", self.model))
             return cast("T", getattr(decode(wrapper, body), self.api.envelope))
-        return cast("T", decode(self.model, body))
+        result: T = decode(self.model, body)
+        return result
 
 
 @attrs.define(eq=False)
 class Action(Operation[None]):
     """An operation that returns None: the status is the whole result."""
 
-    @property
-    def expects_no_content(self) -> bool:
-        """True: nothing of a successful response is needed."""
-        return True
+    def __attrs_post_init__(self) -> None:
+        Route.__attrs_post_init__(self)
+        self.expects_no_content = True
 
     def parse(self, response: Response) -> None:
         """Return None."""
@@ -177,9 +178,8 @@ class ListEndpoint(Route, Generic[T]):
     def bind(self, api: Api, operation: str) -> None:
         """Make this the route of an operation of an API, and page as the API does."""
         Route.bind(self, api, operation)
-        # A list that the API does not page: if it sends a token nevertheless, the next page is still fetched.
-        unpaged = attrs.evolve(api.pagination, is_paged=False)
-        self.paging = unpaged if self.pagination is NONE else self.pagination or api.pagination
+        is_unpaged = self.pagination is NONE
+        self.paging = api.pagination.unpaged() if is_unpaged else self.pagination or api.pagination
         self._page_type = self.paging.page_type(self.model, items_optional=self.items_optional)
         self._array_type = array_type(self.model)
 
@@ -188,11 +188,12 @@ class ListEndpoint(Route, Generic[T]):
 
         Raise BadItems if some items do not match, and StructureProblems if the body is not a page.
         """
-        body = _complete_body(response)
+        body = response.body
+        if not body or response.incomplete_reason is not None:
+            _check_complete(response)
         try:
-            return self.paging.page(
-                decode(self._array_type if body.lstrip()[:1] == b"[" else self._page_type, body), page_token
-            )
+            is_array = body[:1] != b"{" and body.lstrip()[:1] == b"["
+            return self.paging.page(decode(self._array_type if is_array else self._page_type, body), page_token)
         except StructureProblems as problems:
             problems.next_page_token = self.paging.next_token(problems.plain, page_token)
             bad_items = self._find_bad_items(response, problems)
@@ -203,11 +204,21 @@ class ListEndpoint(Route, Generic[T]):
     def _find_bad_items(self, response: Response, page: StructureProblems) -> BadItems | None:
         """Return the items that keep a page from being decoded; None if it is not a page, or something else does."""
         found = self.paging.items(page.plain)
-        if found is None:
+        if found is None or not self._is_page_around(page.plain, found[0]):
             return None
         path, values = found
         items, bad = decode_items(self.model, values, path)
         return BadItems(response, tuple(items), page.next_page_token, bad) if bad else None
+
+    def _is_page_around(self, plain: Any, path: str) -> bool:
+        """Return False if more than the items at `path` is wrong: without a valid token the list would end early."""
+        if path == "$":
+            return True
+        try:
+            structure({**plain, path.removeprefix("$."): []}, self._page_type)
+        except StructureProblems:
+            return False
+        return True
 
 
 @attrs.define(eq=False)
@@ -219,14 +230,15 @@ class RawEndpoint(Operation[Any]):
 
     into: Any
 
-    @property
-    def expects_no_content(self) -> bool:
-        """True if no type was requested."""
-        return self.into is None
+    def __attrs_post_init__(self) -> None:
+        Route.__attrs_post_init__(self)
+        self.expects_no_content = self.into is None
 
     def parse(self, response: Response) -> Any:
         """Return the body of a successful response. Raise StructureProblems if it does not match."""
-        body = _complete_body(response)
+        body, is_raw = response.body, self.into in (None, str, bytes)
+        if response.incomplete_reason is not None or not (body or is_raw):
+            _check_complete(response)
         if self.into is None:
             return decode_json(body) if body else None
         if self.into is bytes:
@@ -237,7 +249,7 @@ class RawEndpoint(Operation[Any]):
 def raw_endpoint(method: str, path: str, into: Any) -> RawEndpoint:
     """Return the endpoint of a path below the host, which may have a query."""
     api, rest = split_api(path)
-    endpoint = RawEndpoint(method, rest, into, query=snake)
+    endpoint = RawEndpoint(method, RedactedURL(rest), into, query=snake)
     endpoint.bind(api, f"{method} {path.partition('?')[0]}")
     return endpoint
 
@@ -250,16 +262,18 @@ def raw_list_endpoint(path: str, into: Any, query: Mapping[str, Any]) -> tuple[L
     api, rest = split_api(path)
     in_path = {name for name, _ in parse_qsl(path.partition("?")[2], keep_blank_values=True)}
     paging, query = api.pagination.requested_by(query, in_path)
-    endpoint = ListEndpoint("GET", rest, into, query=snake, pagination=paging)
+    endpoint = ListEndpoint("GET", RedactedURL(rest), into, query=snake, pagination=paging)
     endpoint.bind(api, f"GET {path.partition('?')[0]}")
     return endpoint, query
 
 
-def _complete_body(response: Response) -> bytes:
-    reason = response.incomplete_reason
-    if reason is not None:
-        raise StructureProblems((reason,), malformed=not response.is_too_large)
-    return response.body
+def _check_complete(response: Response) -> None:
+    """Raise StructureProblems if the body is incomplete, or if the status means that there is none."""
+    if response.incomplete_reason is not None:
+        raise StructureProblems((response.incomplete_reason,), malformed=not response.is_too_large)
+    if not response.body and response.status in _NO_CONTENT:
+        # Another attempt would get the same response.
+        raise StructureProblems((f"$ is missing: the status is {response.status}, which has no body",))
 
 
 def _text(body: bytes, headers: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlencode
 
 from aiocircle._core.admission_queue import Queue
-from aiocircle._core.api_errors import decode_error, error_for
+from aiocircle._core.api_errors import decode_error, error_for, is_api_error
 from aiocircle._core.client_state import ClientState
 from aiocircle._core.encode import encode_body, encode_query
 from aiocircle._core.endpoint import BadItems, ListEndpoint, Operation, Route
@@ -21,7 +21,8 @@ from aiocircle._core.retrying import CallState, retry
 from aiocircle._core.structure import StructureProblems
 from aiocircle._core.throttle import Caller
 from aiocircle._core.timeouts import Timeout
-from aiocircle.errors import CircleCIError, DecodeError
+from aiocircle._redact import RedactedURL
+from aiocircle.errors import CircleCIError, DecodeError, RequestError
 
 __all__ = ["Executor"]
 
@@ -62,7 +63,7 @@ class Executor:
         """Return the result of the endpoint: a model, or None."""
         url = self._url(endpoint, values, query)
         if body is not None and not isinstance(body, bytes):
-            body = encode_body({endpoint.body(name): value for name, value in body.items()})
+            body = encode_body(body, endpoint.body)
         return await self._execute(self._new_call(endpoint, url, body), endpoint.parse)
 
     def list(
@@ -72,28 +73,34 @@ class Executor:
         query: Mapping[str, Any] | None = None,
         page_token: str | None = None,
         stop: Callable[[T], bool] | None = None,
+        identity: Callable[[T], object] | None = None,
+        keep: Callable[[T], bool] | None = None,
     ) -> Pager[T]:
         """Return the list of the endpoint. All arguments are checked here, before the first iteration."""
         url, paging = self._url(endpoint, values, query), endpoint.paging
         paging.params(page_token)
 
         async def fetch(token: str | None) -> Page[T]:
-            call = self._new_call(endpoint, _with_query(url, paging.params(token)), None)
+            pairs = paging.params(token)
+            call = self._new_call(endpoint, _with_query(url, pairs) if pairs else url, None)
             try:
-                page = await self._execute(call, partial(endpoint.parse, page_token=token))
+                page = await self._execute(call, lambda response: endpoint.parse(response, token))
             except BadItems as bad:
-                return _page_with_errors(call, bad)
+                return self._page_with_errors(call, bad)
             return page if call.attempts == 1 else DecodedPage(page.items, page.next_page_token, (), call.attempts)
 
-        identity = paging.identity if isinstance(paging, Offset) else None
-        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity)
+        if identity is None and isinstance(paging, Offset):
+            identity = paging.identity
+        return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity, keep=keep)
 
     def _url(self, endpoint: Route, values: tuple[Any, ...], query: Mapping[str, Any] | None) -> str:
         url = endpoint.url(values, self.state.base_url)
         if not query:
-            return url
-        spell = endpoint.query
-        return _with_query(url, encode_query({spell(name): value for name, value in query.items()} if spell else query))
+            return RedactedURL(url) if "?" in url else url
+        pairs = encode_query(query, endpoint.query)
+        if pairs:
+            return _with_query(url, pairs)
+        return RedactedURL(url) if "?" in url else url
 
     def _new_call(self, endpoint: Route, url: str, body: bytes | None) -> CallState:
         headers = self.state.headers if body is None else self.state.headers_with_body
@@ -131,6 +138,8 @@ class Executor:
     async def _attempt(self, call: CallState, parse: _Parse[R]) -> R:
         try:
             response = await self._send(call)
+            if response.status == 401 and self.state.credentials.can_renew and await self._renew(call):
+                response = await self._send(call)
             return self._handle_response(call, response, parse)
         except CircleCIError as error:
             call.record_failure(error)
@@ -138,41 +147,78 @@ class Executor:
 
     async def _send(self, call: CallState) -> Response:
         """Return the response to one attempt, sent when it is its turn."""
-        queue = self.state.throttle.admit_nowait(self.caller, call.family) or await self._wait(call)
+        if self.state.credentials.can_renew:
+            await self._follow_token()
+        caller = self.caller
+        queue = self.state.throttle.admit_nowait(caller, call.family)
+        is_delayed = queue is None or call.attempts > 0
+        if queue is None:
+            queue = await self._wait(call, caller)
         sent_at = self.state.clock.monotonic()
         result: Response | None = None
         try:
+            if is_delayed:  # The client may have been closed during the wait.
+                self.state.transport.ensure_open()
             response = result = await self._send_once(call, sent_at)
         finally:
-            queue.release(self.caller, result, sent_at)
+            queue.release(caller, result, sent_at)
         self.state.note_deprecation(call.operation, response.headers)
         return response
 
-    async def _wait(self, call: CallState) -> Queue:
+    async def _renew(self, call: CallState) -> bool:
+        """Return True if the token that was refused has been replaced, so that the call is sent again, once.
+
+        This is not a retry: a 401 changed nothing.
+        """
+        if call.is_renewed:
+            return False
+        call.is_renewed = True
+        is_renewed = await self.state.credentials.renew(call.token)
+        if is_renewed:
+            call.attempts -= 1
+        return is_renewed
+
+    async def _follow_token(self) -> None:
+        """Use the present token and its budget. The first one is requested from the provider."""
+        state = self.state
+        if state.credentials.token is None:
+            await state.credentials.renew(None)
+        if state.account != state.credentials.account:
+            state.use_present_token()
+        if self.caller.account != state.account:
+            self.caller = Caller(state.account, state.places)
+
+    async def _wait(self, call: CallState, caller: Caller) -> Queue:
         throttle, clock = self.state.throttle, self.state.clock
         started, max_wait = clock.monotonic(), self.retry.remaining_wait(call.waited)
-        queue = await throttle.admit(self.caller, call.family, call.request, max_wait, is_retry=call.attempts > 0)
+        is_retry = call.attempts > 0 or call.is_renewed
+        queue = await throttle.admit(caller, call.family, call.request, max_wait, is_retry=is_retry)
         call.waited += clock.monotonic() - started
         return queue
 
     async def _send_once(self, call: CallState, started: float) -> Response:
         """Send one request, and report it to the observers."""
         state, request = self.state, call.request
-        state.transport.ensure_open()
         call.attempts += 1
-        for observer in state.observers:
-            observer.on_attempt(call.operation, request, call.attempts)
+        if state.credentials.can_renew:
+            # It may have been replaced while the request waited.
+            if state.account != state.credentials.account:
+                state.use_present_token()
+            call.token = state.credentials.token
+            request.headers = state.headers if request.body is None else state.headers_with_body
+        for notify in state.observers.on_attempt:
+            notify(call.operation, request, call.attempts)
         result: int | CircleCIError | None = None
         try:
             response = await state.transport.send(request, self.timeout)
             result = response.status
         except CircleCIError as error:
+            self._mask(error)
             result = error
             raise
         finally:
-            seconds = state.clock.monotonic() - started
-            for observer in state.observers:
-                observer.on_response(call.operation, request, call.attempts, result, seconds)
+            for report in state.observers.on_response:
+                report(call.operation, request, call.attempts, result, started)
             result = None  # An error that refers to itself by its frames would stay in memory.
         return response
 
@@ -184,31 +230,50 @@ class Executor:
             try:
                 return parse(response)
             except StructureProblems as problems:
-                error: CircleCIError = _decode_error(call, response, problems)
-        elif call.is_repeated_delete(status):
+                error: CircleCIError = self._decode_error(call, response, problems)
+        elif call.is_repeated_delete(status) and (
+            call.outcome == "done" or is_api_error(response.headers, response.body)
+        ):
             return cast("R", None)
         else:
-            now = self.state.clock.wall()
-            error = error_for(status, response.headers, response.body, method=request.method, url=request.url, now=now)
+            error = error_for(
+                status,
+                response.headers,
+                response.body,
+                method=request.method,
+                url=request.url,
+                now=self.state.clock.wall(),
+                mask=self.state.credentials.mask,
+            )
         raise error
 
+    def _page_with_errors(self, call: CallState, bad: BadItems) -> DecodedPage[Any]:
+        """Return the good items of a page, with a DecodeError for each bad one."""
+        errors: list[tuple[int, DecodeError]] = []
+        for count, problems in bad.problems:
+            error = self._decode_error(call, bad.response, problems)
+            call.record_failure(error)
+            errors.append((count, error))
+        return DecodedPage(bad.items, bad.next_page_token, tuple(errors), call.attempts)
 
-def _page_with_errors(call: CallState, bad: BadItems) -> DecodedPage[Any]:
-    """Return the good items of a page, with a DecodeError for each bad one."""
-    errors: list[tuple[int, DecodeError]] = []
-    for count, problems in bad.problems:
-        error = _decode_error(call, bad.response, problems)
-        call.record_failure(error)
-        errors.append((count, error))
-    return DecodedPage(bad.items, bad.next_page_token, tuple(errors), call.attempts)
+    def _decode_error(self, call: CallState, response: Response, problems: StructureProblems) -> DecodeError:
+        return decode_error(
+            problems,
+            response.status,
+            response.headers,
+            response.body,
+            method=call.request.method,
+            url=call.request.url,
+            mask=self.state.credentials.mask,
+        )
 
-
-def _decode_error(call: CallState, response: Response, problems: StructureProblems) -> DecodeError:
-    request = call.request
-    return decode_error(
-        problems, response.status, response.headers, response.body, method=request.method, url=request.url
-    )
+    def _mask(self, error: CircleCIError) -> None:
+        """Mask the tokens in an error of the transport: its text may repeat what the server has sent."""
+        mask = self.state.credentials.mask
+        error.args = tuple(mask.apply(arg) if isinstance(arg, str) else arg for arg in error.args)
+        if isinstance(error, RequestError):
+            error.url = mask.apply(error.url)
 
 
 def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:
-    return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}" if pairs else url
+    return RedactedURL(f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}")

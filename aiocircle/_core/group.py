@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
+from typing import Any, Final
 from uuid import UUID
 
 from aiocircle._core.encode import encode_nested
 from aiocircle._core.executor import Executor
 from aiocircle._core.fields import Unset
+from aiocircle._redact import conceal, conceal_credentials
 from aiocircle.links import Link, ensure_same_host, org_at
 from aiocircle.slugs import HasSlug, OrgSlug, ProjectSlug
 
@@ -27,10 +32,33 @@ OneOrMany = str | Sequence[str]
 """One value, or several."""
 
 
+# Parameters that may have credentials: those of a git remote or a URL, and values that are secret as a whole.
+_CONFIDENTIAL: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "continuation_key": conceal,
+    "endpoint": conceal,
+    "headers": conceal,
+    "org": conceal_credentials,
+    "org_slug": conceal_credentials,
+    "owner_slug": conceal_credentials,
+    "project": conceal_credentials,
+    "signing_secret": conceal,
+    "url": conceal,
+    "value": conceal,
+}
+
+
 class Group:
-    """A group of operations, bound to a client's executor."""
+    """A group of operations, bound to a client's executor.
+
+    A method that takes something in confidence gets it masked, so that no traceback with local variables shows it.
+    """
 
     __slots__ = ("_call", "_executor", "_list")
+
+    def __init_subclass__(cls) -> None:
+        for name, function in list(vars(cls).items()):
+            if isinstance(function, FunctionType) and not name.startswith("_"):
+                setattr(cls, name, _in_confidence(function))
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -46,6 +74,41 @@ class Group:
     def _org_slug(self, org: Org | None) -> str | None:
         """Return the slug of an organization for a query or a body. None stays None."""
         return None if org is None else str(org_at(org, self._executor.state.base_url))
+
+
+def _in_confidence(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the method with its confidential arguments masked before it is called."""
+    parameters = inspect.signature(function).parameters.values()
+    masks = {parameter.name: mask for parameter in parameters if (mask := _CONFIDENTIAL.get(parameter.name))}
+    if not masks:
+        return function
+    positions = {
+        position: masks[parameter.name]
+        for position, parameter in enumerate(parameters)
+        if parameter.kind is not parameter.KEYWORD_ONLY and parameter.name in masks
+    }
+
+    # Not a coroutine function: one that is cancelled before it starts would show its arguments as they are.
+    @functools.wraps(function)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        args = tuple([positions[i](value) if i in positions else value for i, value in enumerate(args)])
+        kwargs = {name: masks[name](value) if name in masks else value for name, value in kwargs.items()}
+        return function(*args, **kwargs)
+
+    if inspect.iscoroutinefunction(function):
+        _mark_coroutine_function(method)
+    return method
+
+
+def _mark_coroutine_function(function: Any) -> None:
+    """Let `iscoroutinefunction` and unittest.mock take the function for a coroutine function."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(function)
+    else:
+        # inspect has no such mark before 3.12. asyncio and unittest.mock use this one.
+        from asyncio import coroutines
+
+        function._is_coroutine = vars(coroutines)["_is_coroutine"]
 
 
 def omit_none(**fields: Any) -> dict[str, Any]:

@@ -72,6 +72,10 @@ class Pagination:
     parameter: str
     is_paged: bool = attrs.field(default=True, kw_only=True)
 
+    def unpaged(self) -> Pagination:
+        """Return the paging of a list that the API gives in one piece. A token that it sends is still followed."""
+        return attrs.evolve(self, is_paged=False)
+
     def page_type(self, item: Any, *, items_optional: bool = False) -> Any:
         """Return the type of a page's body. A bare array stands for a page in every API."""
         return _OptionalItemsPage[item] if items_optional else Page[item]
@@ -84,7 +88,8 @@ class Pagination:
         """Return the page that a decoded body is. `_token` selected it."""
         class_: object = body.__class__
         if class_ is Page and body.next_page_token != "":
-            return cast("Page[Any]", body)
+            page: Page[Any] = body
+            return page
         if class_ is tuple:
             return Page(body)
         return Page(body.items, body.next_page_token or None)
@@ -141,6 +146,10 @@ class Offset(Pagination):
     """
 
     limit: int | None = None
+
+    def unpaged(self) -> Pagination:
+        """Return the paging of a list in one piece: its length does not show if there is more."""
+        return NONE
 
     def params(self, token: str | None) -> _Pairs:
         """Return the query parameters that select the page of `token`. Raise InvalidArgument if it is not a number."""

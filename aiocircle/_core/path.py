@@ -8,14 +8,20 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 from uuid import UUID
 
+from aiocircle._redact import RedactedURL
 from aiocircle.errors import InvalidArgument
 from aiocircle.links import org_at, project_at
-from aiocircle.slugs import check_segment
+from aiocircle.slugs import ProjectSlug, check_segment
 
 __all__ = ["expand_path", "raw_path", "split_template"]
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?::([a-z_]+))?\}")
+_LONG_NAMES: Final = {"gh": "github", "bb": "bitbucket"}
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\\\\#]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_SEPARATOR = re.compile(r"[/\\]")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_MAX_ENCODINGS: Final = 4  # times that a path may be percent-encoded and still be checked
 
 Converter = Callable[[str, Any, str], str]
 """From the name of a parameter, its value and the root of the client's host to a part of a path."""
@@ -28,6 +34,7 @@ def split_template(path: str) -> Template:
     """Split a path such as `/project/{project:slug}/pipeline/{number}`. Raise ValueError if a placeholder is invalid.
 
     Converters, after the colon: `slug` a project's slug, as its segments; `full_slug` the same, but not a UUID alone;
+    `long_slug` a full slug that names the provider in full, as API v1.1 has it;
     `org_slug` an organization's slug, as its segments; `slug_or_id` the same in one segment; `id` an id. Without a
     converter, the value is one segment: text, a UUID or a number.
     """
@@ -53,6 +60,8 @@ def expand_path(template: Template, values: tuple[Any, ...], base_url: str) -> s
     base_url: the root of the client's host. A link to a page of another host is unsuitable.
     """
     literals, placeholders = template
+    if not values and not placeholders:
+        return literals[0]
     if len(values) != len(placeholders):
         raise TypeError(f"the path takes {len(placeholders)} values, got {len(values)}")
     parts = [literals[0]]
@@ -67,14 +76,33 @@ def raw_path(path: str) -> str:
 
     Raise InvalidArgument for a path that could lead elsewhere than it seems to.
     """
-    if not isinstance(path, str) or not path.startswith("/") or path.startswith("//"):
+    if not isinstance(path, str):
+        raise InvalidArgument(f'path must be a path such as "/api/v2/me", got {type(path).__name__}')
+    if _URL.match(path):
+        raise InvalidArgument(
+            'path must be a path below the client\'s host, such as "/api/v2/me", got a URL. The file of an '
+            "artifact is read by circle.jobs.stream_artifact(artifact), which sends the token to no other host"
+        )
+    if not path.startswith("/") or path.startswith("//"):
         raise InvalidArgument('path must start with exactly one "/", such as "/api/v2/me"')
     if _UNSAFE.search(path):
         raise InvalidArgument("path must not have a control character, a backslash or a fragment")
-    segments = path.partition("?")[0].split("/")
-    if any(unquote(segment) in (".", "..") for segment in segments):
+    decoded = _fully_decoded(path.partition("?")[0])
+    if _CONTROL.search(decoded):
+        raise InvalidArgument("path must not have an encoded control character")
+    # Servers and proxies decode and resolve in different orders, and drop what follows a semicolon.
+    if any(segment.partition(";")[0] in (".", "..") for segment in _SEPARATOR.split(decoded)):
         raise InvalidArgument("path must not have a dot segment, which a server would resolve")
-    return quote(path, safe="/%:@!$&'()*+,;=-._~?")
+    return RedactedURL(quote(path, safe="/%:@!$&'()*+,;=-._~?"))
+
+
+def _fully_decoded(path: str) -> str:
+    """Return the path without percent-encoding, also if it was encoded several times."""
+    for _ in range(_MAX_ENCODINGS):
+        if (decoded := unquote(path)) == path:
+            break
+        path = decoded
+    return path
 
 
 def _project(_: str, value: Any, base_url: str) -> str:
@@ -82,13 +110,22 @@ def _project(_: str, value: Any, base_url: str) -> str:
 
 
 def _full_project(_: str, value: Any, base_url: str) -> str:
+    return _join(_full_slug(value, base_url).segments)
+
+
+def _long_project(_: str, value: Any, base_url: str) -> str:
+    provider, *names = _full_slug(value, base_url).segments
+    return _join((_LONG_NAMES.get(provider, provider), *names))
+
+
+def _full_slug(value: Any, base_url: str) -> ProjectSlug:
     project = project_at(value, base_url)
     if project.provider is None:
         raise InvalidArgument(
             "project must be a full slug here, such as gh/<org>/<repo> or circleci/<org id>/<project id>. A UUID alone "
             "does not name the organization"
         )
-    return _join(project.segments)
+    return project
 
 
 def _org(_: str, value: Any, base_url: str) -> str:
@@ -118,6 +155,7 @@ def _segment(name: str, value: Any, _: str) -> str:
 _CONVERTERS: Final[Mapping[str, Converter]] = {
     "full_slug": _full_project,
     "id": _segment,
+    "long_slug": _long_project,
     "org_slug": _org,
     "slug": _project,
     "slug_or_id": _org_segment,

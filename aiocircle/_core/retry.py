@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from aiocircle.errors import (
+    APIError,
     CircleCIError,
     ConfigurationError,
     DecodeError,
@@ -18,10 +19,17 @@ from aiocircle.errors import (
 
 __all__ = ["RetryPolicy"]
 
+_TRANSIENT: Final = frozenset({408, 425})  # Request Timeout, Too Early: RFC 9110 and 8470 let a client repeat them
+
 
 def _finite(policy: RetryPolicy, field: attrs.Attribute[Any], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ConfigurationError(f"{field.name} must be seconds, zero or more, got {value!r}. See RetryPolicy")
+        raise ConfigurationError(f"{field.name} must be seconds, zero or more, got {_shown(value)}. See RetryPolicy")
+
+
+def _shown(value: object) -> str:
+    """Return a number, or the type of another value: it may be the token."""
+    return repr(value) if isinstance(value, int | float) else type(value).__name__
 
 
 def _finite_or_none(policy: RetryPolicy, field: attrs.Attribute[Any], value: Any) -> None:
@@ -53,20 +61,24 @@ class RetryPolicy:
     def __attrs_post_init__(self) -> None:
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
             raise ConfigurationError(
-                f"attempts must be a number of at least 1, got {self.attempts!r}. RetryPolicy counts the first attempt"
+                f"attempts must be a number of at least 1, got {_shown(self.attempts)}. It counts the first one"
             )
         if not isinstance(self.repeat_unsafe, bool):
             raise ConfigurationError(
-                f"repeat_unsafe must be True or False, got {self.repeat_unsafe!r}. See RetryPolicy"
+                f"repeat_unsafe must be True or False, got {_shown(self.repeat_unsafe)}. See RetryPolicy"
             )
 
     def should_retry(self, error: CircleCIError, *, is_idempotent: bool) -> bool:
         """Return True if a request that ended in `error` may be sent again. is_idempotent: of its method."""
         if isinstance(error, RateLimited):
             return not error.is_local
+        if isinstance(error, RequestError) and not error.is_transient:
+            return False
         if isinstance(error, RequestError):
             return error.outcome == "not_done" or is_idempotent or self.repeat_unsafe
         if isinstance(error, ServerError) or (isinstance(error, DecodeError) and error.malformed):
+            return is_idempotent or self.repeat_unsafe
+        if isinstance(error, APIError) and error.status in _TRANSIENT:
             return is_idempotent or self.repeat_unsafe
         return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import attrs
@@ -11,10 +11,11 @@ import tenacity
 from aiocircle._core.api_errors import outcome_of
 from aiocircle._core.clock import Clock
 from aiocircle._core.message import Request, is_safe
-from aiocircle._core.observer import Observer, RetryDetails
+from aiocircle._core.observer import Observers, RetryDetails
 from aiocircle._core.rate_headers import retry_after
 from aiocircle._core.retry import RetryPolicy
-from aiocircle.errors import CircleCIError, Outcome
+from aiocircle._redact import Secret
+from aiocircle.errors import CircleCIError, Outcome, RequestError
 
 __all__ = ["CallState", "retry"]
 
@@ -29,7 +30,8 @@ class CallState:
     """One call through all its attempts.
 
     expects_no_content: nothing of a successful response is needed. waited: seconds in the queue and between attempts.
-    outcome: of the requested change, after the attempts so far.
+    outcome: of the requested change, after the attempts so far. token: the one that the last attempt had. is_renewed:
+    the token was replaced after a 401. was_lost: the response to an earlier attempt was lost, or came too late.
     """
 
     request: Request
@@ -40,6 +42,9 @@ class CallState:
     attempts: int = 0
     waited: float = 0.0
     outcome: Outcome = "not_done"
+    token: Secret | None = None
+    is_renewed: bool = False
+    was_lost: bool = False
 
     def record_failure(self, error: CircleCIError) -> None:
         """Keep the outcome of a failed attempt, and add that of the whole call to the error."""
@@ -47,13 +52,16 @@ class CallState:
         if not is_safe(self.request.method):
             outcomes = (self.outcome, outcome_of(error))
             self.outcome = max(outcomes, key=_OUTCOMES.index)
+            self.was_lost = self.was_lost or (isinstance(error, RequestError) and error.outcome == "unknown")
         error.outcome = self.outcome
 
     def is_repeated_delete(self, status: int) -> bool:
-        """Return True if this 404 confirms a DELETE whose earlier response was lost."""
-        return (
-            status == 404 and self.request.method == "DELETE" and self.expects_no_content and self.outcome != "not_done"
-        )
+        """Return True if a 404 of the API confirms a DELETE whose earlier response was lost.
+
+        After a 502 or 503 it does not: the earlier request may never have reached the API.
+        """
+        is_gone = status == 404 and self.request.method == "DELETE" and self.expects_no_content
+        return is_gone and (self.was_lost or self.outcome == "done")
 
 
 async def retry(
@@ -64,7 +72,7 @@ async def retry(
     clock: Clock,
     *,
     should_retry: Callable[[CircleCIError], bool],
-    observers: Sequence[Observer],
+    observers: Observers,
 ) -> R:
     """Return the result of further attempts, driven by tenacity, after the first one failed.
 
@@ -90,8 +98,8 @@ async def retry(
         error = _error(state)
         assert isinstance(error, CircleCIError)
         details = RetryDetails(call.operation, call.attempts, state.upcoming_sleep, error)
-        for observer in observers:
-            observer.on_wait(details, policy.attempts)
+        for notify in observers.on_wait:
+            notify(details, policy.attempts)
 
     retrying = tenacity.AsyncRetrying(
         sleep=clock.sleep,

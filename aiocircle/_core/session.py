@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from ssl import SSLContext
+from typing import Any, Final
 
 import aiohttp
+import yarl
+from multidict import CIMultiDict
 
+from aiocircle._core.message import Request
+from aiocircle._core.proxy import Proxies, Proxy, proxies_of, read_environment
+from aiocircle._redact import SecretHeader
 from aiocircle.errors import ConfigurationError
 
 __all__ = ["Session"]
+
+# The request headers that carry credentials.
+_CREDENTIALS: Final = ("Authorization", "Circle-Token", "Cookie")
 
 
 class Session:
@@ -24,23 +34,28 @@ class Session:
         *,
         max_concurrency: int,
         trace_configs: Sequence[aiohttp.TraceConfig],
+        proxy: Proxy | None = None,
+        ssl_context: SSLContext | None = None,
     ) -> None:
         self._session = session
-        self._is_own = session is None
+        self.is_own = session is None
         self._max_concurrency = max_concurrency
         self._trace_configs = trace_configs
+        self._proxy = proxy
+        self._proxies: Proxies | None = None
+        self._ssl_context = ssl_context
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     @property
     def closed(self) -> bool:
         """True if nothing can be sent any more: the client was closed, or the caller's session."""
-        return self._closed or (self._session is not None and self._session.closed)
+        return self._closed or (self._session is not None and bool(getattr(self._session, "closed", False)))
 
     def ensure_open(self) -> None:
         """Raise ConfigurationError if nothing can be sent: the session is closed, or belongs to another event loop."""
         loop = asyncio.get_running_loop()
-        if self._loop is loop and not (self._closed if self._is_own else self.closed):
+        if self._loop is loop and not (self._closed if self.is_own else self.closed):
             return
         if self._loop is None:
             # A session has no public way to reveal its loop.
@@ -59,22 +74,70 @@ class Session:
     def get(self) -> aiohttp.ClientSession:
         """Return the session, created if it is the client's own and this is the first request."""
         if self._session is None:
+            if self._proxy is None:
+                self._proxies = proxies_of(read_environment())
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_concurrency),
+                connector=aiohttp.TCPConnector(limit=self._max_concurrency, ssl=self._ssl_context or True),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=list(self._trace_configs) or None,
             )
         return self._session
 
-    def middlewares(self) -> tuple[aiohttp.ClientMiddlewareType, ...]:
-        """Return the session's own middlewares, which those of a request would replace."""
-        # A session has no public way to reveal them.
-        return tuple(getattr(self._session, "_middlewares", ()))
+    def options(self, request: Request, url: str, *middlewares: aiohttp.ClientMiddlewareType) -> dict[str, Any]:
+        """Return the arguments of one request that depend on the session: headers, body, middlewares, and the proxy.
+
+        The headers are a copy: instrumentation of aiohttp writes into them.
+        """
+        copy = CIMultiDict(request.headers)
+        if not self.is_own:
+            # Recorders of requests know plain bytes only.
+            body = None if request.body is None else bytes(request.body)
+            return {"data": body, **self._foreign_options(copy, middlewares)}
+        options: dict[str, Any] = {"headers": copy, "data": request.body}
+        if middlewares:
+            options["middlewares"] = middlewares
+        if self._proxy is not None or self._proxies is not None:
+            options |= self._proxy_options(url, copy)
+        return options
+
+    def _foreign_options(
+        self, headers: CIMultiDict[str], middlewares: tuple[aiohttp.ClientMiddlewareType, ...]
+    ) -> dict[str, Any]:
+        """Return the arguments that keep the credentials of the caller's session out of a request.
+
+        A middleware sets the client's in place of the session's. aiohttp would refuse a request that has both, and
+        what records or caches requests gets no token.
+        """
+        credentials = {name: SecretHeader(headers.pop(name)) for name in _CREDENTIALS if name in headers}
+
+        async def use_own_credentials(
+            request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            for name in _CREDENTIALS:
+                request.headers.popall(name, None)
+            request.headers.update(credentials)
+            return await send(request)
+
+        # Middlewares of a request replace those of the session, which has no public way to reveal them.
+        own = tuple(getattr(self._session, "_middlewares", ()))
+        return {"headers": headers, "middlewares": (*own, *middlewares, use_own_credentials)}
+
+    def _proxy_options(self, url: str, headers: CIMultiDict[str]) -> dict[str, Any]:
+        proxy = self._proxy or (self._proxies and self._proxies.find(yarl.URL(url, encoded=True)))
+        if not proxy:
+            return {}
+        if proxy.authorization is None:
+            return {"proxy": proxy.url}
+        authorization = {"Proxy-Authorization": proxy.authorization}
+        if url.startswith("https:"):
+            return {"proxy": proxy.url, "proxy_headers": authorization}  # of the request for the tunnel
+        headers.update(authorization)
+        return {"proxy": proxy.url}
 
     async def close(self, open_responses: Iterable[aiohttp.ClientResponse] = ()) -> None:
         """Close the client's own session, and end the responses that are read. The caller's session stays open."""
         self._closed = True
-        if self._is_own and self._session is not None:
+        if self.is_own and self._session is not None:
             for response in open_responses:
                 response.content.set_exception(aiohttp.ClientConnectionError("closed"))
             await self._session.close()

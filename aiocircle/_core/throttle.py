@@ -12,6 +12,7 @@ from aiocircle._core.admission_queue import Caller, Places, Queue, Waiter
 from aiocircle._core.message import Request
 from aiocircle._core.rate_headers import RateLimit
 from aiocircle._core.rate_limiter import MAX_FAMILIES, LocalLimiter, RateLimiter
+from aiocircle._redact import type_name
 from aiocircle.errors import ConfigurationError, RateLimited
 
 __all__ = ["Caller", "Places", "Throttle"]
@@ -32,7 +33,7 @@ class Throttle:
 
     def __init__(self, limiter: RateLimiter | None = None) -> None:
         if limiter is not None and (isinstance(limiter, type) or not isinstance(limiter, RateLimiter)):
-            name = limiter.__name__ if isinstance(limiter, type) else type(limiter).__name__
+            name = limiter.__name__ if isinstance(limiter, type) else type_name(limiter)
             raise ConfigurationError(
                 f"throttle must be a Throttle or a RateLimiter, got {name}. Pass an object with the methods of "
                 "aiocircle.RateLimiter, or leave it out"

@@ -8,9 +8,10 @@ from typing import Any, Final
 import aiohttp
 import attrs
 
+from aiocircle._redact import type_name
 from aiocircle.errors import ConfigurationError
 
-__all__ = ["ScheduledTimeout", "Timeout", "TimeoutScheduler", "client_timeout"]
+__all__ = ["ScheduledTimeout", "Timeout", "TimeoutScheduler", "client_timeout", "stream_timeout"]
 
 _CONNECT_SHARE: Final = 0.9  # of the time for one attempt, that may be spent on its connection
 
@@ -32,7 +33,7 @@ def client_timeout(timeout: float | aiohttp.ClientTimeout | None) -> Timeout:
         limits = aiohttp.ClientTimeout(total=None)
     elif isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
         raise ConfigurationError(
-            f"timeout must be a number of seconds above zero or an aiohttp.ClientTimeout, got {type(timeout).__name__}"
+            f"timeout must be a number of seconds above zero or an aiohttp.ClientTimeout, got {type_name(timeout)}"
         )
     else:
         # A total timeout does not reveal whether the request was sent. A connect timeout does, so that a POST may be
@@ -40,6 +41,12 @@ def client_timeout(timeout: float | aiohttp.ClientTimeout | None) -> Timeout:
         limits = aiohttp.ClientTimeout(total=timeout, connect=_CONNECT_SHARE * timeout)
     without_total = aiohttp.ClientTimeout(None, limits.connect, limits.sock_read, limits.sock_connect)
     return Timeout(limits, limits.total, without_total)
+
+
+def stream_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
+    """Return the timeouts of a body without a bound on its size: of the connection, and of each read."""
+    limits = timeout.client_timeout
+    return aiohttp.ClientTimeout(None, limits.connect, limits.sock_read or limits.total, limits.sock_connect)
 
 
 @attrs.define(eq=False)
@@ -89,8 +96,8 @@ class TimeoutScheduler:
     def cancel(self, timeout: ScheduledTimeout) -> None:
         """End a timeout: the work is finished. The timer stays, and serves the next timeout."""
         self._pending.discard(timeout)
-        # The work may have ended in something else than the cancellation.
-        timeout.uncancel()
+        if timeout.expired:
+            timeout.uncancel()  # The work has ended in something else than the cancellation.
 
     def close(self) -> None:
         """Cancel the timer, unless requests are still in flight."""

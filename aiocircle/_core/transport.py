@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import AsyncGenerator, Sequence
+from ssl import SSLContext
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,9 +14,10 @@ import yarl
 from multidict import CIMultiDictProxy
 
 from aiocircle._core.message import Request, Response, is_safe
+from aiocircle._core.proxy import Proxy
 from aiocircle._core.session import Session
 from aiocircle._core.timeouts import Timeout, TimeoutScheduler
-from aiocircle._redact import redact_url
+from aiocircle._redact import RedactedURL, redact_url
 from aiocircle._version import __version__
 from aiocircle.errors import ConfigurationError, ConnectionFailed, Outcome, RequestError, RequestTimeout
 
@@ -36,21 +38,28 @@ class Transport:
         *,
         max_concurrency: int,
         trace_configs: Sequence[aiohttp.TraceConfig],
+        proxy: Proxy | None = None,
+        ssl_context: SSLContext | None = None,
         max_body: int = MAX_BODY,
     ) -> None:
-        self._session = Session(session, max_concurrency=max_concurrency, trace_configs=trace_configs)
+        self._session = Session(
+            session,
+            max_concurrency=max_concurrency,
+            trace_configs=trace_configs,
+            proxy=proxy,
+            ssl_context=ssl_context,
+        )
         self._max_body = max_body
-        self._open_responses: set[aiohttp.ClientResponse] = set()
+        # By identity: a response that a cache has kept is not hashable.
+        self._open_responses: dict[int, aiohttp.ClientResponse] = {}
         self._timeouts = TimeoutScheduler()
+        self.ensure_open = self._session.ensure_open
+        """Raise ConfigurationError if nothing can be sent: it is closed, or belongs to another event loop."""
 
     @property
     def closed(self) -> bool:
         """True if nothing can be sent any more: the client was closed, or the caller's session."""
         return self._session.closed
-
-    def ensure_open(self) -> None:
-        """Raise ConfigurationError if nothing can be sent: it is closed, or belongs to another event loop."""
-        self._session.ensure_open()
 
     async def send(self, request: Request, timeout: Timeout) -> Response:
         """Return the response to one attempt, read to its end, at most `max_body` bytes of it.
@@ -63,8 +72,12 @@ class Transport:
                 return await response.read(self._max_body)
         scheduled = self._timeouts.schedule(timeout.total)
         try:
-            async with self.open(request, timeout.without_total) as response:
+            # As `async with`, but for less: each request pays for it.
+            response = await self.open(request, timeout.without_total).__aenter__()
+            try:
                 return await response.read(self._max_body)
+            finally:
+                response.close()
         except asyncio.CancelledError as error:
             if not scheduled.is_cause_of(error):
                 raise
@@ -87,19 +100,22 @@ class Transport:
         """Close the client's own session and its connections. The caller's session stays open."""
         self._timeouts.close()
         # aiohttp would let a task that reads a body wait for its timeout.
-        await self._session.close(self._open_responses)
+        await self._session.close(self._open_responses.values())
 
 
 class StreamedResponse:
     """One HTTP response whose body is read as it comes: by read(), or by `async for chunk in response`."""
 
+    __slots__ = ("_is_safe", "_open_responses", "_raw", "_request", "_session", "_timeout", "_url", "headers", "status")
+
     status: int
     headers: CIMultiDictProxy[str]
+    _raw: aiohttp.ClientResponse
 
     def __init__(
         self,
         session: Session,
-        open_responses: set[aiohttp.ClientResponse],
+        open_responses: dict[int, aiohttp.ClientResponse],
         request: Request,
         timeout: aiohttp.ClientTimeout,
     ) -> None:
@@ -108,21 +124,25 @@ class StreamedResponse:
         self._request = request
         self._timeout = timeout
         self._url = request.url
+        self._is_safe = is_safe(request.method)
 
     async def __aenter__(self) -> Self:
         raw = await self._send()
-        if raw.status in _REDIRECTS and is_safe(self._request.method):
+        if self._is_safe and raw.status in _REDIRECTS:
             raw = await self._follow(raw)
         self._raw = raw
         self.status, self.headers = raw.status, raw.headers
-        self._open_responses.add(raw)
+        self._open_responses[id(raw)] = raw
         return self
 
     async def __aexit__(
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._open_responses.discard(self._raw)
-        # A body that was read to its end has given its connection back. Any other connection is of no more use.
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end."""
+        self._open_responses.pop(id(self._raw), None)
         if not self._raw.closed:
             self._raw.close()
 
@@ -138,13 +158,15 @@ class StreamedResponse:
             if content.at_eof():
                 # It is empty, or a hook of the caller's session has read it: aiohttp has then kept it.
                 return Response(raw.status, raw.headers, await raw.read())
-            while not content.at_eof():
+            is_end = False
+            while not is_end:
                 chunk = await content.readany()
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > max_body:
                     too_large = f"the body is larger than {max_body} bytes"
                     return Response(raw.status, raw.headers, b"".join(chunks)[:max_body], too_large, is_too_large=True)
+                is_end = content.at_eof()
             return Response(raw.status, raw.headers, chunks[0] if len(chunks) == 1 else b"".join(chunks))
         except Exception as error:
             reason = self._cut_reason(error, size)
@@ -183,18 +205,17 @@ class StreamedResponse:
 
     async def _send(self) -> aiohttp.ClientResponse:
         """Return the response to one request when its headers have arrived."""
-        request, session = self._request, self._session
+        request, session = self._request, self._session.get()
         try:
-            return await session.get().request(
+            middlewares = () if is_safe(request.method) else (_no_auto_retry,)
+            return await session.request(
                 request.method,
                 yarl.URL(self._url, encoded=True),
-                headers=request.headers,
-                data=request.body,
                 allow_redirects=False,
                 auto_decompress=True,
-                middlewares=None if is_safe(request.method) else (*session.middlewares(), _no_auto_retry),
                 timeout=self._timeout,
                 raise_for_status=False,
+                **self._session.options(request, self._url, *middlewares),
             )
         except Exception as error:
             # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.
@@ -202,12 +223,22 @@ class StreamedResponse:
         raise failure from None
 
     def _failure(self, error: Exception) -> Exception:
-        """Return the error for callers. An exception that is not aiohttp's, such as that of a hook, stays as it is."""
-        # aiohttp raises RuntimeError for a session that was closed during the request.
-        is_ours = isinstance(error, aiohttp.ClientError | OSError | ValueError) or self._session.closed
-        if not is_ours:
-            return error
+        """Return the error for callers.
+
+        Exceptions that are not aiohttp's come from hooks: those of a caller's session become a RequestError, those of
+        the client's own trace_configs stay as they are.
+        """
         url = redact_url(self._url)
+        if isinstance(error, ConfigurationError):
+            return error
+        # aiohttp raises RuntimeError for a session that was closed during the request.
+        if not (isinstance(error, aiohttp.ClientError | OSError | ValueError) or self._session.closed):
+            if self._session.is_own:
+                return error
+            method, text = self._request.method, _describe(error)
+            return RequestError(
+                f"{method} {url}: the session raised {text}", method=method, url=url, is_transient=False
+            )
         return _map_exception(error, self._request.method, url, self._timeout, closed=self._session.closed)
 
     def _cut_reason(self, error: Exception, size: int) -> str | None:
@@ -231,6 +262,14 @@ async def _no_auto_retry(request: aiohttp.ClientRequest, send: aiohttp.ClientHan
         raise aiohttp.ClientConnectionError(_describe(error)) from None
 
 
+def _tls_failure(error: aiohttp.ClientConnectorCertificateError, where: str) -> str:
+    reason = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+    return (
+        f"{where}: the certificate of {error.host} cannot be verified: {reason}. Pass ssl=, an ssl.SSLContext that "
+        "trusts its authority"
+    )
+
+
 def _same_origin(url: str, location: str | None) -> str | None:
     """Return the target of a redirect if it has the same origin, so that it may get the token; otherwise None."""
     if not location:
@@ -242,7 +281,7 @@ def _same_origin(url: str, location: str | None) -> str | None:
         return None
     # The scheme's default port may be written or not.
     same = (target.scheme, target.raw_host, target.port) == (here.scheme, here.raw_host, here.port)
-    return str(target.with_fragment(None)) if same and target.raw_user is None else None
+    return RedactedURL(target.with_fragment(None)) if same and target.raw_user is None else None
 
 
 def _map_exception(
@@ -250,10 +289,16 @@ def _map_exception(
 ) -> RequestError | ConfigurationError:
     """Return the error of a request that got no response, with its outcome."""
     where = f"{method} {url}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError) and not closed:
+        return ConnectionFailed(
+            _tls_failure(error, where), method=method, url=url, outcome="not_done", is_transient=False
+        )
     # An invalid certificate is a ValueError and an OSError.
     if isinstance(error, ValueError) and not isinstance(error, OSError):
         return ConfigurationError(f"{where}: aiohttp refuses the request: {_describe(error)}")
-    unsent = isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    unsent = isinstance(
+        error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
+    )
     outcome: Outcome = "not_done" if unsent else "unknown"
     if closed:
         return ConnectionFailed(
@@ -274,7 +319,9 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, aiohttp.InvalidURL):
         return type(error).__name__
     what, why = type(error).__name__, str(error)
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        what, why = "the proxy refused the tunnel", f"{error.status} {error.message}"
+    elif isinstance(error, aiohttp.ClientResponseError):
         what, why = "the response is not HTTP", error.message
     # The second line and those after it repeat what was received.
     why = why.strip().partition("\n")[0].rstrip(": ")

@@ -14,16 +14,16 @@ from typing import Any, Final, Literal, TypeVar, get_args
 import attrs
 
 from aiocircle._core.clock import Clock
+from aiocircle._core.ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
 from aiocircle._core.retry import RetryPolicy
+from aiocircle._core.streams import Open, StreamedResponse
 from aiocircle._core.tasks import gather
 from aiocircle.composites._filenames import FilePaths, make_parents, require_inside
 from aiocircle.composites._parts import PartFile, part_key
-from aiocircle.composites._ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
-from aiocircle.composites._streams import Open, StreamedResponse
-from aiocircle.errors import CircleCIError, DownloadError, DownloadErrors, InvalidArgument, RequestError
+from aiocircle.errors import CircleCIError, DownloadError, DownloadErrors, InvalidArgument, RequestError, Unauthorized
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact, DownloadProgress
 
-__all__ = ["Existing", "Target", "download_artifacts", "list_targets"]
+__all__ = ["Existing", "Target", "check_options", "download_artifacts", "list_targets"]
 
 T = TypeVar("T")
 
@@ -32,6 +32,10 @@ Existing = Literal["replace", "skip"]
 
 # Bytes that are collected before a thread writes them: a thread for each chunk of 64 KiB costs more than the write.
 _BUFFER: Final = 1024 * 1024
+# Bytes that are collected while a thread writes. If there are more, the disk is slower than the network.
+_MAX_BUFFER: Final = 4 * _BUFFER
+# Bytes of a file that is kept in memory until it is complete: it is cheaper to fetch it again than to look for a part.
+_SMALL: Final = 256 * 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -81,7 +85,6 @@ async def download_artifacts(
 
     Raise DownloadErrors after all other files are finished. Nothing is written outside of `into`.
     """
-    _check_options(concurrency, existing)
     root = await _in_thread(partial(_make_root, Path(into)))
     batch = _Batch(open_, root, policy, existing, on_progress)
     await batch.run(targets, concurrency)
@@ -91,11 +94,19 @@ async def download_artifacts(
     return batch.done
 
 
-def _check_options(concurrency: int, existing: str) -> None:
+def check_options(
+    into: str | PathLike[str] | None, match: object, concurrency: object, existing: object
+) -> str | PathLike[str]:
+    """Return `into`. Raise InvalidArgument if an option of a download has another value than documented."""
+    if not isinstance(into, str | PathLike):
+        raise InvalidArgument(f"into must be the path of a folder, got {type(into).__name__}. Pass a str or a Path.")
+    if not isinstance(match, str):
+        raise InvalidArgument(f"match must be a pattern for paths, got {type(match).__name__}. Pass '**' for all.")
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise InvalidArgument(f"concurrency must be an int of at least 1, got {concurrency!r}. Pass 8, for example.")
     if existing not in get_args(Existing):
         raise InvalidArgument(f"existing must be 'replace' or 'skip', got {existing!r}. Pass one of them.")
+    return into
 
 
 def _make_root(into: Path) -> Path:
@@ -158,11 +169,11 @@ class _Batch:
     async def _result(self, target: Target, parts: tuple[str, ...]) -> DownloadedArtifact | DownloadError:
         artifact = target.artifact
         try:
-            path = await _in_thread(partial(make_parents, self._root, parts, artifact.path))
-            if self._existing == "skip" and (size := await _in_thread(partial(_size, path))) is not None:
-                return DownloadedArtifact(artifact=artifact, path=path, size=size, resumed=False)
-            download = _Download(self._open, artifact, self._root, path, self._policy, self._report)
-            return await download.run()
+            if self._existing == "skip":
+                path, size = await _in_thread(partial(_find_existing, self._root, parts, artifact.path))
+                if size is not None:
+                    return DownloadedArtifact(artifact=artifact, path=path, size=size, resumed=False)
+            return await _Download(self._open, artifact, self._root, parts, self._policy, self._report).run()
         except DownloadError as error:
             return error
         except OSError as error:
@@ -178,11 +189,13 @@ class _Batch:
             )
 
 
-def _size(path: Path) -> int | None:
+def _find_existing(root: Path, parts: tuple[str, ...], name: str) -> tuple[Path, int | None]:
+    """Return the path of a file and its size; None if it does not exist."""
+    path = make_parents(root, parts, name)
     try:
-        return path.lstat().st_size
+        return path, path.lstat().st_size
     except FileNotFoundError:
-        return None
+        return path, None
 
 
 def _os_reason(error: OSError) -> str:
@@ -195,25 +208,26 @@ def _failure(artifact: Artifact, reason: str, **details: Any) -> DownloadError:
 
 
 class _Download:
-    """One file."""
+    """One file. All work on the disk is done in threads, in as few turns as possible."""
 
     def __init__(
         self,
         open_: Open,
         artifact: Artifact,
         root: Path,
-        path: Path,
+        parts: tuple[str, ...],
         policy: RetryPolicy,
         report: Callable[[int], None],
     ) -> None:
         self._open = open_
         self._artifact = artifact
         self._root = root
-        self._path = path
+        self._parts = parts
+        self._path = root.joinpath(*parts)
         self._report = report
         self._failures = FailureCount(policy)
         self._clock = Clock()
-        self._part = PartFile(path)
+        self._part = PartFile(self._path)
         self._is_open = False
         self._etag: str | None = None
         self._total: int | None = None
@@ -223,14 +237,19 @@ class _Download:
         try:
             while not await self._attempt():
                 pass
-            await _in_thread(partial(require_inside, self._root, self._path, self._artifact.path))
-            size = self._part.size
-            await _in_thread(self._part.finish)
+            if self._is_open:
+                await _in_thread(self._finish)
         except OSError as error:
             raise self._error(_os_reason(error), None) from error
         finally:
-            await _in_thread(self._part.close)
-        return DownloadedArtifact(artifact=self._artifact, path=self._path, size=size, resumed=self._resumed)
+            if self._is_open:
+                await _in_thread(self._part.close)
+        return DownloadedArtifact(artifact=self._artifact, path=self._path, size=self._part.size, resumed=self._resumed)
+
+    def _finish(self) -> None:
+        require_inside(self._root, self._path, self._artifact.path)
+        self._part.finish()
+        self._is_open = False
 
     async def _attempt(self) -> bool:
         """Send one request. Return True if the file is complete, False if another request is needed."""
@@ -244,19 +263,24 @@ class _Download:
                 if plan.verdict is Verdict.FAIL:
                     raise self._error(reason, status)
                 if plan.verdict is Verdict.READ:
-                    if not await self._prepare(plan, offset):
+                    if not self._is_open and plan.total is not None and plan.total <= _SMALL:
+                        if await self._read_small(response, plan):
+                            return True
+                        reason = "the body is shorter than its length"
+                    elif not await self._prepare(plan, offset):
                         return self._part.size == self._total
-                    await self._read(response, plan)
-                    if plan.is_complete(self._part.size):
-                        return True
-                    reason = f"the body ended after {self._part.size} bytes"
+                    else:
+                        await self._read(response, plan)
+                        if plan.is_complete(self._part.size):
+                            return True
+                        reason = f"the body ended after {self._part.size} bytes"
                 elif plan.verdict is Verdict.RESTART:
                     await self._restart()
         except RequestError as error:
             reason = str(error)
+        except (DownloadError, Unauthorized):
+            raise
         except CircleCIError as error:
-            if isinstance(error, DownloadError):
-                raise
             raise self._error(str(error), getattr(error, "status", status)) from error
         await self._wait(reason, status, delay)
         return False
@@ -271,13 +295,38 @@ class _Download:
             now=self._clock.wall(),
         )
 
+    async def _read_small(self, response: StreamedResponse, plan: BodyPlan) -> bool:
+        """Read a small body, and store it in one turn of a thread. Return False if it was cut."""
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response:
+            chunks.append(chunk)
+            size += len(chunk)
+            self._check_length(size, plan)
+        if size != plan.total:
+            return False
+        self._report(await _in_thread(partial(self._store, chunks, part_key(self._artifact.url, plan.etag))))
+        return True
+
+    def _store(self, chunks: list[bytes], key: str | None) -> int:
+        """Write a whole file."""
+        make_parents(self._root, self._parts, self._artifact.path)
+        self._part.open(key)
+        try:
+            if self._part.size:
+                self._part.clear()
+            size = self._part.write(chunks)
+            self._part.finish()
+        finally:
+            self._part.close()
+        return size
+
     async def _prepare(self, plan: BodyPlan, offset: int) -> bool:
         """Open the part of this body. Return False if the body must not be read."""
         if self._is_open and plan.etag != self._etag:
             await self._restart()
         if not self._is_open:
-            await _in_thread(partial(self._part.open, part_key(self._artifact.url, plan.etag)))
-            self._is_open = True
+            await _in_thread(partial(self._open_part, part_key(self._artifact.url, plan.etag)))
         self._etag = plan.etag
         self._total = plan.total
         if plan.offset or not self._part.size:
@@ -291,36 +340,47 @@ class _Download:
         self._resumed = False
         return True
 
+    def _open_part(self, key: str | None) -> None:
+        make_parents(self._root, self._parts, self._artifact.path)
+        self._part.open(key)
+        self._is_open = True
+
     async def _read(self, response: StreamedResponse, plan: BodyPlan) -> None:
-        """Write the body to the part. One buffer is filled while a thread writes another."""
-        buffer = bytearray()
+        """Write the body to the part. Chunks are collected while a thread writes those before them."""
+        chunks: list[bytes] = []
+        collected = 0
         writing: asyncio.Future[int] | None = None
         position = self._part.size
         try:
-            async for chunk in response.iter_chunks():
+            async for chunk in response:
                 position += len(chunk)
-                if plan.end is not None and position > plan.end:
-                    raise self._error("the body is longer than its length", None)
-                buffer += chunk
-                if len(buffer) >= _BUFFER:
+                self._check_length(position, plan)
+                chunks.append(chunk)
+                collected += len(chunk)
+                if collected >= _BUFFER and (writing is None or writing.done() or collected >= _MAX_BUFFER):
                     previous, writing = writing, None
                     await self._written(previous)
-                    writing, buffer = self._start_writing(buffer), bytearray()
+                    writing, chunks, collected = self._start_writing(chunks), [], 0
         finally:
             # Also after an error or a cancellation: the next request continues after these bytes.
             await self._written(writing)
-            if buffer:
-                await self._written(self._start_writing(buffer))
+            if chunks:
+                await self._written(self._start_writing(chunks))
 
-    def _start_writing(self, buffer: bytearray) -> asyncio.Future[int]:
-        return asyncio.get_running_loop().run_in_executor(None, self._part.write, buffer)
+    def _check_length(self, position: int, plan: BodyPlan) -> None:
+        if plan.end is not None and position > plan.end:
+            raise self._error("the body is longer than its length", None)
+
+    def _start_writing(self, chunks: list[bytes]) -> asyncio.Future[int]:
+        return asyncio.get_running_loop().run_in_executor(None, self._part.write, chunks)
 
     async def _written(self, writing: asyncio.Future[int] | None) -> None:
         if writing is not None:
             self._report(await _settled(writing))
 
     async def _restart(self) -> None:
-        await _in_thread(partial(self._part.close, discard=True))
+        if self._is_open:
+            await _in_thread(partial(self._part.close, discard=True))
         self._part = PartFile(self._path)
         self._is_open = False
         self._etag = self._total = None

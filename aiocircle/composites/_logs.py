@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,13 +18,14 @@ from aiocircle.resources.jobs import OutputLine, Step, StepAction, StepOutput, s
 from aiocircle.v1.builds import Build, BuildAction
 
 __all__ = [
+    "OutputText",
+    "RawOutputText",
     "list_outputs",
     "make_output",
     "make_steps",
     "read_items",
     "read_last_lines",
     "read_output",
-    "read_raw_output",
 ]
 
 # Bytes; one item of an output is a piece of it, seldom above a few hundred KiB.
@@ -89,25 +90,62 @@ def make_output(step: str, action: BuildAction, lines: Iterable[OutputLine]) -> 
     )
 
 
-async def read_output(chunks: AsyncIterable[bytes], *, step: str, index: int) -> AsyncIterator[OutputLine]:
-    """Yield the lines of an output of API v1.1: an array of {type, time, message}. An empty body has no lines.
+class OutputText:
+    """The lines of an output of API v1.1, from its items: objects with a type, a time and a message.
 
-    The lines of a stream are in order. A line has the time of the item that ended it.
+    The lines of a stream are in order. A line has the time of the item that ended it. An output that grows may be read
+    again from its beginning: only what is new makes lines.
     """
-    streams: dict[str, TerminalText] = {}
-    times: dict[str, datetime | None] = {}
+
+    def __init__(self, *, step: str, index: int) -> None:
+        self.step = step
+        self.index = index
+        self._terminals: dict[str, TerminalText] = {}
+        self._times: dict[str, datetime | None] = {}
+        self._positions: dict[str, int] = {}  # characters of each stream in this reading
+        self._ends: dict[str, int] = {}  # and in all
+
+    def restart(self) -> None:
+        """Begin another reading."""
+        self._positions.clear()
+
+    def feed(self, item: Mapping[str, Any]) -> list[OutputLine]:
+        """Return the lines that an item ends."""
+        stream, message = str(item.get("type") or "out"), str(item.get("message") or "")
+        start, end = self._positions.get(stream, 0), self._ends.get(stream, 0)
+        self._positions[stream] = start + len(message)
+        new = message[max(0, end - start) :]
+        if not new and message:
+            return []
+        self._ends[stream] = max(end, start + len(message))
+        at = self._times[stream] = _time(item.get("time"))
+        lines = self._terminals.setdefault(stream, TerminalText()).feed(new)
+        return [self._line(line, stream, at) for line in lines]
+
+    def finish(self) -> list[OutputLine]:
+        """Return the last lines, which have no line feed."""
+        return [
+            self._line(line, stream, self._times[stream])
+            for stream, terminal in self._terminals.items()
+            for line in terminal.finish()
+        ]
+
+    def _line(self, text: str, stream: str, at: datetime | None) -> OutputLine:
+        return OutputLine(text=text, stream=stream, step=self.step, index=self.index, at=at)
+
+
+async def read_output(chunks: AsyncIterable[bytes], *, step: str, index: int) -> AsyncGenerator[OutputLine, None]:
+    """Yield the lines of an output of API v1.1: an array of {type, time, message}. An empty body has no lines."""
+    text = OutputText(step=step, index=index)
     failure: Exception | None = None
     try:
         async for item in read_items(chunks):
-            stream = str(item.get("type") or "out")
-            at = times[stream] = _time(item.get("time"))
-            for line in streams.setdefault(stream, TerminalText()).feed(str(item.get("message") or "")):
-                yield OutputLine(text=line, stream=stream, step=step, index=index, at=at)
+            for line in text.feed(item):
+                yield line
     except CircleCIError as error:
-        failure = error  # What was received is yielded first.
-    for stream, terminal in streams.items():
-        for line in terminal.finish():
-            yield OutputLine(text=line, stream=stream, step=step, index=index, at=times[stream])
+        failure = error  # The lines that were received are yielded first.
+    for line in text.finish():
+        yield line
     if failure is not None:
         raise failure
 
@@ -119,17 +157,27 @@ def _time(value: object) -> datetime | None:
         return None
 
 
-async def read_raw_output(
-    chunks: AsyncIterable[bytes], *, stream: str, step: str, index: int
-) -> AsyncIterator[OutputLine]:
-    """Yield the lines of an output of API v3: raw bytes, which may be divided inside of a character."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    terminal = TerminalText()
-    async for chunk in chunks:
-        for line in terminal.feed(decoder.decode(chunk)):
-            yield OutputLine(text=line, stream=stream, step=step, index=index)
-    for line in terminal.feed(decoder.decode(b"", final=True)) + terminal.finish():
-        yield OutputLine(text=line, stream=stream, step=step, index=index)
+class RawOutputText:
+    """The lines of an output of API v3, from raw bytes, which may be divided inside of a character."""
+
+    def __init__(self, *, stream: str, step: str, index: int) -> None:
+        self.step = step
+        self._stream = stream
+        self._index = index
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._terminal = TerminalText()
+
+    def feed(self, chunk: bytes) -> list[OutputLine]:
+        """Return the lines that a chunk ends."""
+        return self._lines(self._terminal.feed(self._decoder.decode(chunk)))
+
+    def finish(self) -> list[OutputLine]:
+        """Return the last line, which has no line feed."""
+        lines = self._terminal.feed(self._decoder.decode(b"", final=True))
+        return self._lines(lines + self._terminal.finish())
+
+    def _lines(self, lines: list[str]) -> list[OutputLine]:
+        return [OutputLine(text=line, stream=self._stream, step=self.step, index=self._index) for line in lines]
 
 
 async def read_last_lines(lines: AsyncIterable[OutputLine], count: int) -> tuple[OutputLine, ...]:

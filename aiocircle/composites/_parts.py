@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ _FLAGS: Final = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+# The number of buffers that one call of the system takes is at least 16, and 1,024 on Linux and macOS.
+_MAX_CHUNKS: Final = 512
 # Each turn means that another process finished the same file in between.
 _MAX_OPENS: Final = 8
 
@@ -103,21 +106,28 @@ class PartFile:
             os.close(descriptor)
         return False
 
-    def write(self, data: bytes | bytearray) -> int:
+    def write(self, chunks: Sequence[bytes]) -> int:
         """Append to the part, and return the number of bytes."""
         if self._failure is not None:
             raise self._failure  # What follows would be written after a gap.
-        written = 0
+        before = self.size
         try:
-            with memoryview(data) as view:
-                while written < len(view):
-                    count = os.write(self._descriptor, view[written:])
-                    written += count
-                    self.size += count
+            for at in range(0, len(chunks), _MAX_CHUNKS):
+                self._write_all(chunks[at : at + _MAX_CHUNKS])
         except OSError as error:
             self._failure = error
             raise
-        return written
+        return self.size - before
+
+    def _write_all(self, chunks: Sequence[bytes]) -> None:
+        views = [memoryview(chunk) for chunk in chunks]
+        while views:
+            count = _write(self._descriptor, views)
+            self.size += count
+            while views and count >= len(views[0]):
+                count -= len(views.pop(0))
+            if count:
+                views[0] = views[0][count:]
 
     def clear(self) -> None:
         """Remove what the part holds."""
@@ -151,6 +161,12 @@ class PartFile:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _write(descriptor: int, views: Sequence[memoryview]) -> int:
+    if hasattr(os, "writev"):
+        return os.writev(descriptor, views)
+    return os.write(descriptor, views[0])  # Windows
 
 
 def _is_named(path: Path, opened: os.stat_result) -> bool:

@@ -7,7 +7,7 @@ import codecs
 import csv
 import re
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
 from datetime import date, datetime
 from enum import Enum
 from typing import Annotated, Any, Final, get_args, get_origin
@@ -52,7 +52,7 @@ class _OpenRecordError(Exception):
     """A record goes on for more lines than a record has."""
 
 
-async def read_usage_rows(chunks: AsyncIterable[bytes]) -> AsyncIterator[UsageRow]:
+async def read_usage_rows(chunks: AsyncIterable[bytes]) -> AsyncGenerator[UsageRow, None]:
     """Yield the rows of one file of a usage export, compressed or not.
 
     A row that cannot be read is left out, and the rows after it are yielded. At the end, DecodeError is raised with the

@@ -1,4 +1,4 @@
-"""Pipelines, with the search for the pipeline of a commit, and waits."""
+"""Pipelines, with the search for the pipeline of a commit, waits and files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiocircle._core.group import Project
 from aiocircle.composites._ids import IdOrModel, text_id
+from aiocircle.composites._pipeline_files import PipelineFiles
 from aiocircle.errors import InvalidArgument
 from aiocircle.resources import pipelines
 from aiocircle.resources.pipelines import Change, Pipeline, PipelineResult
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Pipelines"]
 
 
-class Pipelines(pipelines.Pipelines):
+class Pipelines(PipelineFiles, pipelines.Pipelines):
     """Pipelines: `circle.pipelines`."""
 
     __slots__ = ()

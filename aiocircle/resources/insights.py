@@ -7,7 +7,7 @@ the default branch.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
 import attrs
@@ -499,7 +499,7 @@ class Insights(Group):
     all_branches: True for all branches together. It takes precedence over branch.
     reporting_window: the last 90 days if it is omitted.
     start_date, end_date: only runs that started at or after the first and before the second, at most 90 days apart. The
-        API refuses an end without a start (BadRequest).
+        API refuses an end without a start (BadRequest). A datetime.date is its midnight in UTC.
     """
 
     def list_workflow_metrics(
@@ -527,8 +527,8 @@ class Insights(Group):
         project: Project,
         workflow: str,
         *,
-        start_date: datetime | str | None = None,
-        end_date: datetime | str | None = None,
+        start_date: date | str | None = None,
+        end_date: date | str | None = None,
         branch: str | None = None,
         all_branches: bool | None = None,
         page_token: str | None = None,
@@ -578,8 +578,8 @@ class Insights(Group):
         workflow: str,
         job: str,
         *,
-        start_date: datetime | str | None = None,
-        end_date: datetime | str | None = None,
+        start_date: date | str | None = None,
+        end_date: date | str | None = None,
         branch: str | None = None,
         page_token: str | None = None,
     ) -> Pager[JobRun]:
@@ -605,8 +605,8 @@ class Insights(Group):
         workflow: str,
         *,
         granularity: Granularity | str | None = None,
-        start_date: datetime | str | None = None,
-        end_date: datetime | str | None = None,
+        start_date: date | str | None = None,
+        end_date: date | str | None = None,
         branch: str | None = None,
         page_token: str | None = None,
     ) -> Pager[JobTimeseries]:
@@ -717,5 +717,12 @@ def _scope(branch: str | None, all_branches: bool | None) -> dict[str, str | boo
     return {"branch": branch, "all_branches": all_branches}
 
 
-def _dates(start: datetime | str | None, end: datetime | str | None) -> dict[str, datetime | str | None]:
-    return {"start_date": start, "end_date": end}
+def _dates(start: date | str | None, end: date | str | None) -> dict[str, date | str | None]:
+    return {"start_date": _midnight(start), "end_date": _midnight(end)}
+
+
+def _midnight(value: date | str | None) -> date | str | None:
+    """Return the beginning of a day in UTC. A datetime or its text stays: the API takes times only."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return value

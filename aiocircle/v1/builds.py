@@ -7,7 +7,11 @@ from typing import Any
 
 import attrs
 
+from aiocircle._core.api import V1
+from aiocircle._core.endpoint import Endpoint, ListEndpoint, Table
 from aiocircle._core.fields import Timestamp
+from aiocircle._core.group import Group, Project, omit_none
+from aiocircle._core.pager import Pager
 
 __all__ = [
     "Build",
@@ -18,6 +22,7 @@ __all__ = [
     "BuildSummary",
     "BuildUser",
     "BuildWorkflow",
+    "Builds",
     "SshUser",
 ]
 
@@ -187,3 +192,76 @@ class Build(BuildSummary):
     compare: str | None = None
     owners: tuple[str, ...] = ()
     context_ids: tuple[str, ...] | None = None
+
+
+class _Endpoints(Table, group="v1.builds", api=V1):
+    add_ssh_user = Endpoint("POST", "/project/{project:long_slug}/{build_num}/ssh-users", Build)
+    cancel = Endpoint("POST", "/project/{project:long_slug}/{build_num}/cancel", Build)
+    get = Endpoint("GET", "/project/{project:long_slug}/{build_num}", Build)
+    list = ListEndpoint("GET", "/project/{project:long_slug}", BuildSummary)
+    list_of_branch = ListEndpoint("GET", "/project/{project:long_slug}/tree/{branch}", BuildSummary)
+    list_recent = ListEndpoint("GET", "/recent-builds", BuildSummary)
+
+
+class Builds(Group):
+    """Builds of API v1.1: `circle.v1.builds`. A build is a job of API v2, and build_num is its job number.
+
+    Builds of GitHub App and GitLab projects lack the revision, the commit and the user.
+    """
+
+    async def get(self, project: Project, build_num: int) -> Build:
+        """Return a build with its steps. The URLs of their outputs are signed again each time.
+
+        https://circleci.com/docs/api/v1/
+        """
+        return await self._call(_Endpoints.get, project, build_num)
+
+    def list(
+        self,
+        project: Project,
+        *,
+        branch: str | None = None,
+        filter: str | None = None,
+        shallow: bool | None = None,
+        page_token: str | None = None,
+    ) -> Pager[BuildSummary]:
+        """List the builds of a project or of one of its branches, newest first.
+
+        filter: "completed", "successful", "failed" or "running". shallow: True leaves out the workflows, and is faster.
+        page_token: the number of builds to skip. A build is listed once, also if new builds begin during the iteration.
+
+        https://circleci.com/docs/api/v1/
+        """
+        endpoint = _Endpoints.list if branch is None else _Endpoints.list_of_branch
+        values = (project,) if branch is None else (project, branch)
+        query = omit_none(filter=filter, shallow=shallow)
+        return self._list(endpoint, *values, query=query, page_token=page_token, identity=_identity)
+
+    def list_recent(self, *, shallow: bool | None = None, page_token: str | None = None) -> Pager[BuildSummary]:
+        """List the builds of all projects that the token's user follows, newest first.
+
+        shallow: True leaves out the workflows, and is faster. page_token: the number of builds to skip. A build is
+        listed once, also if new builds begin during the iteration.
+
+        https://circleci.com/docs/api/v1/
+        """
+        query = omit_none(shallow=shallow)
+        return self._list(_Endpoints.list_recent, query=query, page_token=page_token, identity=_identity)
+
+    async def cancel(self, project: Project, build_num: int) -> Build:
+        """Cancel a build, and return it. A finished build stays as it is.
+
+        https://circleci.com/docs/api/v1/
+        """
+        return await self._call(_Endpoints.cancel, project, build_num)
+
+    async def add_ssh_user(self, project: Project, build_num: int) -> Build:
+        """Give the token's user SSH access to a build, and return the build.
+
+        https://circleci.com/docs/api/v1/
+        """
+        return await self._call(_Endpoints.add_ssh_user, project, build_num)
+
+
+def _identity(build: BuildSummary) -> object:
+    return build.vcs_type, build.username, build.reponame, build.vcs_url, build.build_num

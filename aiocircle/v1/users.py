@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import attrs
 
+from aiocircle._core.api import V1
+from aiocircle._core.endpoint import Endpoint, Table
 from aiocircle._core.fields import Timestamp
+from aiocircle._core.group import Group
 
-__all__ = ["User"]
+__all__ = ["User", "Users"]
 
 
 @attrs.frozen(kw_only=True)
@@ -26,3 +29,18 @@ class User:
     created_at: Timestamp | None = None
     sign_in_count: int | None = None
     days_left_in_trial: int | None = None
+
+
+class _Endpoints(Table, group="v1.users", api=V1):
+    me = Endpoint("GET", "/me", User)
+
+
+class Users(Group):
+    """The token's user: `circle.v1.users`."""
+
+    async def me(self) -> User:
+        """Return the token's user. The response is large; fields that are not modelled are dropped.
+
+        https://circleci.com/docs/api/v1/
+        """
+        return await self._call(_Endpoints.me)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import attrs
 import pytest
 
 from aiocircle.cli.report import ProjectReport, Summary, WorkflowReport
-from aiocircle.testing.virtual_time import VirtualTimeLoop
+from tests.support.loops import LoopFactories, virtual_time
 
 SUMMARY = Summary(requests=1204, retries=61, limited=7, items=31204, seconds=9.84)
 
@@ -24,9 +23,17 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """An environment without colours, widths, tokens or warnings of the one that runs the tests."""
+    """Return an environment without colours, widths, tokens and warnings of the current one."""
     kept = {"PATH", "HOME", "SYSTEMROOT", "VIRTUAL_ENV", "PYTHONPATH"}
     return {name: value for name, value in os.environ.items() if name in kept} | variables
+
+
+@pytest.fixture(autouse=True)
+def _usual_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the terminal's kind, width or colours from the environment. rich reads all of these."""
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "COLORTERM", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
 
 
 def workflow(name: str = "build-and-test", **changes: object) -> WorkflowReport:
@@ -43,9 +50,9 @@ def project(slug: str = "gh/acme/web", *workflows: WorkflowReport, **changes: ob
     return attrs.evolve(report, **changes)
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Loops on which no test sleeps for real."""
-    return {"virtual": VirtualTimeLoop}
+def pytest_asyncio_loop_factories() -> LoopFactories:
+    """Return loops on which no test sleeps for real."""
+    return virtual_time()
 
 
 @attrs.frozen
@@ -55,31 +62,31 @@ class Served:
     process: subprocess.Popen[str]
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> str:
-        """End it; what else it had to say."""
+        """Stop the process and return the rest of its output."""
         assert self.process.stdout is not None
         self.process.send_signal(number)
         with self.process.stdout as output:
-            said = output.read()
+            text = output.read()
         self.process.wait(timeout=30)
-        return said
+        return text
 
 
 def serve(*arguments: str) -> Served:
-    """`aiocircle serve`, once it listens."""
+    """Start `aiocircle serve` and return when it listens."""
     process = subprocess.Popen(
         command("serve", *arguments),
         env=environment(PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
-    said = ""
-    while not (token := re.search(r"CIRCLECI_TOKEN=(\S+)\n", said)):
+    text = ""
+    while not (token := re.search(r"CIRCLECI_TOKEN=(\S+)\n", text)):
         line = process.stdout.readline()
-        assert line, said
-        said += line
-    url = re.search(r"CIRCLECI_BASE_URL=(\S+)", said)
+        assert line, text
+        text += line
+    url = re.search(r"CIRCLECI_BASE_URL=(\S+)", text)
     assert url is not None
     return Served(url[1], token[1], process)
 

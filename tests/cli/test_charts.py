@@ -16,7 +16,7 @@ def test_bar(share: float, drawn: str) -> None:
 
 
 @given(st.floats(0, 1), st.integers(1, 40))
-def test_a_bar_is_as_wide_as_it_was_asked_to_be(share: float, width: int) -> None:
+def test_bar_has_the_requested_width(share: float, width: int) -> None:
     assert len(bar(share, width)) == width
 
 

@@ -42,14 +42,14 @@ def test_the_command_knows_all_windows() -> None:
 
 
 @pytest.mark.parametrize("arguments", ["--help", "--version", "insights --help", "demo -h", "serve -h"])
-def test_help_and_version_import_nothing_that_takes_time(arguments: str) -> None:
+def test_help_and_version_import_little(arguments: str) -> None:
     code = (
         "import sys\nfrom aiocircle.cli import main\ntry:\n    main(sys.argv[1:])\nfinally:\n"
         f"    loaded = {FREE!r}\n    print(sorted(set(loaded) & set(sys.modules)), file=sys.stderr)"
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments.split()], env=environment(), capture_output=True, text=True
+        [sys.executable, "-c", code, *arguments.split()], env=environment(), capture_output=True, encoding="utf-8"
     )
 
     assert (done.returncode, done.stderr) == (0, "[]\n")
@@ -57,7 +57,7 @@ def test_help_and_version_import_nothing_that_takes_time(arguments: str) -> None
 
 
 def test_version() -> None:
-    done = subprocess.run(command("--version"), env=environment(), capture_output=True, text=True)
+    done = subprocess.run(command("--version"), env=environment(), capture_output=True, encoding="utf-8")
 
     assert re.fullmatch(r"aiocircle \d+\.\d+\.\d+\S*\n", done.stdout)
 
@@ -108,7 +108,7 @@ def test_insights(here: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in out + err
 
 
-def test_top_cuts_and_says_so(here: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_top_reports_what_it_hides(here: Served, capsys: pytest.CaptureFixture[str]) -> None:
     main(["insights", "gh/acme/web", "--top", "1"])
     cut = capsys.readouterr().out.splitlines()
     main(["insights", "gh/acme/web", "--top", "0"])
@@ -120,7 +120,7 @@ def test_top_cuts_and_says_so(here: Served, capsys: pytest.CaptureFixture[str]) 
     assert LAST_LINE.fullmatch(cut[-1])[4] == LAST_LINE.fullmatch(whole[-1])[4]  # type: ignore[index]
 
 
-def test_branch_and_window_are_asked_for(here: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_branch_and_window_are_requested(here: Served, capsys: pytest.CaptureFixture[str]) -> None:
     items = []
     for options in (["--all-branches"], ["--branch", "main"], ["--window", "last-24-hours"], ["--branch", "no-such"]):
         assert main(["insights", "gh/acme/web", *options]) == 0
@@ -132,7 +132,7 @@ def test_branch_and_window_are_asked_for(here: Served, capsys: pytest.CaptureFix
     assert items[1] > items[3]
 
 
-def test_a_project_that_is_not_there(here: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_project(here: Served, capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["insights", "gh/acme/nowhere", "gh/acme/web"])
 
     out, err = capsys.readouterr()
@@ -178,7 +178,7 @@ def test_a_bad_slug(slug: str, here: Served, capsys: pytest.CaptureFixture[str])
     assert "\x1b" not in err
 
 
-def test_a_host_that_is_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreachable_host(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("CIRCLECI_TOKEN", "s3cret-canary")
     monkeypatch.setenv("CIRCLECI_BASE_URL", "http://example.com")
 
@@ -203,7 +203,7 @@ def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert "2 projects,\n0 ms for an answer, no rate limit, 0% faults." in err
 
 
-async def test_demo_counts_what_the_server_saw(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_demo_counts_match_the_server(capsys: pytest.CaptureFixture[str]) -> None:
     """The last line's counts, against the server's own, under faults. Time is the loop's: nothing sleeps."""
     from aiocircle import CircleCI, ProjectSlug, RetryPolicy
     from aiocircle.cli.insights import fetch_and_show
@@ -231,13 +231,13 @@ async def test_demo_counts_what_the_server_saw(capsys: pytest.CaptureFixture[str
     assert int(last[3]) == server.statistics.statuses[429] > 0
 
 
-def test_output_that_nobody_reads_to_its_end() -> None:
+def test_closed_output_pipe() -> None:
     process = subprocess.Popen(
         command(*QUICK),
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -250,9 +250,14 @@ def test_output_that_nobody_reads_to_its_end() -> None:
     assert "Exception" not in said
 
 
-def test_ctrl_c_ends_it_without_a_traceback() -> None:
+def test_ctrl_c_shows_no_traceback() -> None:
     process = subprocess.Popen(
-        command("demo", "--projects", "1", "--latency", "30"), env=environment(), stderr=subprocess.PIPE, text=True
+        command("demo", "--projects", "1", "--latency", "30"),
+        env=environment(),
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        # A background job of a shell inherits SIGINT as ignored, and so would the command.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     process.stderr.readline()
@@ -264,7 +269,7 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
 
 
 def in_a_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
-    """What a command writes to a terminal of 100 columns, and its exit status."""
+    """Return the exit status of a command and its output on a terminal of 100 columns."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command(*arguments),
@@ -278,7 +283,7 @@ def in_a_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
     while select.select([ours], [], [], 60)[0]:
         try:
             chunk = os.read(ours, 65536)
-        except OSError:  # how Linux tells that the other side is closed
+        except OSError:  # Linux: the other side is closed
             break
         if not chunk:
             break
@@ -298,14 +303,14 @@ def test_demo_in_a_terminal() -> None:
     assert LAST_LINE.search(written)
 
 
-def test_no_color_means_none() -> None:
+def test_no_color() -> None:
     status, written = in_a_terminal(*QUICK, NO_COLOR="1")
 
     assert status == 0
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", written)
 
 
-def test_a_terminal_without_rich_is_told_how_to_have_it(tmp_path: Path) -> None:
+def test_terminal_without_rich_gets_a_hint(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['rich'] = None")
 
     status, written = in_a_terminal(
@@ -318,14 +323,14 @@ def test_a_terminal_without_rich_is_told_how_to_have_it(tmp_path: Path) -> None:
     assert LAST_LINE.search(written)
 
 
-def test_verbose_tells_of_retries() -> None:
+def test_verbose_shows_retries() -> None:
     done = subprocess.run(
         command(
             "demo", "--projects", "2", "--latency", "0", "--rate-limit", "0", "--faults", "0.1", "--seed", "1", "-v"
         ),
         env=environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
 
     assert done.returncode == 0
@@ -338,7 +343,7 @@ def test_verbose_tells_of_retries() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_answers_until_it_is_told_to_stop(
+def test_serve_runs_until_it_is_stopped(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     served = serve("--projects", "1", "--page-size", "100")
@@ -355,7 +360,7 @@ def test_serve_answers_until_it_is_told_to_stop(
     assert "Traceback" not in rest
 
 
-def test_a_port_that_is_taken(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_in_use(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     port = served.url.rpartition(":")[2]
 
     assert main(["serve", "--port", port]) == 1
@@ -366,7 +371,7 @@ def test_a_port_that_is_taken(served: Served, capsys: pytest.CaptureFixture[str]
     assert port in err
 
 
-def test_what_serve_says_of_many_projects() -> None:
+def test_serve_lists_many_projects() -> None:
     served = serve("--projects", "12")
 
     assert "  and 2 more\n" in served.stop()

@@ -1,4 +1,4 @@
-"""What is shown of a report, on a terminal and elsewhere."""
+"""Display of reports, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_terminal_is_never_too_narrow(width: int, capsys: pytest.CaptureFixtur
 
 
 @given(name=st.text(st.sampled_from("[]/bold=red:smile:\\ab日\u202e\x1b\x9b\x00#@link"), max_size=30))
-def test_names_are_shown_as_they_are_and_never_read_as_markup(name: str) -> None:
+def test_names_are_never_read_as_markup(name: str) -> None:
     name = clean(name)
 
     rows = live._rows(project("gh/acme/web", workflow(name)), roomy=True)  # pyright: ignore[reportPrivateUsage]
@@ -87,13 +87,13 @@ def test_names_are_shown_as_they_are_and_never_read_as_markup(name: str) -> None
     assert rows[0][1].plain == name
 
 
-def test_markup_in_names_reaches_the_terminal_unread(capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_in_names_is_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     name = "[bold red]:boom:[/]"
 
     assert f"  {name}  " in lines_of([project("gh/acme/web", workflow(name))], 120, capsys)[2]
 
 
-def test_no_report_is_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_empty_report_has_no_table(capsys: pytest.CaptureFixture[str]) -> None:
     plain.print_table([], SUMMARY)
     assert capsys.readouterr().out == f"{SUMMARY}\n"
 
@@ -108,7 +108,7 @@ def test_plain_progress(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", " 1/12 gh/acme/web: 1,300 items\n")
 
 
-def test_live_progress_says_how_far_it_is_and_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_progress_shows_counts_and_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
     traffic = Traffic()
     traffic.requests, traffic.retries, traffic.limited = 9, 2, 1
     with live.LiveProgress(traffic) as progress:

@@ -52,7 +52,7 @@ def test_trend_is_the_median_of_each_twelfth() -> None:
     assert trend_of(runs, since=SINCE, until=UNTIL) == (25, None, None, 40, *[None] * 7, 70)
 
 
-def test_the_most_used_workflows_come_first_and_the_others_are_counted() -> None:
+def test_most_used_workflows_come_first() -> None:
     project = ProjectInsights(
         slug=ProjectSlug.parse("gh/acme/web"),
         workflows=(insights("b", 5, run(1, 1)), insights("\x1b[31mred", 9), insights("a", 5)),
@@ -68,7 +68,7 @@ def test_the_most_used_workflows_come_first_and_the_others_are_counted() -> None
     assert report.failures == ()
 
 
-def test_failures_of_one_kind_are_told_once() -> None:
+def test_failures_of_one_kind_are_reported_once() -> None:
     missing = [NotFound(404, "Project not found", "GET", f"/{number}") for number in range(2)]
     project = ProjectInsights(
         slug=ProjectSlug.parse("gh/acme/web"),

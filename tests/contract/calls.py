@@ -12,8 +12,8 @@ from uuid import UUID
 
 import attrs
 
-from tests.contract.official import Operation, Schema
-from tests.contract.values import Manner, make, snake
+from tests.support.official_spec import Operation, Schema
+from tests.support.values import Manner, make, snake
 
 __all__ = ["ALSO_REQUIRED", "BY_OFFSET", "NOT_REQUIRED", "Call", "every", "make_call", "needed", "said"]
 

@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from aiocircle import CircleCI, Pager, RetryPolicy
 from aiocircle._core.message import Request, Response
-from tests.contract.official import ABSENT, OPERATIONS, Operation
+from tests.support.official_spec import ABSENT, OPERATIONS, Operation
 
 
 class Wire:

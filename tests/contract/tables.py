@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
-from typing import Any, Final, get_args
-
-import attrs
+from typing import Any, Final
 
 from aiocircle import composites, resources
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Route, Table
 
-__all__ = ["DECODED", "ENDPOINTS", "TABLES", "model_of"]
+__all__ = ["ENDPOINTS", "TABLES", "model_of"]
 
 Declared = Endpoint[Any] | Action | ListEndpoint[Any]
 
@@ -36,24 +34,8 @@ def model_of(endpoint: Declared) -> Any:
     return None if isinstance(endpoint, Action) else endpoint.model
 
 
-def _decoded_models() -> list[type[Any]]:
-    """The models that operations return, with those inside."""
-    found: dict[type[Any], None] = {}
-    open_types = [model_of(endpoint) for endpoint in TABLES]
-    while open_types:
-        type_ = open_types.pop()
-        if isinstance(type_, type) and attrs.has(type_) and type_ not in found:
-            found[type_] = None
-            open_types += [field.type for field in attrs.fields(attrs.resolve_types(type_, include_extras=True))]
-        open_types += get_args(type_)
-    return [type_ for type_ in found if not type_.__name__.startswith("_")]
-
-
 TABLES: Final = _read_tables()
 """All endpoints of all groups."""
 
 ENDPOINTS: Final = {endpoint.operation: endpoint for endpoint in TABLES}
 """By operation, such as "users.me"."""
-
-DECODED: Final = _decoded_models()
-"""Every model that is decoded from a response."""

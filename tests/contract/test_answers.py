@@ -23,9 +23,9 @@ from tests.contract.differences import (
     NULL_IS_EMPTY,
     TYPED_OTHERWISE,
 )
-from tests.contract.official import OPERATIONS, Operation, Schema, needs_document
 from tests.contract.tables import ENDPOINTS, model_of
-from tests.contract.values import Manner, make, snake
+from tests.support.official_spec import OPERATIONS, Operation, Schema, needs_document
+from tests.support.values import Manner, make, snake
 
 ANSWERS = 60  # of each operation, and of each of its statuses
 
@@ -51,9 +51,10 @@ JSON_TYPES = {
 }
 
 
-async def test_each_answer_of_the_document_is_read_and_nothing_of_it_lost(
+async def test_document_responses_are_read_completely(
     operation: Operation, wire: Wire, record_property: Callable[[str, object], None]
 ) -> None:
+    """Each response of the document is read, and no value of it is lost."""
     problems: list[str] = []
     count = 0
     call = make_call(operation, needed(operation), random.Random(operation.name))
@@ -152,20 +153,23 @@ def name_of(model: Any, key: str) -> str:
 # --- models against schemas ----------------------------------------------------------------------------------------
 
 
-def test_each_field_of_the_document_is_a_field_of_the_model_or_listed(operation: Operation) -> None:
+def test_document_fields_are_model_fields(operation: Operation) -> None:
+    """Each field of the document is a field of the model, or listed as left out."""
     missing = {field for field, what in differences(operation) if what == LEFT_OUT}
     assert missing <= NOT_MODELLED.keys()
 
 
 @needs_document
-def test_what_is_left_out_is_little_and_no_more_than_is_listed() -> None:
+def test_few_fields_are_left_out() -> None:
+    """The fields that models leave out are those on the list."""
     found = {field for operation in OPERATIONS for field, what in differences(operation) if what == LEFT_OUT}
     assert found == NOT_MODELLED.keys()
     assert len(NOT_MODELLED) <= 10
 
 
 @needs_document
-def test_the_models_differ_from_the_document_as_listed_and_in_nothing_else() -> None:
+def test_models_differ_as_listed() -> None:
+    """The types of models differ from the document only as listed."""
     found: dict[tuple[str, str], set[str]] = {}
     for operation in OPERATIONS:
         for field, what in () if operation.is_beyond else differences(operation):

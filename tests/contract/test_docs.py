@@ -5,12 +5,13 @@ from __future__ import annotations
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from tests.contract.official import OPERATIONS
+from tests.support.official_spec import OPERATIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_page_of_operations_is_what_its_generator_writes() -> None:
+def test_page_of_operations_is_generated() -> None:
+    """The page of operations is equal to the output of its generator."""
     spec = spec_from_file_location("generate_operations", DOCS / "generate_operations.py")
     assert spec is not None
     assert spec.loader is not None

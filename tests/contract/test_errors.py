@@ -18,7 +18,7 @@ from aiocircle import (
 )
 from tests.contract.calls import make_call, needed
 from tests.contract.conftest import Wire
-from tests.contract.official import Operation
+from tests.support.official_spec import Operation
 
 KINDS = {
     400: BadRequest,
@@ -42,7 +42,8 @@ BODIES = [
 ]
 
 
-async def test_each_error_of_the_document_has_its_kind_and_the_servers_words(operation: Operation) -> None:
+async def test_document_errors_have_class_and_message(operation: Operation) -> None:
+    """Each error of the document has the class of its status and the message of its body."""
     call = make_call(operation, needed(operation), random.Random(operation.name))
     assert operation.errors
     for status, schema in operation.errors.items():
@@ -55,7 +56,8 @@ async def test_each_error_of_the_document_has_its_kind_and_the_servers_words(ope
 
 
 @pytest.mark.parametrize(("kind", "body"), BODIES, ids=["message", "error", "v3", "text", "html"])
-async def test_the_words_are_found_in_any_body(operation: Operation, wire: Wire, kind: str, body: str) -> None:
+async def test_message_is_found_in_any_body(operation: Operation, wire: Wire, kind: str, body: str) -> None:
+    """The message is found in each shape of an error body."""
     call = make_call(operation, needed(operation), random.Random(operation.name))
     wire.answer(403, body.encode(), kind)
     with pytest.raises(Forbidden) as caught:

@@ -14,10 +14,10 @@ from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint
 from aiocircle._core.group import Group
 from aiocircle._core.pagination import OFFSET
 from aiocircle._groups import LazyGroup, V2Groups
-from tests.contract.official import ABSENT, OPERATIONS, Operation, needs_document
 from tests.contract.tables import ENDPOINTS, TABLES, model_of
+from tests.support.official_spec import ABSENT, OPERATIONS, Operation, needs_document
 
-# Public methods that are no operations of CircleCI's, and what they are good for.
+# Public methods that are not operations of the API, and their purpose.
 EXTRAS = {
     "jobs.get_by_link": "a person has the address of a page",
     "jobs.wait": "a poll is not a wait",
@@ -40,14 +40,16 @@ SLUGS = {
 }
 
 
-def test_the_official_document_is_here_in_continuous_integration() -> None:
+def test_document_is_present_in_ci() -> None:
+    """Continuous integration has the official document: without it these tests are skipped."""
     if ABSENT and os.environ.get("CI") != "true":
         pytest.skip(ABSENT)
     assert not ABSENT
 
 
 @needs_document
-def test_the_table_has_each_operation_of_the_document_and_six_beyond() -> None:
+def test_document_has_116_operations() -> None:
+    """The table has each operation of the document and six others."""
     assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS) == 116
     beyond = {operation.name for operation in OPERATIONS if operation.is_beyond}
     assert beyond == {
@@ -60,7 +62,8 @@ def test_the_table_has_each_operation_of_the_document_and_six_beyond() -> None:
     }
 
 
-def test_an_operation_is_reachable(operation: Operation, record_property: Callable[[str, object], None]) -> None:
+def test_operation_is_a_method(operation: Operation, record_property: Callable[[str, object], None]) -> None:
+    """Each operation is a method with the endpoint's result as its annotation."""
     endpoint = ENDPOINTS[operation.name]
     method = operation.method(CircleCI("a-token"))
     parameters = inspect.signature(method).parameters.values()
@@ -74,18 +77,19 @@ def test_an_operation_is_reachable(operation: Operation, record_property: Callab
     assert reference == f"https://circleci.com/docs/api/v2/#operation/{operation.reference}"
     if operation.is_list:
         assert isinstance(endpoint, ListEndpoint)
-        assert not inspect.iscoroutinefunction(method)
+        assert not inspect.iscoroutinefunction(inspect.unwrap(method))
         assert inspect.signature(method, eval_str=True).return_annotation == Pager[endpoint.model]
         assert endpoint.paging.is_paged == (operation.is_paged or endpoint.pagination is OFFSET)
     else:
         assert isinstance(endpoint, Endpoint | Action)
-        assert inspect.iscoroutinefunction(method)
+        assert inspect.iscoroutinefunction(inspect.unwrap(method))
         assert inspect.signature(method, eval_str=True).return_annotation == model_of(endpoint)
     record_property("reached", 1)
 
 
 @needs_document
-def test_no_group_has_a_method_that_nobody_listed() -> None:
+def test_groups_have_no_unlisted_method() -> None:
+    """Each public method of a group is an operation, or listed as an extra."""
     circle = CircleCI("a-token")
     groups = [name for name, value in vars(V2Groups).items() if isinstance(value, LazyGroup)]
     assert sorted(groups) == sorted({operation.group for operation in OPERATIONS})
@@ -97,7 +101,8 @@ def test_no_group_has_a_method_that_nobody_listed() -> None:
 
 
 @needs_document
-def test_no_endpoint_is_there_twice_or_unknown_to_the_table() -> None:
+def test_endpoints_are_those_of_the_document() -> None:
+    """The endpoints are the operations of the document, each once."""
     operations = sorted(
         endpoint.operation for endpoint in TABLES if endpoint.operation.rpartition(".")[0] not in EXTRAS
     )

@@ -12,8 +12,8 @@ import pytest
 from aiocircle import CircleCI, InvalidArgument
 from tests.contract.calls import ALSO_REQUIRED, BY_OFFSET, NOT_REQUIRED, Call, every, make_call, needed, said
 from tests.contract.conftest import Wire
-from tests.contract.official import Operation, Schema
-from tests.contract.values import Manner, make, snake
+from tests.support.official_spec import Operation, Schema
+from tests.support.values import Manner, make, snake
 
 # Keywords that are no parameters of the operation.
 CONVENIENCES = {
@@ -23,7 +23,8 @@ CONVENIENCES = {
 }
 
 
-def test_each_parameter_and_field_is_a_keyword_and_required_where_it_must_be(operation: Operation) -> None:
+def test_parameters_are_keywords(operation: Operation) -> None:
+    """Each parameter and field is a keyword, and required if the document requires it."""
     required = {snake(name): parameter.required for name, parameter in operation.query.items()}
     if operation.body is not None:
         required |= {snake(name): name in operation.body.required for name in operation.body.fields}
@@ -41,7 +42,8 @@ def test_each_parameter_and_field_is_a_keyword_and_required_where_it_must_be(ope
     assert keywords == required
 
 
-async def test_what_is_given_arrives_under_the_documents_name_and_place(operation: Operation, wire: Wire) -> None:
+async def test_request_is_that_of_the_document(operation: Operation, wire: Wire) -> None:
+    """Verb, path, query and body have the names and places of the document."""
     answer_well(wire, operation)
     for index, names in enumerate(selections(operation)):
         call = make_call(operation, names, random.Random(f"{operation.name} {index}"))
@@ -49,7 +51,8 @@ async def test_what_is_given_arrives_under_the_documents_name_and_place(operatio
         check(wire, operation, call)
 
 
-async def test_none_sends_nothing_where_the_document_has_no_null(operation: Operation, wire: Wire) -> None:
+async def test_none_is_not_sent(operation: Operation, wire: Wire) -> None:
+    """None sends nothing, unless the document permits null."""
     answer_well(wire, operation)
     call = make_call(operation, needed(operation), random.Random(operation.name))
     absent = every(operation) - needed(operation) - {"offset", "page-size"}
@@ -59,7 +62,8 @@ async def test_none_sends_nothing_where_the_document_has_no_null(operation: Oper
     check(wire, operation, call)
 
 
-async def test_a_kept_page_token_is_sent_or_refused_where_the_api_never_pages(operation: Operation, wire: Wire) -> None:
+async def test_page_token_is_sent_or_refused(operation: Operation, wire: Wire) -> None:
+    """A page token is sent as it is. Lists that the API does not page refuse it."""
     if not operation.is_list:
         return
     answer_well(wire, operation)
@@ -75,9 +79,8 @@ async def test_a_kept_page_token_is_sent_or_refused_where_the_api_never_pages(op
             operation.method(wire.circle)(*call.values, **call.keywords, page_token="t")
 
 
-async def test_a_nested_body_with_an_unknown_or_without_a_required_key_is_refused(
-    operation: Operation, wire: Wire
-) -> None:
+async def test_nested_body_keys_are_checked(operation: Operation, wire: Wire) -> None:
+    """An unknown key or a missing required key in a nested body raises InvalidArgument."""
     if operation.body is None:
         return
     rng = random.Random(operation.name)

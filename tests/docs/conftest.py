@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-
-from aiocircle.testing.virtual_time import VirtualTimeLoop
+from tests.support.loops import LoopFactories, virtual_time
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Loops on which no example sleeps for real."""
-    return {"virtual": VirtualTimeLoop}
+def pytest_asyncio_loop_factories() -> LoopFactories:
+    """Return loops on which no example sleeps for real."""
+    return virtual_time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 import re
 import textwrap
 from collections.abc import Iterator
@@ -54,12 +55,24 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> Any:
         yield server
 
 
+@pytest.fixture
+def _restored_logger() -> Iterator[None]:
+    """Undo what an example does to the logger, so that later tests find it as it was."""
+    logger = logging.getLogger("aiocircle")
+    level, handlers = logger.level, [*logger.handlers]
+    yield
+    logger.setLevel(level)
+    logger.handlers = handlers
+
+
 @pytest.mark.parametrize("block", list(blocks()), ids=str)
+@pytest.mark.usefixtures("_restored_logger")
 async def test_block_runs(block: Block, server: LocalCircleCI) -> None:
+    """Each Python block of the documentation runs."""
     names: dict[str, Any] = {"__name__": "example"}
-    under_way = eval(block.compiled(), names)
-    if under_way is not None:
-        await under_way
+    coroutine = eval(block.compiled(), names)
+    if coroutine is not None:
+        await coroutine
     for name, value in list(names.items()):
         if name.startswith("test_"):
             async with CircleCI() as circle:
@@ -67,7 +80,8 @@ async def test_block_runs(block: Block, server: LocalCircleCI) -> None:
                 await value(**{parameter: fixtures[parameter] for parameter in inspect.signature(value).parameters})
 
 
-def test_readme_has_blocks_and_no_more_than_it_runs() -> None:
+def test_each_readme_block_is_run() -> None:
+    """Each Python block of the README is among those that run."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = [block for block in blocks() if block.path.name == "README.md"]
     assert len(found) == text.count("```python") >= 8

@@ -37,7 +37,7 @@ async def serve(router: EventRouter, **options: Any) -> AsyncIterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def complaints() -> None:
+def no_leaks() -> None:
     """aiohttp's server may end the task of a connection after the test: it is not the library's."""
 
 

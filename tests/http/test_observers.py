@@ -20,8 +20,8 @@ class Recorder(Observer):
     def on_attempt(self, operation, request, number) -> None:
         self.events.append(("attempt", operation, request.method, number))
 
-    def on_response(self, operation, request, number, result, seconds) -> None:
-        assert seconds >= 0.0
+    def on_response(self, operation, request, number, result, started) -> None:
+        assert started <= asyncio.get_running_loop().time()
         self.events.append(("response", number, result if result is None or isinstance(result, int) else type(result)))
 
     def on_wait(self, details, max_attempts) -> None:
@@ -29,6 +29,7 @@ class Recorder(Observer):
 
 
 async def test_an_observer_sees_each_attempt_and_wait(server, circle):
+    """An observer receives each attempt, its response and each wait."""
     recorder = Recorder()
     add_observer(circle, recorder)
     server.on(X, server.reply(503), server.reply(429, headers={"Retry-After": "1"}), server.reply(200, {}))
@@ -46,6 +47,7 @@ async def test_an_observer_sees_each_attempt_and_wait(server, circle):
 
 
 async def test_an_observer_sees_lost_and_cancelled_attempts(server, make):
+    """An observer also receives attempts without a response."""
     recorder = Recorder()
     circle = make(retry=RetryPolicy(attempts=1))
     add_observer(circle, recorder)
@@ -61,7 +63,7 @@ async def test_an_observer_sees_lost_and_cancelled_attempts(server, make):
     assert results == [type(caught.value), None]
 
 
-async def test_on_retry_is_called_before_each_repeated_attempt(server, make):
+async def test_on_retry_is_called_before_each_retry(server, make):
     """With the operation, the failed attempt, the seconds until the next one, and the error."""
     seen: list[tuple[RetryDetails, int]] = []
     circle = make(on_retry=lambda details: seen.append((details, len(server.requests))))
@@ -102,6 +104,7 @@ async def test_an_error_of_on_retry_ends_the_call(server, make):
 
 @pytest.mark.parametrize("on_retry", ["x", 5, [print]])
 def test_on_retry_is_a_function(make, on_retry):
+    """on_retry must be callable."""
     with pytest.raises(ConfigurationError, match="on_retry must be a function"):
         make(on_retry=on_retry)
 

@@ -113,7 +113,7 @@ async def test_a_failing_limiter_fails_the_calls(server, make, assert_idle):
     await assert_idle(circle)
 
 
-async def test_a_limiter_that_never_permits_ends_with_max_wait(server, make):
+async def test_max_wait_ends_a_limiter_that_never_permits(server, make):
     """The call fails after max_wait, and its task for the permission is gone."""
     limiter = Recorder()
     limiter.next_at = 1e9

@@ -102,7 +102,7 @@ async def test_many_waiting_calls_block_no_other_family(server, make):
     await asyncio.gather(*(circle.request("GET", B) for _ in range(10)))
     assert now() < 2.0
     await asyncio.gather(*calls)
-    assert all(at >= 60.0 for at in [request.at for request in server.asked(A)][2:])
+    assert all(at >= 60.0 for at in [request.at for request in server.received(A)][2:])
 
 
 @pytest.mark.parametrize("limit", [1, 3])

@@ -211,7 +211,8 @@ async def test_job_metrics_agree_with_job_runs_and_series(whole):
     assert [item["name"] for item in (await whole.get(f"{path}?job-name=unit"))["items"]] == ["unit-tests"]
 
 
-async def test_flaky_tests_failed_and_passed_on_the_same_commit(whole):
+async def test_flaky_tests_share_a_commit(whole):
+    """A flaky test failed and passed on the same commit."""
     flaky = await whole.get(f"/insights/{WEB}/flaky-tests")
     assert flaky["total_flaky_tests"] == len(flaky["flaky_tests"]) > 0
     for test in flaky["flaky_tests"]:
@@ -264,7 +265,8 @@ async def test_test_metrics_count_the_ten_latest_runs(whole):
         "workflows/build-and-test?start-date=2026-01-02T00:00:00Z&end-date=2026-01-01T00:00:00Z",
     ],
 )
-async def test_wrong_query_parameters_are_refused_and_unknown_ones_ignored(api, query):
+async def test_invalid_query_parameters_are_refused(api, query):
+    """Invalid query parameters are refused, and unknown ones are ignored."""
     assert (await api("GET", f"/insights/{WEB}/{query}")).status == 400
     assert (await api("GET", f"/insights/{WEB}/workflows?reportingWindow=never")).status == 200
 

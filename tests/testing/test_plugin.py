@@ -67,6 +67,7 @@ def _run_pytest(directory: pathlib.Path, test: str, *options: str) -> subprocess
     return _python("-c", code.format(plugins + arguments), cwd=directory)
 
 
+@pytest.mark.checks
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_fixture_in_loops_of_each_scope(tmp_path, mode):
     """The server runs in the loop of the test, whatever its scope and the mode of pytest-asyncio."""
@@ -77,6 +78,7 @@ def test_fixture_in_loops_of_each_scope(tmp_path, mode):
     assert "15 passed" in done.stdout
 
 
+@pytest.mark.checks
 def test_fixture_with_a_default_loop_scope(tmp_path):
     """The scope of the loop can also come from the configuration of pytest-asyncio."""
     test = ASYNC_TEST.format(scope="function").replace("(loop_scope='function')", "")
@@ -85,6 +87,7 @@ def test_fixture_with_a_default_loop_scope(tmp_path):
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.checks
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_fixture_in_synchronous_tests(tmp_path, mode):
     """The server runs in a thread of its own, so a blocking client and `asyncio.run` reach it."""
@@ -93,6 +96,7 @@ def test_fixture_in_synchronous_tests(tmp_path, mode):
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.checks
 def test_fixture_without_pytest_asyncio(tmp_path):
     """Synchronous tests need no other plugin."""
     (tmp_path / "test_it.py").write_text(SYNC_TEST)
@@ -105,6 +109,7 @@ def test_fixture_without_pytest_asyncio(tmp_path):
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.checks
 def test_plugin_imports_no_server(tmp_path):
     """pytest loads the plugin wherever aiocircle is installed, so it must be cheap."""
     code = "import sys, aiocircle.testing.pytest_plugin; sys.exit('aiohttp' in sys.modules or 'attrs' in sys.modules)"

@@ -133,7 +133,8 @@ async def test_an_unknown_path_is_html(api):
         assert reply.headers["Content-Type"].startswith("text/html")
 
 
-async def test_a_project_by_its_id_and_a_standalone_one_by_ids(api):
+async def test_projects_by_id(api):
+    """A project is found by its id, and a standalone one by the ids in its slug."""
     for slug in api.server.projects:
         project = await api.get(f"/project/{slug}")
         assert await api.get(f"/project/{project['id']}") == project
@@ -154,7 +155,8 @@ async def test_pages_hand_out_each_item_once(serve):
     assert numbers == list(range(len(numbers), 0, -1))
 
 
-async def test_a_pipeline_that_comes_while_paging_shifts_no_page(api):
+async def test_new_pipeline_shifts_no_page(api):
+    """A pipeline that starts during paging shifts no page."""
     first = await api.get(BOUNDARY)
     await api("POST", "/project/gh/acme/web/pipeline", json={})
     second = await api.get(f"{BOUNDARY}?page-token={first['next_page_token']}")
@@ -262,7 +264,8 @@ async def test_stopping_does_not_wait_for_slow_answers():
 
 @pytest.mark.parametrize(("stage", "made"), [("before", 0), ("after", 1)])
 @pytest.mark.parametrize("kind", ["500", "drop"])
-async def test_a_change_is_made_or_not_when_its_answer_is_lost(api, stage, made, kind):
+async def test_stage_of_a_fault(api, stage, made, kind):
+    """A fault before the change prevents it, and one after the change loses its response."""
     api.server.inject(kind, stage=stage, method="POST", path="/project/gh/acme")
     assert (await api("GET", "/project/gh/acme/web")).status == 200
     try:
@@ -377,7 +380,8 @@ async def test_latency(serve):
     assert api.server.statistics.max_in_flight == 10
 
 
-async def test_nothing_goes_on_after_the_stop_for_a_client_that_hung_up():
+async def test_stop_ends_requests_of_lost_clients():
+    """No request continues after the stop, also if its client has disconnected."""
     async with LocalCircleCI(slow=60) as server, aiohttp.ClientSession() as session:
         server.inject("slow")
         with pytest.raises(TimeoutError):

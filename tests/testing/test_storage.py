@@ -64,7 +64,8 @@ async def test_hostile_names_can_be_downloaded(api, download):
     assert stored[-1]["url"].endswith("/a+b")
 
 
-async def test_redirect_goes_to_another_host_that_refuses_a_token(api):
+async def test_redirect_leads_to_another_host(api):
+    """The redirect leads to another host, which refuses requests with a token."""
     (artifact,) = await _store(api, "dist/app.bin")
     token = {"Circle-Token": api.server.token}
     async with aiohttp.ClientSession() as session:

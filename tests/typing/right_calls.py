@@ -1,6 +1,6 @@
 """The types that callers rely on, as type checkers see them. Never run.
 
-`test_wrong_calls.py` asks mypy and pyright.
+`test_wrong_calls.py` runs mypy and pyright.
 """
 
 # ruff: noqa: E704

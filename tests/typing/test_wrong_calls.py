@@ -1,4 +1,4 @@
-"""A wrong call is an error before it is run: mypy and pyright both reject it, and nothing else."""
+"""Wrong calls are errors for mypy and pyright, and right calls are not."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 WRONG, RIGHT = HERE / "wrong_calls.py", HERE / "right_calls.py"
 
-Complaints = dict[Path, dict[int, str]]
+pytestmark = pytest.mark.checks
+
+Messages = dict[Path, dict[int, str]]
 
 
-def complaints_of_mypy() -> Complaints:
-    """By file and line."""
+def messages_of_mypy() -> Messages:
+    """Return messages by file and line."""
     command = [sys.executable, "-m", "mypy", "--strict", "--show-absolute-path", "--no-error-summary", "--no-pretty"]
     done = subprocess.run([*command, str(WRONG), str(RIGHT)], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    found: Complaints = {}
+    found: Messages = {}
     for path, line, message in re.findall(r"^(.+?):(\d+): error: (.*)$", done.stdout, re.MULTILINE):
         found.setdefault(Path(path), {})[int(line)] = message
     return found
 
 
-def complaints_of_pyright() -> Complaints:
-    """By file and line."""
+def messages_of_pyright() -> Messages:
+    """Return messages by file and line."""
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     done = subprocess.run(
         [*command, str(WRONG), str(RIGHT)],
@@ -39,36 +41,36 @@ def complaints_of_pyright() -> Complaints:
         text=True,
         check=False,
         cwd=ROOT,
-        # Else it asks the registry for its latest version.
+        # Otherwise it requests its latest version from the registry.
         env={**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"},
     )
     assert done.returncode in (0, 1), done.stdout + done.stderr
-    found: Complaints = {}
+    found: Messages = {}
     for each in json.loads(done.stdout)["generalDiagnostics"]:
         if each["severity"] == "error":
             found.setdefault(Path(each["file"]), {})[each["range"]["start"]["line"] + 1] = each["message"]
     return found
 
 
-@pytest.fixture(scope="module", params=[complaints_of_mypy, complaints_of_pyright], ids=["mypy", "pyright"])
-def complaints(request: pytest.FixtureRequest) -> Complaints:
-    checker: Callable[[], Complaints] = request.param
+@pytest.fixture(scope="module", params=[messages_of_mypy, messages_of_pyright], ids=["mypy", "pyright"])
+def messages(request: pytest.FixtureRequest) -> Messages:
+    checker: Callable[[], Messages] = request.param
     return checker()
 
 
-def test_every_wrong_call_is_rejected_and_no_other(complaints: Complaints) -> None:
-    """A misspelt keyword, a forgotten one, an `await` too many: both checkers say so, with their strictest rules."""
+def test_wrong_calls_are_rejected_and_no_others(messages: Messages) -> None:
+    """Both checkers, in strict mode, reject a misspelt or missing keyword and a surplus `await`."""
     lines = WRONG.read_text().splitlines()
     marked = {number for number, line in enumerate(lines, 1) if line.endswith("# error")}
     assert len(marked) > 90
-    found = complaints.get(WRONG, {})
+    found = messages.get(WRONG, {})
     accepted = [lines[number - 1].strip() for number in sorted(marked - {*found})]
     rejected = [f"{lines[number - 1].strip()} -> {found[number]}" for number in sorted({*found} - marked)]
     assert (accepted, rejected) == ([], [])
 
 
-def test_every_right_call_is_accepted_with_the_type_that_is_promised(complaints: Complaints) -> None:
-    """Items, pages, models and errors: what a caller's own annotations say."""
+def test_right_calls_are_accepted_with_their_types(messages: Messages) -> None:
+    """Items, pages, models and errors have the types that a caller annotates."""
     lines = RIGHT.read_text().splitlines()
-    found = complaints.get(RIGHT, {})
+    found = messages.get(RIGHT, {})
     assert [f"{lines[number - 1].strip()} -> {message}" for number, message in sorted(found.items())] == []

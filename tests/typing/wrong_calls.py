@@ -1,6 +1,6 @@
 """Calls that type checkers have to reject: every line marked `# error`, and no other. Never run.
 
-`test_wrong_calls.py` asks mypy and pyright.
+`test_wrong_calls.py` runs mypy and pyright.
 """
 
 # Expressions that are useless by themselves are what this is about.

@@ -12,7 +12,7 @@ from typing import (
 )
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle._core.decode import decode, decode_json
@@ -269,8 +269,8 @@ def test_a_page_is_items_and_a_token() -> None:
     )
 
 
-def test_an_empty_page_may_be_without_its_items_where_nobody_promises_them() -> None:
-    """Everywhere else an answer without items is none: it may be an error in disguise."""
+def test_items_optional_page_may_lack_items() -> None:
+    """Only a page with items_optional may lack its items: elsewhere it may be an error."""
     page = read(page_type(Leaf, items_optional=True), {"next_page_token": "t"})
     assert (page.items, page.next_page_token) == ((), "t")
     assert read(page_type(Leaf, items_optional=True), {"items": [LEAF]}).items == (Leaf(id="a"),)
@@ -278,8 +278,8 @@ def test_an_empty_page_may_be_without_its_items_where_nobody_promises_them() -> 
     assert refused(optional, {"items": [5]}) == ("expected an object, got an integer @ $.items[0]",)
 
 
-def test_null_stands_for_nothing_where_a_default_stands() -> None:
-    """Servers write null for an empty array; where null has a meaning it keeps it."""
+def test_null_reads_as_the_default() -> None:
+    """Servers write null for an empty array. Null keeps its meaning if the type permits it."""
     found = read(Branch, {"name": "b", "leaf": LEAF, "leaves": None, "named": None, "rows": None, "scalar": None})
     assert found == Branch(name="b", leaf=Leaf(id="a"))
     assert refused(Branch, {"name": None, "leaf": LEAF}) == ("expected a string, got null @ $.name",)
@@ -310,23 +310,21 @@ def test_problems_name_their_json_paths() -> None:
 @pytest.mark.parametrize(
     ("kind", "body", "path"),
     [
-        (page_type(Leaf), {"items": [7] * 100_000}, "$.items[9]"),
-        (page_type(Branch), {"items": [{"name": "b", "leaf": LEAF, "leaves": [7] * 100_000}]}, "$.items[0].leaves[9]"),
-        (Mapping[str, Leaf], {str(number): 7 for number in range(100_000)}, "$['9']"),
+        (page_type(Leaf), {"items": [7] * 20_000}, "$.items[9]"),
+        (page_type(Branch), {"items": [{"name": "b", "leaf": LEAF, "leaves": [7] * 20_000}]}, "$.items[0].leaves[9]"),
+        (Mapping[str, Leaf], {str(number): 7 for number in range(20_000)}, "$['9']"),
     ],
     ids=["array", "array inside", "map"],
 )
-def test_of_very_many_wrong_values_the_first_are_named_and_no_more_are_looked_at(
-    kind: Any, body: Any, path: str
-) -> None:
-    """An exception for each took twenty seconds and a gigabyte for a megabyte of nonsense."""
+def test_problems_are_bounded(kind: Any, body: Any, path: str) -> None:
+    """The first ten problems are named, and the other values are not read: an exception for each takes a gigabyte."""
     tracemalloc.start()
     problems = refused(kind, body)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(problems) == 10
     assert problems[-1] == f"expected an object, got an integer @ {path}"
-    assert peak < 40_000_000
+    assert peak < 8_000_000
 
 
 # --- what is no JSON ------------------------------------------------------------------------------------------
@@ -344,8 +342,6 @@ def test_of_very_many_wrong_values_the_first_are_named_and_no_more_are_looked_at
         b'{"id": "a",}',
         b"NaN",
         b"<html>502 Bad Gateway</html>",
-        b'{"id": "\xff"}',
-        b'\xef\xbb\xbf{"id": "a"}',
         b'{"id": "\x00"}',
         b'{"id": "\\ud800"}',
         b"[" * 200_000,
@@ -363,15 +359,44 @@ def test_what_is_no_json_is_malformed(kind: Any, body: bytes) -> None:
         assert caught.value.__context__ is None
 
 
-def test_what_is_json_of_another_shape_is_not_malformed() -> None:
-    """Asking again would give the same."""
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id": "\xff"}',
+        '{"id": "é"}'.encode("latin-1"),
+        '{"id": "a"}'.encode("utf-16"),
+        '{"id": "a"}'.encode("utf-16-le"),
+    ],
+)
+def test_other_encodings_are_not_malformed(body: bytes) -> None:
+    """The next response would be encoded in the same way: another attempt is of no use."""
+    for way in (lambda: decode(Leaf, body), lambda: decode_json(body)):
+        with pytest.raises(StructureProblems, match="not UTF-8") as caught:
+            way()
+        assert not caught.value.malformed
+
+
+def test_a_cut_character_is_malformed() -> None:
+    """A body that was cut in the middle of a character may be whole the next time."""
+    with pytest.raises(StructureProblems) as caught:
+        decode_json('{"id": "é'.encode()[:-1])
+    assert caught.value.malformed
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    """Some gateways write one, which JSON does not permit."""
+    assert decode_json(b'\xef\xbb\xbf{"id": "a"}') == {"id": "a"}
+    assert decode(Leaf, b'\xef\xbb\xbf{"id": "a"}') == decode(Leaf, b'{"id": "a"}')
+
+
+def test_other_json_is_not_malformed() -> None:
+    """JSON of another shape is not malformed: a retry would return the same."""
     with pytest.raises(StructureProblems) as caught:
         read(Leaf, "[]")
     assert not caught.value.malformed
 
 
 @given(st.binary(max_size=60) | st.text("{}[]:,\"'0123456789.eE+-tfnul\\ \ud800", max_size=60))
-@settings(max_examples=300)
 def test_any_bytes_are_json_or_a_decode_error(body: bytes | str) -> None:
     """And nothing else comes out."""
     data = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
@@ -390,12 +415,13 @@ def test_an_unreadable_type_is_not_the_answers_fault() -> None:
 
 
 def test_an_enum_is_read_as_its_member() -> None:
+    """A value of an enum is read as its member."""
     assert read(Colour, '"red"') is Colour.RED
     assert read(Tinted, {"colour": "red"}).colour is Colour.RED
     assert refused(Tinted, {"colour": 5}) == ("expected a string, got an integer @ $.colour",)
 
 
-def test_converters_and_aliases_work_on_the_careful_way() -> None:
+def test_converters_and_aliases_are_applied() -> None:
     """A caller's own models may have them."""
     assert read(Converted, {"name": "a"}) == Converted(name="A")
     assert refused(Converted, {"name": 5}) == ("expected a string, got an integer @ $.name",)

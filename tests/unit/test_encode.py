@@ -19,7 +19,7 @@ from uuid import UUID
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle import UNSET, InvalidArgument
@@ -76,8 +76,8 @@ class Level(IntEnum):
         (range(3), ["0", "1", "2"]),
     ],
 )
-def test_query_values_are_written_as_the_api_reads_them(value: Any, sent: list[str]) -> None:
-    """true and false, one parameter for each of several values, and a text is one value."""
+def test_query_values_of_each_type(value: Any, sent: list[str]) -> None:
+    """true and false, one parameter for each item of a list, and a text is one value."""
     assert encode_query({"name": value}) == [("name", each) for each in sent]
     assert all(type(each) is str for _, each in encode_query({"name": value}))
 
@@ -97,7 +97,6 @@ def test_query_values_are_written_as_the_api_reads_them(value: Any, sent: list[s
             1j,
             "\ud800",
             datetime(2024, 5, 6),
-            NOON.date(),
         ],
         *[[None], [UNSET], [["a"]], ["a", b"b"], iter("ab"), [-1], ["\udfff"], [datetime(2024, 5, 6)]],
     ],
@@ -204,7 +203,6 @@ HOLDS_ITSELF.append({"again": HOLDS_ITSELF})
         ([UNSET], r"body\[0\]"),
         (datetime(2024, 5, 6), "body must be an aware datetime"),
         ({"at": [datetime(2024, 5, 6)]}, r"body\.at\[0\] must be an aware datetime"),
-        (NOON.date(), "body"),
         (Leaf(id=b"x"), r"body\.id"),  # type: ignore[arg-type]
         (HOLDS_ITSELF, "contains itself"),
     ],
@@ -225,12 +223,14 @@ class Nowhere(tzinfo):
         return None
 
 
-def test_a_time_whose_zone_knows_no_offset_is_naive() -> None:
+def test_zone_without_offset_is_naive() -> None:
+    """A time whose zone has no offset is naive."""
     with pytest.raises(InvalidArgument, match="at must be an aware datetime"):
         encode_body({"at": datetime(2024, 5, 6, tzinfo=Nowhere())})
 
 
-def test_unset_says_so() -> None:
+def test_repr_of_unset() -> None:
+    """The repr of UNSET is its name."""
     assert repr(UNSET) == "UNSET"
 
 
@@ -248,7 +248,6 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=150)
 def test_json_goes_out_as_it_is(value: Any) -> None:
     """And would come in again the same."""
     assert exactly(json.loads(encode_json(value, "json"))) == exactly(value)
@@ -331,8 +330,8 @@ def test_a_nested_body_is_sent_as_its_shape_declares(given: Any, sent: Any) -> N
     ],
     ids=repr,
 )
-def test_what_the_shape_does_not_know_is_refused_by_its_place(given: Any, message: str) -> None:
-    """CircleCI drops an unknown key in silence: a misspelt one must not get there."""
+def test_unknown_keys_are_refused(given: Any, message: str) -> None:
+    """CircleCI drops an unknown key silently, so InvalidArgument names its place."""
     with pytest.raises(InvalidArgument, match=message):
         encode_nested(Shape, {**GOOD, **given}, "shape")
 
@@ -367,18 +366,21 @@ class InnerModel:
     told_by_the_api_only: str = "x"
 
 
-def test_keys_that_text_annotations_require_are_required():
+def test_string_annotations_require_keys():
+    """Keys that annotations in text require are required."""
     with pytest.raises(InvalidArgument, match="body needs the key 'inner'"):
         encode_nested(Outer, {"per_hour": 1}, "body")
     with pytest.raises(InvalidArgument, match=r"body\.inner needs the key 'name'"):
         encode_nested(Outer, {"inner": {"note": "x"}}, "body")
 
 
-def test_keys_that_text_annotations_do_not_require_may_be_missing():
+def test_string_annotations_permit_missing_keys():
+    """Keys that annotations in text do not require may be missing."""
     assert encode_nested(Outer, {"inner": {"name": "a"}}, "body") == {"inner": {"name": "a"}}
 
 
-def test_keys_are_sent_under_their_wire_names_and_known_by_ours():
+def test_keys_have_wire_names():
+    """Keys are sent under their wire names, and given under ours."""
     assert encode_nested(Outer, {"inner": {"name": "a"}, "per_hour": 1}, "body") == {
         "inner": {"name": "a"},
         "per-hour": 1,
@@ -387,14 +389,16 @@ def test_keys_are_sent_under_their_wire_names_and_known_by_ours():
         encode_nested(Outer, {"inner": {"name": "a"}, "per-hour": 1}, "body")
 
 
-def test_a_text_that_stands_for_several_is_an_array_of_one():
+def test_single_text_is_an_array():
+    """A single text for a list is sent as an array of one."""
     encoded = encode_nested(Outer, {"inner": {"name": "a"}, "tags": "x"}, "body")
     assert encoded["the-tags"] == ["x"]
     encoded = encode_nested(Outer, {"inner": {"name": "a"}, "tags": ("x", "y"), "hours": range(2)}, "body")
     assert (encoded["the-tags"], encoded["hours"]) == (["x", "y"], [0, 1])
 
 
-def test_of_a_model_only_the_declared_fields_that_are_there_are_sent():
+def test_model_sends_declared_fields():
+    """A model sends its declared fields that have a value."""
     assert encode_nested(Inner, InnerModel(name="a"), "body") == {"name": "a"}
     with pytest.raises(InvalidArgument, match="body needs the key 'name'"):
         encode_nested(Inner, InnerModel(note="b"), "body")

@@ -103,22 +103,22 @@ def test_what_is_no_organization_is_refused(path: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [ID, UUID(ID), ProjectSlug(None, None, ID)])
-def test_a_bare_uuid_does_not_name_provider_and_organization(value: Any) -> None:
-    """Where the path asks for the three of them."""
+def test_full_slug_refuses_a_uuid(value: Any) -> None:
+    """A UUID does not name the provider and the organization that the path needs."""
     with pytest.raises(InvalidArgument, match="full slug"):
         endpoint("/project/{project:full_slug}/pipeline/run").url((value,), ROOT)
 
 
 @pytest.mark.parametrize("values", [(), ("a",), ("a", "b", "c")])
-def test_the_number_of_values_is_that_of_the_placeholders(values: tuple[str, ...]) -> None:
-    """A method that forgets one fails in its first test, and sends no other path."""
+def test_values_match_placeholders(values: tuple[str, ...]) -> None:
+    """A method that omits a value fails, and sends no other path."""
     with pytest.raises(TypeError, match="takes 2"):
         endpoint("/a/{b}/{c}").url(values, ROOT)
 
 
 @pytest.mark.parametrize("path", ["/org/{orgID}/x", "/x/{}", "/x/{a", "/x/a}", "/x/{a b}", "/x/{a:word}"])
-def test_a_placeholder_that_is_none_is_an_error_of_the_table(path: str) -> None:
-    """Else its braces would be sent as they are."""
+def test_invalid_placeholder_is_an_error(path: str) -> None:
+    """An invalid placeholder is an error of the table. Otherwise its braces would be sent."""
     with pytest.raises(ValueError, match="placeholder"):
         endpoint(path)
 

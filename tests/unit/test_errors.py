@@ -171,7 +171,7 @@ def test_the_servers_own_words_are_found(body: bytes, message: str) -> None:
 # --- constructors ---------------------------------------------------------------------------------------------
 
 
-def test_api_errors_are_made_with_the_documented_keywords() -> None:
+def test_keywords_of_api_errors() -> None:
     """`APIError(status, message, method, url, request_id, headers, body)`, in that order or by name."""
     fields = {
         "status": 418,
@@ -190,7 +190,7 @@ def test_api_errors_are_made_with_the_documented_keywords() -> None:
     assert errors.APIError(500, "x").headers == {}
 
 
-def test_decode_errors_are_made_with_the_documented_keywords() -> None:
+def test_keywords_of_decode_errors() -> None:
     """`DecodeError(problems, status, method, url, headers, request_id, body, next_page_token)`."""
     fields: dict[str, Any] = {
         "problems": ("expected a string, got null @ $.id",),
@@ -209,15 +209,15 @@ def test_decode_errors_are_made_with_the_documented_keywords() -> None:
         assert not error.malformed
 
 
-def test_a_long_list_of_problems_is_cut_in_the_message_only() -> None:
-    """A page of 250 broken items is one readable line."""
+def test_message_has_few_problems() -> None:
+    """The message of 250 problems is one readable line. The error has all that were read."""
     error = errors.DecodeError([f"problem {index}" for index in range(7)])
     assert len(error.problems) == 7
     assert str(error).endswith("problem 0; problem 1; problem 2; problem 3; problem 4; and 2 more")
 
 
-def test_request_errors_say_whether_the_request_may_have_arrived() -> None:
-    """Unknown, until told otherwise."""
+def test_outcome_of_request_errors() -> None:
+    """The outcome of a request error is "unknown" by default."""
     error = errors.RequestTimeout(f"GET {URL}: no complete response within 30 s", method="GET", url=URL)
     assert (error.method, error.url, error.outcome) == ("GET", URL, "unknown")
     assert errors.ConnectionFailed("x", outcome="not_done").outcome == "not_done"
@@ -419,8 +419,8 @@ def test_no_user_part_is_shown(user: str, scheme: str) -> None:
         assert redact_url(f"{scheme}://{user}hunter2@h.example/p") == f"{scheme}://h.example/p"
 
 
-def test_the_headers_of_an_error_show_no_cookie_and_no_signature() -> None:
-    """All others they show, and as often as they came."""
+def test_error_headers_are_redacted() -> None:
+    """Cookies and signatures are masked. All other headers are complete, also repeated ones."""
     headers = CIMultiDict(
         [
             ("Set-Cookie", "session=hunter2"),

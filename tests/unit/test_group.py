@@ -16,14 +16,16 @@ class Inner(TypedDict):
     note: NotRequired[str]
 
 
-def test_what_is_not_given_stays_so():
+def test_none_is_omitted():
+    """omit_none() drops None."""
     assert encode_optional(Inner, None, "body") is None
     assert encode_optional(Inner, UNSET, "body") is UNSET
     with pytest.raises(InvalidArgument, match="body must be a mapping or a model, got int"):
         encode_optional(Inner, 5, "body")
 
 
-def test_one_value_by_itself_is_an_array_of_one():
+def test_single_value_is_a_list():
+    """as_list() makes a single value a list of one."""
     ident = UUID(int=1)
     assert as_list("a") == ["a"]
     assert as_list(ident) == [ident]

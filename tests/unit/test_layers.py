@@ -10,6 +10,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ def named(path: Path) -> str:
 
 
 FILES = {named(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_bytes()) for name, path in FILES.items()}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_bytes())
 
 
 # --- who imports whom -----------------------------------------------------------------------------------------
@@ -61,11 +66,12 @@ def home(module: str, name: str) -> str:
     return module
 
 
+@cache
 def imports(module: str) -> set[str]:
     """The modules of the package that `module` imports at run time, wherever in it."""
     found: set[str] = set()
     package = module if FILES[module].name == "__init__.py" else module.rpartition(".")[0]
-    for node in at_run_time(TREES[module]):
+    for node in at_run_time(tree(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "aiocircle"}
         elif isinstance(node, ast.ImportFrom):
@@ -76,30 +82,27 @@ def imports(module: str) -> set[str]:
     return found - {module}
 
 
-IMPORTS = {name: imports(name) for name in FILES}
-
-
 def test_the_walk_sees_the_imports_that_are_there() -> None:
     """Plain, relative, from the root, and inside functions: else the tests below would pass on nothing."""
-    assert "aiocircle.errors" in IMPORTS["aiocircle.slugs"]
-    assert "aiocircle.client" in IMPORTS["aiocircle.cli.insights"]  # from aiocircle import CircleCI
-    assert "aiocircle.testing.server" in IMPORTS["aiocircle.testing"]  # relative, inside __getattr__
-    assert "aiocircle.testing.serializers" in IMPORTS["aiocircle.testing.routes.users"]  # from .. import serializers
-    assert "aiocircle._core.group" in IMPORTS["aiocircle.resources.users"]
+    assert "aiocircle.errors" in imports("aiocircle.slugs")
+    assert "aiocircle.client" in imports("aiocircle.cli.insights")  # from aiocircle import CircleCI
+    assert "aiocircle.testing.server" in imports("aiocircle.testing")  # relative, inside __getattr__
+    assert "aiocircle.testing.serializers" in imports("aiocircle.testing.routes.users")  # from .. import serializers
+    assert "aiocircle._core.group" in imports("aiocircle.resources.users")
 
 
 @pytest.mark.parametrize("module", sorted(EMPTY))
 def test_packages_import_nothing_of_the_package(module: str) -> None:
     """What they import would be imported by everything, which also turns the order round."""
-    assert IMPORTS[module] == set()
+    assert imports(module) == set()
 
 
-def test_nothing_is_imported_by_a_name_made_at_run_time() -> None:
-    """But for the package's own lazy exports: the walk above would not see it."""
+def test_imports_are_static() -> None:
+    """Only the package's lazy exports and groups import by a name that is made at run time."""
     dynamic = {
         module
-        for module, tree in TREES.items()
-        for node in at_run_time(tree)
+        for module in FILES
+        for node in at_run_time(tree(module))
         if isinstance(node, ast.Name | ast.Attribute)
         and ast.unparse(node).split(".")[-1] in ("import_module", "__import__", "exec_module")
     }
@@ -108,15 +111,15 @@ def test_nothing_is_imported_by_a_name_made_at_run_time() -> None:
 
 def test_the_version_is_a_leaf() -> None:
     """The build reads it without importing anything."""
-    assert IMPORTS["aiocircle._version"] == set()
-    assert not any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(TREES["aiocircle._version"]))
+    assert imports("aiocircle._version") == set()
+    assert not any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree("aiocircle._version")))
 
 
 def test_the_local_server_is_a_second_opinion() -> None:
     """It shares nothing with the client: else a wrong path, key or slug is wrong on both sides, and passes."""
     for module in FILES:
         if module.split(".")[1:2] == ["testing"]:
-            foreign = {name for name in IMPORTS[module] if not name.startswith("aiocircle.testing")}
+            foreign = {name for name in imports(module) if not name.startswith("aiocircle.testing")}
             # The plugin gives tests a client, by the same import as its users.
             allowed = {"aiocircle.client"} if module == "aiocircle.testing.pytest_plugin" else {"aiocircle._version"}
             assert foreign <= allowed, module
@@ -136,11 +139,11 @@ SESSION = "aiocircle._core.session"
 SENDS = "aiocircle._core.transport"
 
 
-def aiohttp_names(tree: ast.Module) -> tuple[set[str], set[str]]:
+def aiohttp_names(parsed: ast.Module) -> tuple[set[str], set[str]]:
     """What a module uses of aiohttp, and what of that it calls."""
     used: set[str] = set()
     called: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aiohttp":
             used |= {alias.name for alias in node.names}
         elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("aiohttp."):
@@ -152,10 +155,10 @@ def aiohttp_names(tree: ast.Module) -> tuple[set[str], set[str]]:
 
 def test_only_the_transport_sends() -> None:
     """Its exceptions end there, and so does the token."""
-    assert "ClientSession" in aiohttp_names(TREES[SESSION])[1]
-    assert "ClientSession" not in aiohttp_names(TREES[SENDS])[1]
-    for module, tree in TREES.items():
-        used, called = aiohttp_names(tree)
+    assert "ClientSession" in aiohttp_names(tree(SESSION))[1]
+    assert "ClientSession" not in aiohttp_names(tree(SENDS))[1]
+    for module in FILES:
+        used, called = aiohttp_names(tree(module))
         if module in (SESSION, SENDS) or not used:
             continue
         if module == "aiocircle.testing.webhook_sender":
@@ -169,24 +172,26 @@ def test_only_the_transport_sends() -> None:
 
 def test_private_names_of_aiohttp_are_in_one_file() -> None:
     """A release of aiohttp may change them."""
-    for module, tree in TREES.items():
-        # Pyright refuses them as attributes, so that they are read by getattr.
-        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr"]
-        names = {ast.unparse(call.args[1]).strip("'") for call in calls}
-        assert module == SESSION or not {"_loop", "_middlewares"} & names, module
+    for module in FILES:
+        literals = {node.value for node in ast.walk(tree(module)) if isinstance(node, ast.Constant)}
+        names = {node.attr for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}
+        if not module.startswith("aiocircle.testing"):
+            slots = {"aiocircle._core.polling"}  # has a `_loop` of its own
+            assert module == SESSION or module in slots or not {"_loop", "_middlewares"} & literals, module
+            assert "_middlewares" not in names, module
 
 
 def test_no_other_http_client_is_used() -> None:
     """One transport, one set of rules for redirects, timeouts and the token."""
     others = {"requests", "httpx", "urllib3", "http", "urllib.request", "pycurl", "socket", "ssl"}
-    for module, tree in TREES.items():
-        for node in ast.walk(tree):
+    for module in FILES:
+        for node in ast.walk(tree(module)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             wrong = {name for name in names if name in others or name.split(".")[0] in others - {"http"}}
-            # http.HTTPStatus is a table of numbers.
-            if wrong == {"http"} and isinstance(node, ast.ImportFrom):
-                wrong = {alias.name for alias in node.names} - {"HTTPStatus"}
+            # http.HTTPStatus is a table of numbers, and ssl.SSLContext an option of the client.
+            if wrong in ({"http"}, {"ssl"}) and isinstance(node, ast.ImportFrom):
+                wrong = {alias.name for alias in node.names} - {"HTTPStatus", "SSLContext"}
             assert not wrong, module
 
 
@@ -203,6 +208,7 @@ def run(code: str) -> Any:
 LOADED = "import json, sys; print(json.dumps([name for name in sys.modules if name.split('.')[0] in {0!r}]))"
 
 
+@pytest.mark.checks
 def test_importing_the_package_costs_nothing() -> None:
     """Until something of it is used."""
     heavy = ("aiocircle", "aiohttp", "attr", "attrs", "cattrs", "msgspec", "tenacity", "asyncio")
@@ -212,12 +218,39 @@ def test_importing_the_package_costs_nothing() -> None:
     assert {*loaded} == {"aiocircle", "aiocircle.errors", "aiocircle._redact"}
 
 
-def test_the_logger_is_left_alone() -> None:
-    """No handler, no level: those are the application's."""
+@pytest.mark.checks
+def test_logger_has_only_a_null_handler() -> None:
+    """The logger has one NullHandler and no level. Where records go is for the application to decide."""
     code = "import json, logging, aiocircle.bulk; logger = logging.getLogger('aiocircle'); "
-    assert run(code + "print(json.dumps([len(logger.handlers), logger.level]))") == [0, 0]
+    found = run(code + "print(json.dumps([[type(each).__name__ for each in logger.handlers], logger.level]))")
+    assert found == [["NullHandler"], 0]
 
 
+WARN = """
+import asyncio, json
+from aiocircle import CircleCI, RetryPolicy
+from aiocircle.testing import LocalCircleCI
+
+async def main():
+    async with LocalCircleCI(1) as server:
+        server.inject("500")
+        async with CircleCI(server.token, base_url=server.url, retry=RetryPolicy(base=0)) as circle:
+            await circle.users.me()
+        print(json.dumps(server.statistics.requests))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.checks
+def test_warnings_print_nothing_by_default() -> None:
+    """Without logging configured, a retry is a warning that does not reach stderr."""
+    done = subprocess.run([sys.executable, "-c", WARN], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == 2
+
+
+@pytest.mark.checks
 def test_a_client_loads_no_group() -> None:
     """Two hundred models cost as much as all of aiohttp."""
     code = "import aiocircle; from aiocircle import CircleCI; circle = CircleCI(token='x'); repr(circle); dir(circle); "
@@ -242,8 +275,11 @@ SHARED = {"pipelines": {"workflows"}, "schedules": {"users"}, "triggers": {"pipe
 # What several groups of composites use, and is small.
 SMALL = {"aiocircle.composites._ids", "aiocircle.composites._job_waits"}
 
+# Files that a composite group inherits from.
+MIXINS = {"pipelines": {"_pipeline_files"}}
+
 # A group with methods of several requests inherits the group of single requests.
-COMPOSITES = {"jobs", "pipelines", "projects", "workflows"}
+COMPOSITES = {"jobs", "pipelines", "projects", "usage", "workflows"}
 
 TOUCH_EACH = """
 import json, sys
@@ -260,6 +296,7 @@ print(json.dumps(loaded))
 """
 
 
+@pytest.mark.checks
 def test_touching_a_group_loads_it_and_what_it_shares() -> None:
     """And no other: each is named like its module. What waits and streams need is loaded when one begins."""
     loaded = run(TOUCH_EACH)
@@ -270,9 +307,11 @@ def test_touching_a_group_loads_it_and_what_it_shares() -> None:
             expected.add("resources._statuses")
         if group in COMPOSITES:
             expected |= {"composites", f"composites.{group}"}
+        expected |= {f"composites.{name}" for name in MIXINS.get(group, ())}
         assert {*modules} - SMALL == {f"aiocircle.{name}" for name in expected}, group
 
 
+@pytest.mark.checks
 def test_every_group_is_on_the_client() -> None:
     """A module below `resources` is a group, and every group can be reached."""
     modules = {name.rpartition(".")[2] for name in FILES if name.startswith("aiocircle.resources.")}
@@ -303,7 +342,7 @@ def test_public_modules_say_what_is_public() -> None:
     for name in [name for name in FILES if is_public(name) and name not in EMPTY]:
         module = importlib.import_module(name)
         definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        defined = {node.name for node in TREES[name].body if isinstance(node, definitions)}
+        defined = {node.name for node in tree(name).body if isinstance(node, definitions)}
         public = {each for each in defined if not each.startswith("_")}
         assert public <= {*module.__all__}, name
 
@@ -313,7 +352,7 @@ def in_order(name: str) -> tuple[int, str]:
     return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
 
 
-@pytest.mark.parametrize("module", [name for name, tree in TREES.items() if "__all__" in ast.unparse(tree)])
+@pytest.mark.parametrize("module", [name for name, path in FILES.items() if "__all__" in path.read_text()])
 def test_exports_are_sorted_and_exist(module: str) -> None:
     """Once each."""
     found = importlib.import_module(module)
@@ -326,13 +365,13 @@ def test_the_root_exports_what_design_says() -> None:
     """The client, what it takes and gives, and the errors. Checkers see the same as the interpreter."""
     assert {*aiocircle.__all__} == {
         *["CircleCI", "ProjectSlug", "OrgSlug", "RetryPolicy", "Throttle", "Pager", "Page", "UNSET", "__version__"],
-        *["RetryDetails", "to_dict"],
+        *["RetryDetails", "TokenProvider", "to_dict"],
         *["Observed", "RateLimit", "RateLimiter"],
         *[name for name in importlib.import_module("aiocircle.errors").__all__ if name != "Outcome"],
     }
     typed = {
         alias.name
-        for node in TREES["aiocircle"].body
+        for node in tree("aiocircle").body
         if isinstance(node, ast.If) and is_type_checking(node.test)
         for statement in node.body
         if isinstance(statement, ast.ImportFrom)
@@ -358,6 +397,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.checks
 def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     """No top-level `tests`, no caches; and what tells checkers that it is typed."""
     (wheel,) = built.glob("*.whl")
@@ -369,6 +409,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
     assert f"{metadata}licenses/LICENSE" in names
 
 
+@pytest.mark.checks
 def test_there_is_one_version(built: Path) -> None:
     """In the code, the metadata, the names of the files, and what is sent as the User-Agent."""
     from aiocircle._core.transport import USER_AGENT
@@ -384,6 +425,7 @@ def test_there_is_one_version(built: Path) -> None:
     assert written == [PACKAGE / "_version.py"]
 
 
+@pytest.mark.checks
 def test_dependencies_have_lower_bounds_only(built: Path) -> None:
     """An upper one would hold back security releases of aiohttp."""
     (wheel,) = built.glob("*.whl")
@@ -396,6 +438,7 @@ def test_dependencies_have_lower_bounds_only(built: Path) -> None:
         assert not any(limit in each for limit in ("<", "==", "~=", "!=")), each
 
 
+@pytest.mark.checks
 def test_the_sources_can_be_built_and_tested_again(built: Path) -> None:
     """The archive of the sources holds the tests, and nothing that only lies about."""
     (sdist,) = built.glob("*.tar.gz")

@@ -17,9 +17,8 @@ from aiocircle._core.pagination import PAGE_TOKEN
 from aiocircle._core.structure import StructureProblems
 from aiocircle.resources.insights import WorkflowMetrics
 from aiocircle.resources.jobs import JobTest
-from tests.contract.tables import DECODED
+from tests.support.models import MODELS
 
-MODELS = DECODED
 FIELDS = [(model, field) for model in MODELS for field in attrs.fields(attrs.resolve_types(model, include_extras=True))]
 
 

@@ -24,9 +24,9 @@ from aiocircle.links import (
     project_at,
     workflow_url,
 )
+from tests.support.thorough import scaled
 from tests.unit.test_slugs import CREDENTIALS, SECRETS, kept_locals
 
-THOROUGH = bool(os.environ.get("AIOCIRCLE_THOROUGH"))
 ID = "fda08377-fe7e-46b1-8992-3a7aaecac9c3"
 ORG_ID = "5034460f-c7c4-4c43-9457-de07e2029e7b"
 CLOUD = "https://circleci.com"
@@ -514,7 +514,7 @@ def links(draw: st.DrawFn) -> Link | None:
 
 
 @given(links())
-@settings(max_examples=20_000 if THOROUGH else 400, deadline=None)
+@settings(max_examples=scaled(100, 20_000))
 def test_link_survives_its_own_page(link: Link | None) -> None:
     """`parse(str(link)) == link`, and so on every other host."""
     if link is None:
@@ -573,7 +573,7 @@ def test_any_text_is_read_or_refused() -> None:
     """Random texts raise nothing but InvalidArgument, and what is read is read again from its own text."""
     chance = random.Random(int(os.environ.get("AIOCIRCLE_SEED", "7")))
     read = 0
-    for _ in range(100_000 if THOROUGH else 500):
+    for _ in range(scaled(500, 100_000)):
         text = random_text(chance)
         for kind in (Link, ProjectSlug, OrgSlug):
             try:
@@ -588,7 +588,6 @@ def test_any_text_is_read_or_refused() -> None:
 @given(st.text() | st.lists(st.sampled_from(PIECES) | NAMES, max_size=9).map("".join))
 @example("https://[v1.]/gh/a/b")
 @example("//\uff0f/gh/a/b")
-@settings(max_examples=400)
 def test_any_text_is_a_link_or_refused(text: str) -> None:
     """Link.parse, project_at and org_at raise nothing but InvalidArgument."""
     for call in (Link.parse, lambda text: project_at(text, SERVER), lambda text: org_at(text, CLOUD)):

@@ -20,14 +20,15 @@ MODELS = [
 ]
 
 
-def test_the_models_are_found() -> None:
+def test_models_are_found() -> None:
+    """The tests below find all models, each once."""
     assert len(MODELS) > 80
     assert len({*MODELS}) == len(MODELS)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__qualname__)
-def test_a_model_is_frozen_and_knows_no_misspelt_attribute(model: type[attrs.AttrsInstance]) -> None:
-    """A name that is not declared is an AttributeError, never None."""
+def test_model_is_frozen(model: type[attrs.AttrsInstance]) -> None:
+    """A model is immutable, and a misspelt attribute is an AttributeError, never None."""
     names = [field.name for field in attrs.fields(model)]
     one = model(**dict.fromkeys(names))
     with pytest.raises(AttributeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from aiocircle._core.rate_estimator import RateEstimator
 from aiocircle._core.rate_headers import RateLimit, parse_rate_limits
 from benchmarks.admission import SCENARIOS, simulate
+from tests.support.thorough import scaled
 
 SECOND = {"X-RateLimit-Limit-Second": "10", "X-RateLimit-Remaining-Second": "5"}
 
@@ -239,7 +239,7 @@ def test_a_random_story_never_blocks_for_ever(seed: int) -> None:
 
     AIOCIRCLE_THOROUGH=1 tries 100,000 stories.
     """
-    for number in range(500 if os.environ.get("AIOCIRCLE_THOROUGH") else 1):
+    for number in range(scaled(1, 500)):
         tell(1000 * seed + number)
 
 

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -55,7 +55,6 @@ def test_rate_limits_parse(headers: dict[str, str], limits: list[tuple[Any, ...]
 
 
 @given(st.dictionaries(st.sampled_from(["X-RateLimit-Limit-Second", "RateLimit-Limit", "RateLimit-Reset"]), st.text()))
-@settings(max_examples=300)
 def test_rate_limits_never_raise(headers: dict[str, str]) -> None:
     """Any text in the headers is read, or ignored."""
     for limit in parse_rate_limits(CIMultiDict(headers)):
@@ -109,8 +108,8 @@ def test_an_absurd_number_of_seconds_is_for_ever(value: str) -> None:
         "Tue, 14 Nov 99999999999 22:13:25 GMT",
     ],
 )
-def test_what_is_neither_seconds_nor_a_date_asks_for_nothing(value: str) -> None:
-    """It is not an error, either: the policy's own wait goes instead."""
+def test_invalid_retry_after_is_ignored(value: str) -> None:
+    """It is not an error: the policy's own delay is used."""
     assert asked(value) is None
 
 
@@ -142,8 +141,8 @@ def test_a_date_counts_from_the_answers_own_date() -> None:
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "0"])
-def test_an_unreadable_date_of_the_answer_is_not_counted_from(date: str) -> None:
-    """Our own clock has to do."""
+def test_invalid_date_header_is_ignored(date: str) -> None:
+    """The client's own clock is used instead."""
     assert asked("Tue, 14 Nov 2023 22:13:25 GMT", Date=date) == 5.0
 
 
@@ -172,7 +171,6 @@ def test_dates_and_seconds_agree(seconds: int, skew: int) -> None:
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2},? ?[0-9A-Za-z+:,\- ]{0,40}"), st.text(max_size=40))
-@settings(max_examples=500)
 def test_no_header_breaks_anything(value: str, date: str) -> None:
     """Whatever a proxy writes there."""
     seconds = asked(value, Date=date)

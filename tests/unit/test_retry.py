@@ -46,7 +46,8 @@ def test_attempts_are_checked(attempts: Any) -> None:
 
 
 @pytest.mark.parametrize("word", ["no", 1, None])
-def test_the_callers_word_is_a_boolean(word: object) -> None:
+def test_repeat_unsafe_is_a_boolean(word: object) -> None:
+    """repeat_unsafe must be True or False."""
     with pytest.raises(errors.ConfigurationError, match="repeat_unsafe must be"):
         RetryPolicy(repeat_unsafe=word)  # type: ignore[arg-type]
 
@@ -80,7 +81,9 @@ DECISIONS: list[tuple[errors.CircleCIError, str]] = [
     (errors.Unauthorized(401, "no"), NEVER),
     (errors.Forbidden(403, "no"), NEVER),
     (errors.NotFound(404, "no"), NEVER),
-    (errors.APIError(408, "no"), NEVER),
+    (errors.APIError(408, "no"), IDEMPOTENT),
+    (errors.APIError(425, "no"), IDEMPOTENT),
+    (errors.ConnectionFailed("certificate", outcome="not_done", is_transient=False), NEVER),
     (errors.Conflict(409, "no"), NEVER),
     (errors.Gone(410, "no"), NEVER),
     (errors.APIError(302, "moved"), NEVER),

@@ -46,7 +46,8 @@ def test_gather_returns_results_in_the_given_order() -> None:
     virtually(main)
 
 
-def test_gather_cancels_the_others_and_raises_the_error_itself() -> None:
+def test_gather_raises_the_error_itself() -> None:
+    """The first error cancels the others, and is raised itself, not in a group."""
     ended: list[str] = []
 
     async def wait() -> None:

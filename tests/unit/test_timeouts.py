@@ -37,6 +37,8 @@ async def within(scheduler: TimeoutScheduler, seconds: float, work: float) -> fl
 
 
 def test_each_ends_at_its_own_time_whatever_the_order() -> None:
+    """Timeouts end at their own times, in any order of their creation."""
+
     async def main() -> None:
         scheduler = TimeoutScheduler()
         spans = [(5.0, 100.0), (2.0, 100.0), (30.0, 1.0), (2.0, 1.9), (3.0, 100.0), (2.0, 100.0)]
@@ -54,7 +56,9 @@ def test_each_ends_at_its_own_time_whatever_the_order() -> None:
     virtually(main)
 
 
-def test_a_task_that_was_ended_goes_on_as_if_it_had_never_been_cancelled() -> None:
+def test_ended_task_is_not_cancelled() -> None:
+    """A task that a timeout has ended continues without a pending cancellation."""
+
     async def main() -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -68,7 +72,9 @@ def test_a_task_that_was_ended_goes_on_as_if_it_had_never_been_cancelled() -> No
 
 
 @pytest.mark.parametrize("at", [0.5, 1.0])
-def test_somebody_elses_cancellation_wins_even_in_the_same_moment(at: float) -> None:
+def test_outer_cancellation_wins(at: float) -> None:
+    """A cancellation by another task wins, also in the same iteration of the loop."""
+
     async def main() -> None:
         scheduler = TimeoutScheduler()
         task = asyncio.create_task(within(scheduler, 1.0, 100.0))
@@ -101,7 +107,9 @@ def test_nothing_is_ended_after_the_end() -> None:
     virtually(main)
 
 
-def test_closing_leaves_no_timer_but_for_what_is_under_way() -> None:
+def test_closing_leaves_no_timer() -> None:
+    """After close() only timeouts that are in progress have a timer."""
+
     async def main() -> None:
         scheduler = TimeoutScheduler()
         await within(scheduler, 5.0, 1.0)

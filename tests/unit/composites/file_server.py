@@ -126,7 +126,7 @@ class _Streamed:
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
 
-    async def iter_chunks(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._response.content.iter_any():
                 yield chunk

@@ -293,7 +293,7 @@ def test_workflow_that_ended_meanwhile_is_not_an_error() -> None:
     assert reads == ["a", "b"]
 
 
-def test_cancel_reads_everything_before_it_changes_anything() -> None:
+def test_cancel_reads_before_it_changes() -> None:
     """A list that fails leaves all as it was."""
     calls = Calls(p2=[workflow("b", "running")], p1=[workflow("a", "running")])
     calls.errors["list p1"] = ConnectionFailed("x")

@@ -18,15 +18,15 @@ import pytest
 
 from aiocircle._core.retry import RetryPolicy
 from aiocircle.composites import _downloads, _parts
-from aiocircle.composites._downloads import download_artifacts, list_targets
+from aiocircle.composites._downloads import check_options, download_artifacts, list_targets
 from aiocircle.composites._parts import PartFile, part_key
 from aiocircle.errors import CircleCIError, DownloadError, DownloadErrors, InvalidArgument
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact, DownloadProgress
+from tests.support.thorough import scaled
 from tests.unit.composites.file_server import File, FileServer, content, opener, raw_server
 
 POLICY = RetryPolicy(attempts=4, base=0.001, cap=0.002)
 MIB = 1024 * 1024
-THOROUGH = bool(os.environ.get("AIOCIRCLE_THOROUGH"))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def make_part(server: FileServer, into: Path, data: bytes, etag: str = '"v1"') -
     into.mkdir(exist_ok=True)
     part = PartFile(into / "out.bin")
     part.open(part_key(artifact(server).url, etag))
-    part.write(data)
+    part.write([data])
     part.close()
     return part.path
 
@@ -155,12 +155,16 @@ async def test_existing_file_is_skipped(server: FileServer, open_: Any, tmp_path
     assert (tmp_path / "out.bin").is_symlink()
 
 
-@pytest.mark.parametrize("options", [{"concurrency": 0}, {"concurrency": True}, {"existing": "keep"}])
-async def test_bad_option_is_refused(server: FileServer, open_: Any, tmp_path: Path, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{"concurrency": 0}, {"concurrency": True}, {"existing": "keep"}, {"match": None}, {"into": None}],
+)
+def test_bad_option_is_refused(options: dict[str, Any]) -> None:
     """Before anything is sent or created."""
-    with pytest.raises(InvalidArgument, match=next(iter(options))):
-        await fetch(open_, server, tmp_path / "new", **options)
-    assert not (tmp_path / "new").exists()
+    good: dict[str, Any] = {"into": "x", "match": "**", "concurrency": 8, "existing": "skip"}
+    assert check_options(**good) == "x"
+    with pytest.raises(InvalidArgument, match=f"^{next(iter(options))} must be"):
+        check_options(**{**good, **options})
 
 
 async def test_into_must_be_a_folder(server: FileServer, open_: Any, tmp_path: Path) -> None:
@@ -360,7 +364,7 @@ async def test_locked_part_is_left_alone(server: FileServer, open_: Any, tmp_pat
     body = content(MIB)
     other = PartFile(tmp_path / "out.bin")
     other.open(part_key(artifact(server).url, '"v1"'))
-    other.write(b"theirs")
+    other.write([b"theirs"])
     server.files["/f/0/out.bin"] = File(body=body)
     (done,) = await fetch(open_, server, tmp_path)
     assert (done.path.read_bytes(), done.resumed) == (body, False)
@@ -388,7 +392,7 @@ async def test_part_is_named_after_the_lock(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(_parts, "fcntl", type("fcntl", (), {"flock": flock, "LOCK_EX": 2, "LOCK_NB": 4}))
     part.open("key")
-    part.write(b"mine")
+    part.write([b"mine"])
     part.close()
     assert finished.read_bytes() == b"complete"
     assert part.path.read_bytes() == b"mine"
@@ -457,7 +461,7 @@ async def test_random_faults_never_spoil_a_file(server: FileServer, open_: Any, 
     """Random cuts, statuses, ranges and ETags: each file is equal or absent, and no part of it stays without reason."""
     random_ = random.Random(7)
     equal = 0
-    for turn in range(1500 if THOROUGH else 60):
+    for turn in range(scaled(60, 1500)):
         body = content(random_.choice([0, 1, 70_000, 400_000]), turn)
         path = f"{turn}.bin"
         server.files[f"/f/0/{path}"] = File(
@@ -490,15 +494,14 @@ async def test_failed_write_leaves_no_gap(
     server.files["/f/0/out.bin"] = File(body=body)
     calls = 0
 
-    def write(descriptor: int, data: Any) -> int:
+    def writev(descriptor: int, views: Any) -> int:
         nonlocal calls
         calls += 1
-        if calls == 3:
+        if calls == 10:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return original(descriptor, data[:300_000])
+        return os.writev(descriptor, [*views[:1], *views[1:2]] if calls % 2 else [views[0][:1000]])
 
-    original = os.write
-    monkeypatch.setattr(_parts, "os", _OsWith(write))
+    monkeypatch.setattr(_parts, "os", _OsWith(writev))
     error = await failure(open_, server, tmp_path)
     assert "No space left on device" in str(error)
     assert isinstance(error.part, Path)
@@ -509,10 +512,10 @@ async def test_failed_write_leaves_no_gap(
 
 
 class _OsWith:
-    """The module os with another write()."""
+    """The module os with another writev()."""
 
-    def __init__(self, write: Any) -> None:
-        self.write = write
+    def __init__(self, writev: Any) -> None:
+        self.writev = writev
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -527,6 +530,7 @@ from aiocircle._core.retry import RetryPolicy
 from aiocircle.composites._downloads import download_artifacts, list_targets
 from aiocircle.resources.jobs import Artifact
 from tests.unit.composites.file_server import opener
+from tests.support.thorough import scaled
 
 async def main(url, into):
     async with aiohttp.ClientSession() as session:
@@ -539,7 +543,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_killed_download_is_resumed(server: FileServer, tmp_path: Path) -> None:
     """Killed at random moments: the bytes are equal in the end, and few of them were sent twice."""
-    kills = 50 if THOROUGH else 5
+    kills = scaled(5, 50)
     body = content((kills + 1) * 6 * MIB)
     server.files["/f/0/out.bin"] = File(body=body, pause=0.001)
     random_ = random.Random(3)

@@ -149,8 +149,8 @@ def test_create_that_was_not_done_is_raised() -> None:
     assert calls.made == ["list", "create"]
 
 
-def test_webhook_that_is_gone_at_its_update_is_made_again() -> None:
-    """Another call deleted it meanwhile. This does not go on for ever."""
+def test_webhook_deleted_meanwhile_is_recreated() -> None:
+    """Another call deletes the webhook before its update. It is created again, a bounded number of times."""
     calls = Calls((hook("a"),), (), (hook("new", url=URL),), update=NotFound(404, "x"))
     assert ensure(calls).id == "new"
     calls = Calls((hook("a"),), update=NotFound(404, "x"))

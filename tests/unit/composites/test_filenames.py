@@ -17,8 +17,9 @@ from aiocircle.composites._downloads import Target, download_artifacts
 from aiocircle.composites._filenames import FilePaths, folder_name, safe_parts
 from aiocircle.errors import DownloadError, DownloadErrors
 from aiocircle.resources.jobs import Artifact
+from tests.support.thorough import scaled
 
-NAMES = 100_000 if os.environ.get("AIOCIRCLE_THOROUGH") else 10_000
+NAMES = scaled(2_000, 100_000)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ class Body:
     status = 200
     headers: Mapping[str, str] = {"Content-Length": "7"}
 
-    async def iter_chunks(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b"written"
 
 

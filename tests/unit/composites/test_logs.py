@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from aiocircle._core.fast_decode import msgspec_decoder
 from aiocircle.composites import _logs
 from aiocircle.composites._logs import (
+    OutputText,
+    RawOutputText,
     list_outputs,
     make_output,
     make_steps,
     read_items,
     read_last_lines,
     read_output,
-    read_raw_output,
 )
 from aiocircle.errors import ConnectionFailed, DecodeError
 from aiocircle.resources.jobs import OutputLine, StepAction, StepOutput, step_failed
@@ -129,18 +130,48 @@ async def test_item_may_lack_its_keys(item: dict[str, Any], line: OutputLine) ->
     assert await collect(read_output(pieces(json.dumps([item]).encode(), 99), step="s", index=0)) == [line]
 
 
+async def read_raw(body: bytes, size: int, **about: Any) -> list[OutputLine]:
+    text = RawOutputText(**about)
+    lines = [line async for piece in pieces(body, size) for line in text.feed(piece)]
+    return lines + text.finish()
+
+
 @given(st.lists(st.text(alphabet="ab\r\n\x1b[K2🙂é\ud7ff", max_size=20), max_size=6), st.integers(1, 9))
 async def test_raw_output_equals_items(texts: list[str], size: int) -> None:
     """API v3's bytes, divided inside of characters, give the lines of v1.1's items."""
-    raw = await collect(read_raw_output(pieces("".join(texts).encode(), size), stream="out", step="s", index=0))
+    raw = await read_raw("".join(texts).encode(), size, stream="out", step="s", index=0)
     array = await collect(read_output(pieces(items(*(("out", text) for text in texts)), size), step="s", index=0))
     assert [line.text for line in raw] == [line.text for line in array]
 
 
 async def test_raw_output_replaces_bad_bytes() -> None:
     """Also a character that the end cuts."""
-    found = await collect(read_raw_output(pieces(b"a\xff\nb\xe2\x82", 2), stream="err", step="s", index=2))
+    found = await read_raw(b"a\xff\nb\xe2\x82", 2, stream="err", step="s", index=2)
     assert [line.text for line in found] == ["a\ufffd", "b\ufffd"]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["out", "err"]), st.text(alphabet="ab\r\n\x1b[K2", max_size=12)), max_size=8),
+    st.lists(st.integers(0, 60), max_size=5),
+    st.integers(1, 7),
+)
+def test_growing_output_is_read_once(output: list[tuple[str, str]], ends: list[int], size: int) -> None:
+    """An output that is read again as it grows, in other items, gives each line once: those of the whole."""
+    whole = OutputText(step="s", index=0)
+    expected = [line for stream, text in output for line in whole.feed({"type": stream, "message": text})]
+    expected += whole.finish()
+    total = {stream: "".join(text for each, text in output if each == stream) for stream in ("out", "err")}
+    growing = OutputText(step="s", index=0)
+    found: list[OutputLine] = []
+    for end in [*sorted(ends), 10_000]:
+        growing.restart()
+        for stream, text in total.items():
+            text = text[:end]
+            for at in range(0, len(text), size):
+                found += growing.feed({"type": stream, "message": text[at : at + size]})
+    found += growing.finish()
+    for stream in total:
+        assert [line for line in found if line.stream == stream] == [line for line in expected if line.stream == stream]
 
 
 async def test_last_lines_are_bounded() -> None:

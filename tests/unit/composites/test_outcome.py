@@ -344,7 +344,7 @@ def test_unknown_status_waits_again_for_new_jobs() -> None:
     assert view.unended
 
 
-def test_view_reads_the_pipeline_while_its_state_matters() -> None:
+def test_view_reads_the_pipeline_while_it_matters() -> None:
     """Until it is `created` or `errored` and a workflow that is not a setup workflow is known."""
     view = PipelineView()
     assert view.needs_pipeline

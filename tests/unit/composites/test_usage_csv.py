@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle.composites._usage_csv import UsageFile, _members, read_usage_rows
@@ -136,7 +136,6 @@ NAMES = st.text(alphabet='ab,"\\N \nü', max_size=8).filter(lambda text: text !=
 
 
 @given(st.lists(NAMES, min_size=1, max_size=6), st.integers(60, 3000))
-@settings(max_examples=40)
 def test_doubled_quotes_are_read(names: list[str], size: int) -> None:
     """Any text survives, if the file shows that quotes are doubled."""
     records = [record(JOB_NAME='say ""hi"" now'), *(record(JOB_NAME=name) for name in names)]
@@ -144,7 +143,6 @@ def test_doubled_quotes_are_read(names: list[str], size: int) -> None:
 
 
 @given(st.lists(NAMES, min_size=1, max_size=6), st.integers(60, 3000))
-@settings(max_examples=40)
 def test_escaped_quotes_are_read(names: list[str], size: int) -> None:
     """Any text survives, if the file shows that backslashes escape."""
     records = [record(JOB_NAME='say "hi", now'), *(record(JOB_NAME=name) for name in names)]

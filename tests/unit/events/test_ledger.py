@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from typing import Any
 
@@ -10,8 +9,9 @@ import attrs
 import pytest
 
 from aiocircle.events.ledger import Admission, Entry, Key, Ledger
+from tests.support.thorough import scaled
 
-STORIES = 100_000 if os.environ.get("AIOCIRCLE_THOROUGH") else 2_000
+STORIES = scaled(2_000, 100_000)
 QUEUED, SEEN, FULL, CLOSED = Admission
 
 

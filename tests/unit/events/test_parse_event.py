@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle import CircleCIError, EventError, InvalidArgument, ProjectSlug
@@ -171,7 +171,6 @@ _JSON = st.recursive(
 
 
 @given(st.one_of(st.binary(max_size=60), _JSON.map(lambda value: json.dumps(value).encode())))
-@settings(max_examples=200, deadline=None)
 def test_any_bytes_are_event_or_malformed(body: bytes) -> None:
     """For any bytes the result is an event or a MalformedEvent."""
     try:
@@ -182,7 +181,6 @@ def test_any_bytes_are_event_or_malformed(body: bytes) -> None:
 
 
 @given(st.sampled_from(sorted(bodies.VARIANTS)), st.data())
-@settings(max_examples=200, deadline=None)
 def test_spoilt_event_is_event_or_malformed(name: str, data: st.DataObject) -> None:
     """One value of a known event is replaced by any JSON value."""
     body = json.loads(json.dumps(bodies.VARIANTS[name]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 from collections import Counter
 
@@ -13,6 +12,7 @@ import pytest
 from aiocircle.events import EventRouter, Ping
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 from tests.support.event_router import SECRET, ping, send
+from tests.support.thorough import scaled
 
 
 def play(seed: int, caplog: pytest.LogCaptureFixture) -> Counter[str]:
@@ -72,7 +72,7 @@ def play(seed: int, caplog: pytest.LogCaptureFixture) -> Counter[str]:
 def test_nothing_accepted_is_lost(caplog: pytest.LogCaptureFixture) -> None:
     """In random stories each event that got a 202 was handled once, or logged at the end. Never both."""
     caplog.set_level(logging.WARNING, "aiocircle")
-    stories = 3_000 if os.environ.get("AIOCIRCLE_THOROUGH") else 150
+    stories = scaled(150, 3_000)
     totals: Counter[str] = Counter()
     for seed in range(stories):
         totals += play(seed, caplog)

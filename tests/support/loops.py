@@ -1,0 +1,73 @@
+"""Event loops with virtual time, on which no test sleeps for real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiocircle.testing.virtual_time import VirtualTimeLoop
+
+LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
+
+
+class CountingLoop(VirtualTimeLoop):
+    """A loop with virtual time that counts its iterations, so that a test can act between any two of them.
+
+    Both ends of all sockets are in one thread, where the kernel delivers immediately what was written: short jumps of
+    the clock need no grace.
+    """
+
+    def __init__(self) -> None:
+        self.iterations = 0
+        self._actions: dict[int, Callable[[], object]] = {}
+        super().__init__()
+        selector: Any = self._selector  # type: ignore[attr-defined]
+        careful = selector.select
+
+        def select(timeout: float | None = None) -> Any:
+            if timeout is None or not 0 < timeout < 0.5:
+                return careful(timeout)
+            ready = careful(0) or careful(0)
+            return ready if ready or self.jump(timeout) else careful(timeout)
+
+        selector.select = select
+
+    def at_iteration(self, number: int, action: Callable[[], object]) -> None:
+        """Call `action` before iteration `number` from now."""
+        self._actions[self.iterations + number] = action
+
+    def _run_once(self) -> None:
+        self.iterations += 1
+        action = self._actions.pop(self.iterations, None)
+        if action is not None:
+            self.call_soon(action)
+        super()._run_once()  # type: ignore[misc]
+
+
+def virtual_time() -> LoopFactories:
+    """Return what the hook `pytest_asyncio_loop_factories` returns."""
+    return {"virtual": VirtualTimeLoop}
+
+
+def counting() -> LoopFactories:
+    """Return the same, for loops whose iterations are counted."""
+    return {"virtual": CountingLoop}
+
+
+def counting_loop() -> CountingLoop:
+    """Return the running loop."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, CountingLoop)
+    return loop
+
+
+def now() -> float:
+    """Return the loop's time."""
+    return asyncio.get_running_loop().time()
+
+
+async def iterate(count: int = 10) -> None:
+    """Let the loop iterate, so that closing sockets and tasks can end."""
+    for _ in range(count):
+        await asyncio.sleep(0)

@@ -1,0 +1,48 @@
+"""Bodies that are read while they arrive: no byte is missing or repeated."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from aiocircle._core.retry import RetryPolicy
+from aiocircle._core.streams import stream_body
+from aiocircle.errors import DownloadError
+from tests.unit.composites.file_server import File, FileServer, content, opener
+
+POLICY = RetryPolicy(attempts=4, base=0.001, cap=0.002)
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FileServer]:
+    async with FileServer().running() as running:
+        yield running
+
+
+@pytest.fixture
+async def open_() -> AsyncIterator[Any]:
+    async with aiohttp.ClientSession() as session:
+        yield opener(session)
+
+
+async def test_stream_is_continued(server: FileServer, open_: Any) -> None:
+    """No byte is missing or repeated; without an ETag a cut is an error."""
+    body = content(3 * MIB)
+    server.files["/f"] = File(body=body, cuts=[1000, MIB], statuses=[500, 0, 500])
+    received = b"".join([chunk async for chunk in stream_body(open_, f"{server.url}/f", name="f", policy=POLICY)])
+    assert received == body
+    server.files["/f"] = File(body=body, cuts=[1000], etag=None)
+    with pytest.raises(DownloadError, match="no strong ETag"):
+        [chunk async for chunk in stream_body(open_, f"{server.url}/f", name="f", policy=POLICY)]
+
+
+@pytest.mark.parametrize("ranges", ["ignored", "shifted", "refused"])
+async def test_stream_refuses_another_range(server: FileServer, open_: Any, ranges: str) -> None:
+    """What was yielded cannot be taken back."""
+    server.files["/f"] = File(body=content(5000), cuts=[1000], ranges=ranges)
+    with pytest.raises(DownloadError):
+        [chunk async for chunk in stream_body(open_, f"{server.url}/f", name="f", policy=POLICY)]
