@@ -73,7 +73,6 @@ class Executor:
         query: Mapping[str, Any] | None = None,
         page_token: str | None = None,
         stop: Callable[[T], bool] | None = None,
-        identity: Callable[[T], object] | None = None,
         keep: Callable[[T], bool] | None = None,
     ) -> Pager[T]:
         """Return the list of the endpoint. All arguments are checked here, before the first iteration."""
@@ -89,8 +88,7 @@ class Executor:
                 return self._page_with_errors(call, bad)
             return page if call.attempts == 1 else DecodedPage(page.items, page.next_page_token, (), call.attempts)
 
-        if identity is None and isinstance(paging, Offset):
-            identity = paging.identity
+        identity = paging.identity if isinstance(paging, Offset) else None
         return Pager(fetch, page_token=page_token, paged=paging.is_paged, stop=stop, identity=identity, keep=keep)
 
     def _url(self, endpoint: Route, values: tuple[Any, ...], query: Mapping[str, Any] | None) -> str:

@@ -82,7 +82,7 @@ def endings(server):
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_confidential_arguments_are_in_no_frame(server, make, caplog, name):
-    """However the call ends: refused, lost, cut, not decoded, cancelled before its start or while it waits."""
+    """Each end of a call: refused, lost, cut, not decoded, cancelled before its start or while it waits."""
     caplog.set_level(1)
     circle = make(retry=RetryPolicy(attempts=2, base=0.1), timeout=5)
     looked_at = 0
@@ -117,7 +117,7 @@ def assert_hidden(text: str, name: str) -> None:
 
 
 async def test_confidential_arguments_arrive(server, circle):
-    """What is masked here is sent as it is."""
+    """Values that are masked here are sent unchanged."""
     server._script = lambda request: server.reply(200, {"name": "KEY", "value": "xxxx"})
     await circle.projects.create_env_var(REMOTE, name="KEY", value=SECRET)
     await circle.request("POST", X, json={"a": [SECRET]}, params={"token": SECRET})
@@ -178,7 +178,7 @@ async def test_repeated_token_is_masked(server, make, caplog, auth):
                 for form in forms:
                     assert form not in text
                 if isinstance(error, DecodeError):
-                    assert form not in str(error.problems)
+                    assert form not in str(error.problems)  # noqa: PT017 - of many forms
     assert failures > 100
     for record in caplog.records:
         for form in forms:

@@ -26,7 +26,9 @@ HABITS: Final[dict[str, tuple[re.Pattern[str], str]]] = {
     ),
     "ask": (re.compile(r"\bask(?:s|ed|ing)?\b", _FLAGS), "request, requested"),
     "is no X": (
-        re.compile(r"\b(?:is|are|was|were|be) (?:no\b(?! longer| more\b| later| earlier)|none\b)", _FLAGS),
+        re.compile(
+            r"(?<!there )\b(?:is|are|was|were|be) (?:no\b(?! longer| more\b| later| earlier)|(?-i:none)\b)", _FLAGS
+        ),
         "is not a valid X; None if",
     ),
     "people": (
