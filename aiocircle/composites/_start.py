@@ -84,8 +84,8 @@ def _only(definitions: Sequence[PipelineDefinition], project: ProjectSlug) -> Pi
     if len(definitions) > 1:
         listed = ", ".join(f"{each.id} ({each.name!r})" for each in definitions)
         raise ConfigurationError(
-            f"definition_id must be one of the {len(definitions)} pipeline definitions of {project}, got None. They are "
-            f"{listed}"
+            f"definition_id must be one of the {len(definitions)} pipeline definitions of {project}, got None. "
+            f"They are {listed}"
         )
     return definitions[0]
 
