@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for group in GROUPS:
         packages = ["resources", "composites"] if (COMPOSITES / f"{group}.py").exists() else ["resources"]
         modules = "\n".join(
-            f"::: aiocircle.{package}.{group}\n    options:\n      show_root_heading: false\n" for package in packages
+            f"::: aiocircle.{package}.{group}\n    options:\n      show_root_heading: false\n"
+            f"      inherited_members: {_inherited(package, group)}\n"
+            for package in packages
         )
         content = f"# circle.{group}\n\n{modules}"
         files.append(File.generated(config, f"reference/groups/{group}.md", content=content))
@@ -36,3 +39,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         content = f"# circle.v1.{group}\n\n::: aiocircle.v1.{group}\n    options:\n      show_root_heading: false\n"
         files.append(File.generated(config, f"reference/v1/{group}.md", content=content))
     return files
+
+
+def _inherited(package: str, group: str) -> list[str]:
+    """Return the methods that the classes of a module inherit from a part of composites: those of a private module."""
+    module = import_module(f"aiocircle.{package}.{group}")
+    parts = [
+        base
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__
+        for base in value.__mro__
+        if base.__module__.startswith("aiocircle.composites._")
+    ]
+    return [name for part in parts for name in vars(part) if not name.startswith("_")]

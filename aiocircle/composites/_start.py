@@ -39,11 +39,12 @@ async def start_pipeline(
     """Start a pipeline, as `pipelines.start` describes it."""
     if branch is not None and tag is not None:
         raise InvalidArgument("branch must be None if tag is not, got both. A pipeline runs on one of them")
-    slug = await full_slug(executor, project_at(project, executor.state.base_url))
+    named = project_at(project, executor.state.base_url)
+    slug = await full_slug(executor, named)
     if definition_id is None and slug.provider in _OLDER_ROUTE:
         return await Pipelines(executor).trigger(slug, branch=branch, tag=tag, parameters=parameters)
     ref = _ref(branch, tag)
-    definition = await _find_definition(executor, slug, definition_id, has_ref=ref is not None)
+    definition = await _find_definition(executor, named, definition_id, has_ref=ref is not None)
     is_one = definition is not None and _is_one_repository(definition.config_source, definition.checkout_source)
     run = await Pipelines(executor).run(
         slug,
@@ -62,29 +63,29 @@ def _ref(branch: str | None, tag: str | None) -> PipelineRef | None:
 
 
 async def _find_definition(
-    executor: Executor, slug: ProjectSlug, definition_id: Id | None, *, has_ref: bool
+    executor: Executor, project: ProjectSlug, definition_id: Id | None, *, has_ref: bool
 ) -> PipelineDefinition | None:
     """Return the definition to run. None if only its id is needed, or if the project does not list that id."""
     if definition_id is not None and not has_ref:
         return None
-    definitions = await PipelineDefinitions(executor).list(await project_id(executor, slug)).collect()
+    definitions = await PipelineDefinitions(executor).list(await project_id(executor, project)).collect()
     if definition_id is None:
-        return _only(definitions, slug)
+        return _only(definitions, project)
     wanted = str(definition_id).lower()
     return next((each for each in definitions if each.id.lower() == wanted), None)
 
 
-def _only(definitions: Sequence[PipelineDefinition], slug: ProjectSlug) -> PipelineDefinition:
+def _only(definitions: Sequence[PipelineDefinition], project: ProjectSlug) -> PipelineDefinition:
     if not definitions:
         raise ConfigurationError(
-            f"the project {slug} has no pipeline definition to start. Create one with pipeline_definitions.create. "
+            f"the project {project} has no pipeline definition to start. Create one with pipeline_definitions.create. "
             "Projects of GitLab cannot be started by the API"
         )
     if len(definitions) > 1:
         listed = ", ".join(f"{each.id} ({each.name!r})" for each in definitions)
         raise ConfigurationError(
-            f"definition_id must be one of the {len(definitions)} pipeline definitions of {slug}, got None. They are "
-            f"{listed}"
+            f"definition_id must be one of the {len(definitions)} pipeline definitions of {project}, got None. "
+            f"They are {listed}"
         )
     return definitions[0]
 

@@ -203,7 +203,7 @@ async def test_refused_approval_is_read_again(server: LocalCircleCI, circle: Cir
     assert approvals(server) == 1
 
 
-async def test_approval_by_another_in_the_meantime_is_returned(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_approval_by_another_caller_is_returned(server: LocalCircleCI, circle: CircleCI) -> None:
     """The 400 of the second POST is not an error."""
     workflow_id = await workflow(circle, server, JobStory("hold", type="approval"), SHIP)
     await asyncio.sleep(1)

@@ -131,7 +131,7 @@ async def test_bare_id_costs_one_request_more(server: LocalCircleCI, circle: Cir
     request = server.requests[1]
     assert (request.method, request.path) == ("GET", f"/api/v2/project/{project.id}")
     assert posts(server)[0][0].startswith(f"{slug}/pipeline")
-    assert len(server.requests) == 1 + (2 if slug == "gh/acme/web" else 4)
+    assert len(server.requests) == 1 + (2 if slug == "gh/acme/web" else 3)
 
 
 @pytest.mark.parametrize("slug", ["gh/acme/web", APP_SLUG])

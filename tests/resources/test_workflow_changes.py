@@ -205,7 +205,7 @@ async def test_refused_cancellation_stops_no_other(server: LocalCircleCI, circle
     assert sent(server, "cancel") == 3
 
 
-async def test_workflow_that_ended_meanwhile_is_no_error(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_workflow_that_has_ended_is_left_out(server: LocalCircleCI, circle: CircleCI) -> None:
     """It is not in the tuple either."""
     (pipeline,) = await start_many(server, 1, WorkflowStory("a", [JobStory("test", 30)]))
     path = f"/api/v2/pipeline/{pipeline}/workflow"
