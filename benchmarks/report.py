@@ -39,8 +39,8 @@ def surroundings() -> str:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_processor()}"
     return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with {python} on {machine}. Versions: aiocircle {version('aiocircle')}, "
-        f"{libraries}, {_ASYNC_PEER}.\n"
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with {python} on {machine}. "
+        f"Versions: aiocircle {version('aiocircle')}, {libraries}, {_ASYNC_PEER}.\n"
     )
 
 

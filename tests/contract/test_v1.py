@@ -9,13 +9,13 @@ from typing import Any
 
 import attrs
 import pytest
+from tests.contract.official import FOLDER
 
 from aiocircle import CircleCI, InvalidArgument, Pager
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
 from aiocircle._groups import LazyGroup, V1Groups
 from aiocircle.v1 import builds, projects, users
 from tests.contract.conftest import Wire
-from tests.contract.official import FOLDER
 
 _TABLE = FOLDER / "operations-v1-v3.tsv"
 ABSENT = None if _TABLE.is_file() else f"the table of operations is not at ../shared/spec: there is no {_TABLE.name}"
