@@ -1,4 +1,4 @@
-"""pycircleci: synchronous, on requests. Many requests at once take threads."""
+"""pycircleci: synchronous, on requests. Concurrent requests take threads."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.support.values import Manner, make, snake
 
 __all__ = ["ALSO_REQUIRED", "BY_OFFSET", "NOT_REQUIRED", "Call", "every", "make_call", "needed", "said"]
 
-# Keywords that are required though the document does not say so, and those that are not though it does.
+# Keywords that are required although the document does not require them, and the other way round.
 ALSO_REQUIRED: Final = {
     ("policies.create_bundle", "policies"): "the bundle is replaced: left out by mistake, it would be emptied",
     ("webhooks.update", "signing_secret"): "the API deletes the secret when it is left out",
@@ -41,7 +41,7 @@ _SLUGS: Final = ("gh/acme/web", "circleci/8e4z1Akd74woxagxnvLT5q/V29Cenkg8EaiSZA
 
 @attrs.frozen
 class Call:
-    """A call of an operation. path and query are what is to arrive, body likewise."""
+    """A call of an operation. path, query and body: the expected parts of the request."""
 
     values: list[Any]
     keywords: dict[str, Any]
@@ -108,7 +108,7 @@ def _fill(operation: Operation, rng: random.Random) -> tuple[list[Any], str]:
 
 
 def said(schema: Schema, value: Any, rng: random.Random) -> Any:
-    """A JSON value as a caller writes it: keys in snake_case, times and ids as such, one value for an array of one."""
+    """Return a JSON value as a caller writes it: keys in snake_case, times and ids as such, one value for a short array."""
     schema = schema.known
     if value is None:
         return None

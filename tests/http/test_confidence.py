@@ -82,7 +82,7 @@ def endings(server):
 
 @pytest.mark.parametrize("name", CALLS)
 async def test_confidential_arguments_are_in_no_frame(server, make, caplog, name):
-    """However the call ends: refused, lost, cut, not decoded, cancelled before its start or while it waits."""
+    """This holds for each end: refused, lost, cut, not decoded, cancelled before its start or while it waits."""
     caplog.set_level(1)
     circle = make(retry=RetryPolicy(attempts=2, base=0.1), timeout=5)
     looked_at = 0
@@ -117,7 +117,7 @@ def assert_hidden(text: str, name: str) -> None:
 
 
 async def test_confidential_arguments_arrive(server, circle):
-    """What is masked here is sent as it is."""
+    """A value that is masked in errors is sent unchanged."""
     server._script = lambda request: server.reply(200, {"name": "KEY", "value": "xxxx"})
     await circle.projects.create_env_var(REMOTE, name="KEY", value=SECRET)
     await circle.request("POST", X, json={"a": [SECRET]}, params={"token": SECRET})
@@ -157,6 +157,15 @@ def echoes(server, auth):
     yield server.reply(403, body=('{"message": "' + "".join(f"\\u{ord(c):04x}" for c in TOKEN) + '"}').encode())
 
 
+def check_no_form(error: CircleCIError, forms: list[str]) -> None:
+    body = getattr(error, "body", b"")
+    problems = str(error.problems) if isinstance(error, DecodeError) else ""
+    headers = str(getattr(error, "headers", ""))
+    text = shown_by_library(error) + repr(body) + body.decode("utf-16-le", "ignore") + headers + problems
+    for form in forms:
+        assert form not in text
+
+
 @pytest.mark.parametrize("auth", ["circle-token", "bearer", "basic"])
 async def test_repeated_token_is_masked(server, make, caplog, auth):
     """In str, repr, traceback, pickle, log, error.body and error.headers, also inside the Base64 of basic auth."""
@@ -172,13 +181,7 @@ async def test_repeated_token_is_masked(server, make, caplog, auth):
                 await call
             except CircleCIError as error:
                 failures += 1
-                body = getattr(error, "body", b"")
-                headers = str(getattr(error, "headers", ""))
-                text = shown_by_library(error) + repr(body) + body.decode("utf-16-le", "ignore") + headers
-                for form in forms:
-                    assert form not in text
-                if isinstance(error, DecodeError):
-                    assert form not in str(error.problems)
+                check_no_form(error, forms)
     assert failures > 100
     for record in caplog.records:
         for form in forms:

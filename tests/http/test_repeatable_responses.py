@@ -48,7 +48,7 @@ async def test_byte_order_mark_is_read(server, circle):
 
 
 @pytest.mark.parametrize(("into", "expected"), [(str, "step 1\n"), (bytes, b"step 1\n")])
-async def test_text_is_no_reason_to_retry(server, circle, into, expected):
+async def test_text_is_not_retried(server, circle, into, expected):
     """A body that is not JSON is returned unchanged. 5xx, 429 and lost connections are still retried."""
     scripts = [server.reply(503), server.reply(429), server.drop(), server.reply(200, body=b"step", cut=2)]
     server.on(X, *scripts, server.reply(200, body=b"step 1\n"))

@@ -73,7 +73,7 @@ async def test_another_token_is_tried_once(server, make, method):
 
 
 async def test_the_same_token_is_not_tried_again(server, make):
-    """The provider is asked once after the 401, and its error has one attempt."""
+    """The provider is called once after the 401, and its error has one attempt."""
     accept(server)
     provider = Provider("only-token")
     with pytest.raises(Unauthorized) as caught:
@@ -83,7 +83,7 @@ async def test_the_same_token_is_not_tried_again(server, make):
 
 
 async def test_a_second_refusal_is_final(server, make):
-    """Two tokens are sent at most, whatever else the provider has."""
+    """At most two tokens are sent, even if the provider has more."""
     accept(server, "third-token")
     provider = Provider("first-token", "second-token", "third-token")
     with pytest.raises(Unauthorized) as caught:
@@ -140,7 +140,7 @@ async def test_a_cancelled_call_is_made_again(server, make):
 )
 @pytest.mark.parametrize("first", [True, False], ids=["first", "after a 401"])
 async def test_bad_provider_is_a_configuration_error(server, make, bad, first):
-    """The error repeats neither the token nor the provider's own text. The next call asks again."""
+    """The error repeats neither the token nor the provider's own text. The next call calls it again."""
     accept(server, "good-token")
     provider = Provider(*([] if first else ["old-token"]), bad, "good-token")
     circle = make(token=provider)

@@ -441,7 +441,7 @@ def test_link_without_a_project_is_refused() -> None:
 
 
 def test_web_urls_are_pages() -> None:
-    """Of a pipeline and a workflow: the pages of the app. Of a job: the older form, by its number."""
+    """A pipeline and a workflow have pages of the app. A job has a page of the older form, by its number."""
     assert pipeline_url("gh/acme/web", 12) == f"{APP}/pipelines/github/acme/web/12"
     assert workflow_url("github/acme/web", 12, ID) == f"{APP}/pipelines/github/acme/web/12/workflows/{ID}"
     assert job_url("gh/acme/web", 34) == f"{CLOUD}/gh/acme/web/34"
