@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from benchmarks.answers import slug
+from benchmarks.bodies import slug
 
 HEADERS = {"Accept": "application/json", "Circle-Token": "a-token"}
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 from aiocircle import CircleCI, RetryPolicy, Throttle
 from aiocircle.bulk import fetch_insights
-from benchmarks.answers import slug
+from benchmarks.bodies import slug
 
 
 async def run_pages(url: str) -> int:

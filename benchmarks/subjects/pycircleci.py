@@ -9,7 +9,7 @@ from typing import Any
 
 from pycircleci.api import Api
 
-from benchmarks.answers import slug
+from benchmarks.bodies import slug
 
 
 def run_items(url: str) -> int:

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from aiocircle import CircleCI, InvalidArgument
-from tests.contract.calls import ALSO_REQUIRED, BY_OFFSET, NOT_REQUIRED, Call, every, make_call, needed, said
+from tests.contract.calls import ALSO_REQUIRED, BY_OFFSET, NOT_REQUIRED, Call, caller_value, every, make_call, needed
 from tests.contract.conftest import Wire
 from tests.support.official_spec import Operation, Schema
 from tests.support.values import Manner, make, snake
@@ -88,7 +88,7 @@ async def test_nested_body_keys_are_checked(operation: Operation, wire: Wire) ->
     body = merged(operation.body)
     for path, required in nested_objects(body):
         for key in ("unheard_of", *map(snake, required)):
-            keywords = call.keywords | said(body, make(body, rng, Manner()), rng)
+            keywords = call.keywords | caller_value(body, make(body, rng, Manner()), rng)
             spoilt = keywords
             for step in path:
                 spoilt = spoilt[step]

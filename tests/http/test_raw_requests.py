@@ -250,7 +250,7 @@ def builds_of(server, count, *, most=100, default=30):
         start = int(request.query.get("offset", 0))
         return server.reply(200, [{"id": number} for number in range(start, min(start + limit, count))])
 
-    return answer
+    return respond
 
 
 @pytest.mark.parametrize(

@@ -391,7 +391,7 @@ def true_outcome(story: Story, span: Span) -> str:
 
 
 def due(story: Story, span: Span, state_reads: list[tuple[float, str]]) -> float:
-    """Return the time from which a read must find the pipeline final: all is shown, and the grace periods have ended."""
+    """Return the time from which a read must find the pipeline final: all is shown, and all grace periods ended."""
     changed = max(when for when, _, _ in story.states if when <= span.begin)
     changed = next((when for when, _ in state_reads if when >= changed), changed)  # as it was seen
     times = [span.begin, changed + 15, *(each.created + 15 for each in span.workflows)]

@@ -240,10 +240,10 @@ def test_a_random_story_never_blocks_for_ever(seed: int) -> None:
     AIOCIRCLE_THOROUGH=1 tries 100,000 stories.
     """
     for number in range(scaled(1, 500)):
-        tell(1000 * seed + number)
+        run_story(1000 * seed + number)
 
 
-def tell(seed: int) -> None:
+def run_story(seed: int) -> None:
     rng, family, closed_until = random.Random(seed), Family(), 0.0
     for _ in range(100):
         family.now += rng.choice((0.0, 0.01, 0.3, 5.0))

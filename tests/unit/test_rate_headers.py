@@ -113,7 +113,7 @@ def test_invalid_retry_after_is_ignored(value: str) -> None:
     assert seconds_of(value) is None
 
 
-def test_without_a_header_there_are_no_seconds() -> None:
+def test_a_missing_header_has_no_seconds() -> None:
     """CircleCI sends one "in most cases"."""
     assert retry_after({}, NOW) is None
 

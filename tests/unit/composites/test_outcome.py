@@ -223,7 +223,7 @@ def view_of(case: Case) -> PipelineView:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
-def test_view_is_final_when_the_rules_say(case: Case) -> None:
+def test_view_is_final_by_the_rules(case: Case) -> None:
     """It is final from the end of the last grace period on, and never while something can continue by itself."""
     view = view_of(case)
     expected = math.inf if case.final_at is None else case.final_at + EPOCH

@@ -59,7 +59,7 @@ def moment(at: float) -> datetime:
 # --- stories against the observer -----------------------------------------------------------------------------
 
 
-def test_wait_ends_when_the_observer_says() -> None:
+def test_wait_ends_when_the_observer_expects() -> None:
     """It ends not earlier, at most one poll and its second read later, and with the same outcome."""
     counts, examples, _ = stories.run_campaign(range(scaled(150, 3000)))
     assert not counts, examples
