@@ -176,7 +176,8 @@ def check_session(session: aiohttp.ClientSession | None, *, trace_configs: objec
     # An object with the methods of a session also works, such as a wrapper that caches.
     if isinstance(session, str | type) or not callable(getattr(session, "request", None)):
         raise ConfigurationError(f"session must be an aiohttp.ClientSession, got {type_name(session)}")
-    for name, option in {"trace_configs": trace_configs or None, "proxy": proxy, "ssl": ssl}.items():
+    options: dict[str, object] = {"trace_configs": trace_configs or None, "proxy": proxy, "ssl": ssl}
+    for name, option in options.items():
         if option is not None:
             raise ConfigurationError(f"{name} must be omitted with session. Pass it to your session instead")
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from aiocircle.composites.pipelines import Pipelines
     from aiocircle.composites.projects import Projects
     from aiocircle.composites.usage import Usage
+    from aiocircle.composites.webhooks import Webhooks
     from aiocircle.composites.workflows import Workflows
     from aiocircle.resources.contexts import Contexts
     from aiocircle.resources.deploys import Deploys
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from aiocircle.resources.schedules import Schedules
     from aiocircle.resources.triggers import Triggers
     from aiocircle.resources.users import Users
-    from aiocircle.resources.webhooks import Webhooks
     from aiocircle.v1 import builds as v1_builds
     from aiocircle.v1 import projects as v1_projects
     from aiocircle.v1 import users as v1_users
@@ -100,7 +100,7 @@ class V2Groups:
     """Exports of what an organization used."""
     users: LazyGroup[Users] = LazyGroup("aiocircle.resources.users:Users")
     """Users and their organizations."""
-    webhooks: LazyGroup[Webhooks] = LazyGroup("aiocircle.resources.webhooks:Webhooks")
+    webhooks: LazyGroup[Webhooks] = LazyGroup("aiocircle.composites.webhooks:Webhooks")
     """Outbound webhooks."""
     workflows: LazyGroup[Workflows] = LazyGroup("aiocircle.composites.workflows:Workflows")
     """Workflows: read, approve, cancel, run again."""

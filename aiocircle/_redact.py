@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final, overload
+from typing import Any, Final, SupportsIndex, overload
 from urllib.parse import quote, quote_plus, unquote
 
 __all__ = [
@@ -80,9 +80,10 @@ class SecretBytes(bytes):
     def __repr__(self) -> str:
         return "b'***'"
 
-    def __getitem__(self, key: Any) -> Any:
-        item = super().__getitem__(key)
-        return SecretBytes(item) if isinstance(item, bytes) else item
+    def __getitem__(self, key: SupportsIndex | slice[Any, Any, Any]) -> Any:
+        if isinstance(key, slice):
+            return SecretBytes(super().__getitem__(key))
+        return super().__getitem__(key)
 
     def __deepcopy__(self, _: Any) -> SecretBytes:
         return self
@@ -111,6 +112,13 @@ def type_name(value: object) -> str:
     return "bytes" if isinstance(value, SecretBytes) else type(value).__name__
 
 
+def _conceal_values(mapping: Any, depth: int) -> dict[Any, Any]:
+    return {key: conceal(item, depth) for key, item in mapping.items()}
+
+
+_SEQUENCES: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
+
+
 def conceal(value: Any, depth: int = _MAX_DEPTH) -> Any:
     """Return the value with its texts masked, also those inside mappings, lists, tuples and sets."""
     if not depth:
@@ -120,11 +128,10 @@ def conceal(value: Any, depth: int = _MAX_DEPTH) -> Any:
     if isinstance(value, bytes | bytearray):
         return SecretBytes(value)
     if isinstance(value, Mapping):
-        mapping: Mapping[Any, Any] = value
-        return {key: conceal(item, depth - 1) for key, item in mapping.items()}
-    type_: Any = type(value)
-    if type_ in (list, tuple, set, frozenset):
-        return type_(conceal(item, depth - 1) for item in value)
+        return _conceal_values(value, depth - 1)
+    for type_ in _SEQUENCES:
+        if type(value) is type_:
+            return type_(conceal(item, depth - 1) for item in value)
     return value
 
 

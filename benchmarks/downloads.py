@@ -14,15 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
-from aiocircle._core.retry import RetryPolicy
+from aiocircle import CircleCI
+from aiocircle._core.streams import FileOpener
 from aiocircle.composites._downloads import download_artifacts, list_targets
 from aiocircle.resources.jobs import Artifact
 
@@ -48,24 +47,15 @@ def _serve(size: int, port: Connection) -> None:
     asyncio.run(main())
 
 
-class _Streamed:
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-        self._content = response.content
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._content.iter_any().__aiter__()
-
-
 async def _ours(session: aiohttp.ClientSession, urls: list[str], into: Path) -> None:
-    @asynccontextmanager
-    async def open_(url: str, headers: Mapping[str, str]) -> AsyncIterator[_Streamed]:
-        async with session.get(url, headers=headers) as response:
-            yield _Streamed(response)
-
+    base_url = urls[0].partition("/output/")[0]
+    circle = CircleCI("a-token", base_url=base_url, session=session)
+    executor = circle._executor.for_job()
     artifacts = [Artifact(path=f"{number}.bin", node_index=0, url=url) for number, url in enumerate(urls)]
-    await download_artifacts(open_, list_targets(artifacts), into, policy=RetryPolicy(), concurrency=_CONCURRENCY)
+    opener = FileOpener(executor, "jobs.download_artifacts")
+    await download_artifacts(
+        opener, list_targets(artifacts), into, policy=executor.retry, concurrency=_CONCURRENCY, existing="replace"
+    )
 
 
 async def _bare(session: aiohttp.ClientSession, urls: list[str], into: Path) -> None:
@@ -94,12 +84,16 @@ async def _measure(subject: str, base: str, files: int, into: Path) -> None:
     watcher = asyncio.create_task(watch())
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
         started = time.perf_counter()
-        await {"ours": _ours, "bare": _bare}[subject](session, [f"{base}/{number}" for number in range(files)], into)
+        await {"ours": _ours, "bare": _bare}[subject](
+            session, [f"{base}/output/{number}" for number in range(files)], into
+        )
         took = time.perf_counter() - started
     watcher.cancel()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     print(
-        f"{subject:5} {took:7.2f} s  peak {peak:5.1f} MiB  longest stretch of the loop {longest * 1000:.0f} ms",
+        f"{subject:5} {took:7.2f} s  cpu {cpu:6.2f} s  peak {peak:5.1f} MiB  "
+        f"longest stretch of the loop {longest * 1000:.0f} ms",
         flush=True,
     )
 

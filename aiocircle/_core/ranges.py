@@ -24,7 +24,7 @@ _MIN_PROGRESS: Final = 1024 * 1024
 
 
 class Verdict(Enum):
-    """The next step after a response."""
+    """The decision about a response."""
 
     READ = "read"
     RESTART = "restart"

@@ -23,6 +23,7 @@ from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import Caller
 from aiocircle._core.timeouts import stream_timeout
 from aiocircle._core.transport import StreamedResponse as TransportResponse
+from aiocircle._redact import Secret
 from aiocircle.errors import CircleCIError, DownloadError, InvalidArgument, RequestError
 
 __all__ = ["FileOpener", "Open", "StreamedResponse", "check_url", "receives_token", "stream_body"]
@@ -67,8 +68,11 @@ def check_url(url: object, parameter: str) -> str:
     """Return the URL of a file. Raise InvalidArgument, which does not show it, if it cannot be one."""
     if isinstance(url, str) and _parse_url(url) is not None:
         return url
-    got = "another text" if isinstance(url, str) else type(url).__name__
-    raise InvalidArgument(f"{parameter} must be an http or https URL without a user, got {got}. Take it from a list.")
+    raise _bad_url(parameter, "another text" if isinstance(url, str) else type(url).__name__)
+
+
+def _bad_url(parameter: str, got: str) -> InvalidArgument:
+    return InvalidArgument(f"{parameter} must be an http or https URL without a user, got {got}. Take it from a list.")
 
 
 def _parse_url(url: str, base: URL | None = None) -> URL | None:
@@ -128,17 +132,20 @@ class _OpenFile:
         self._headers = headers
         self._response: TransportResponse | None = None
         self._first: Response | None = None
+        self._token: Secret | None = None
+        self._is_renewed = False
 
     async def __aenter__(self) -> Self:
         state, caller = self._opener.state, self._opener.caller
         state.transport.ensure_open()
-        url = _parse_url(check_url(self._url, "url"))
-        assert url is not None
+        url = _parse_url(self._url)
+        if url is None:
+            raise _bad_url("url", "another text")
+        await self._use_present_token()
         family = family_of(url.raw_path) if receives_token(url, state.base_url) else str(url.raw_host)
-        request = self._request(url, has_token=False)
         queue = state.throttle.admit_nowait(caller, family)
         if queue is None:
-            queue = await state.throttle.admit(caller, family, request, math.inf)
+            queue = await state.throttle.admit(caller, family, self._request(url, has_token=False), math.inf)
         sent_at = state.clock.monotonic()
         is_open = False
         try:
@@ -171,7 +178,7 @@ class _OpenFile:
 
     async def _follow(self, url: URL) -> None:
         """Open the URL, or what its redirects lead to. A redirect that cannot be followed is the response."""
-        base_url = self._opener.state.base_url
+        base_url, first_url = self._opener.state.base_url, url
         has_token = receives_token(url, base_url)
         response = await self._send(url, has_token=has_token)
         self._first = Response(response.status, response.headers, b"")
@@ -186,14 +193,38 @@ class _OpenFile:
             has_token = has_token and receives_token(url, base_url)
             response = await self._send(url, has_token=has_token)
         if response.status == 401 and has_token:
+            if await self._renew_token():
+                await self._follow(first_url)
+                return
             await self._raise_unauthorized(url, response)
         self.status, self.headers = response.status, response.headers
+
+    async def _use_present_token(self) -> None:
+        """Put the present token into the headers. The first one is requested from the provider."""
+        state = self._opener.state
+        if state.credentials.can_renew:
+            if state.credentials.token is None:
+                await state.credentials.renew(None)
+            if state.account != state.credentials.account:
+                state.use_present_token()
+
+    async def _renew_token(self) -> bool:
+        """Return True if the token that was refused has been replaced, so that the file is opened again, once."""
+        credentials = self._opener.state.credentials
+        if self._is_renewed or not credentials.can_renew:
+            return False
+        self._is_renewed = True
+        if not await credentials.renew(self._token):
+            return False
+        await self._close()
+        await self._use_present_token()
+        return True
 
     async def _send(self, url: URL, *, has_token: bool) -> TransportResponse:
         opener, state = self._opener, self._opener.state
         request = self._request(url, has_token=has_token)
-        for observer in state.observers:
-            observer.on_attempt(opener.operation, request, 1)
+        for notify in state.observers.on_attempt:
+            notify(opener.operation, request, 1)
         started = state.clock.monotonic()
         result: int | CircleCIError | None = None
         try:
@@ -203,8 +234,8 @@ class _OpenFile:
             result = error
             raise
         finally:
-            for observer in state.observers:
-                observer.on_response(opener.operation, request, 1, result, state.clock.monotonic() - started)
+            for notify_end in state.observers.on_response:
+                notify_end(opener.operation, request, 1, result, started)
             result = None  # An error that refers to itself by its frames would stay in memory.
         self._response = response
         return response
@@ -213,14 +244,23 @@ class _OpenFile:
         own = self._opener.state.headers
         headers = CIMultiDict({"Accept": "*/*", "User-Agent": own["User-Agent"], **self._headers})
         if has_token:
+            self._token = self._opener.state.credentials.token
             headers.update({name: own[name] for name in _TOKEN_HEADERS if name in own})
         return Request("GET", str(url), headers)
 
     async def _raise_unauthorized(self, url: URL, response: TransportResponse) -> None:
         body = (await response.read(_MAX_ERROR)).body
-        headers, now = response.headers, self._opener.state.clock.wall()
+        headers, state = response.headers, self._opener.state
         await self._close()
-        raise error_for(401, headers, body, method="GET", url=str(url), now=now)
+        raise error_for(
+            401,
+            headers,
+            body,
+            method="GET",
+            url=str(url),
+            now=state.clock.wall(),
+            mask=state.credentials.mask,
+        )
 
 
 async def stream_body(open_: Open, url: str, *, name: str, policy: RetryPolicy) -> AsyncGenerator[bytes, None]:

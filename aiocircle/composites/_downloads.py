@@ -31,7 +31,7 @@ Existing = Literal["replace", "skip"]
 """What becomes of a file that exists: it is replaced when the download is complete, or kept without a request."""
 
 # Bytes that are collected before a thread writes them: a thread for each chunk of 64 KiB costs more than the write.
-_BUFFER: Final = 1024 * 1024
+_BUFFER: Final = 256 * 1024
 # Bytes that are collected while a thread writes. If there are more, the disk is slower than the network.
 _MAX_BUFFER: Final = 4 * _BUFFER
 # Bytes of a file that is kept in memory until it is complete: it is cheaper to fetch it again than to look for a part.

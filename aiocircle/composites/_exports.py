@@ -42,7 +42,7 @@ Window = tuple[datetime, datetime]
 
 @attrs.frozen(kw_only=True)
 class ExportRequest:
-    """What a caller wants to be exported, in windows that the API permits."""
+    """The request of a caller for exports, in windows that the API permits."""
 
     org_id: Id
     windows: tuple[Window, ...]

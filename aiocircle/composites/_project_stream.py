@@ -23,6 +23,7 @@ from aiocircle.composites._waiting import UNSHOWN_EVENT
 from aiocircle.errors import CircleCIError, ConfigurationError, Forbidden, NotFound, Unauthorized
 from aiocircle.resources.pipelines import Pipeline
 from aiocircle.resources.workflows import Workflow, WorkflowJob
+from aiocircle.slugs import ProjectSlug, read_slug
 
 __all__ = ["ProjectReads", "ProjectStream"]
 
@@ -216,8 +217,12 @@ class ProjectStream(Generic[T]):
         self._poller.wake()
 
     def _is_own(self, project: Any) -> bool:
-        slugs = {self._state.project, *(each.pipeline.project_slug for each in self._pipelines.values())}
-        return getattr(project, "slug", None) in slugs or getattr(project, "id", None) == self._state.project
+        own = self._state.project
+        if getattr(project, "id", None) in (own, own.rpartition("/")[2]):
+            return True
+        # An event may have the long form of a slug.
+        slug = str(read_slug(ProjectSlug, getattr(project, "slug", None)))
+        return slug in {own, *(each.pipeline.project_slug for each in self._pipelines.values())}
 
     async def _read_heard(self, number: int) -> None:
         """Read a pipeline that an event named and that no list has shown yet."""
@@ -261,7 +266,8 @@ class ProjectStream(Generic[T]):
             raise
         except CircleCIError:
             pass
-        for number in (*self._next_open(), *again):
+        # After a time without polls, the results of a branch come in the order of its pipelines.
+        for number in sorted((*self._next_open(), *again)):
             self._queue.setdefault(number)
         self._is_pruned = not is_complete
         self._walk_at = began_at + self._poll_interval * (1 - JITTER * random.random())

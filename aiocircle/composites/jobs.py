@@ -68,8 +68,9 @@ class Jobs(JobWaits, jobs.Jobs):
         """Return an iterator over the lines of a job's output, step by step, without control sequences.
 
         failed_only: True for the steps that failed. step: the name of a step. index: a parallel node, counted from 0.
-        follow: True continues until the job has ended, and yields the lines of all its running steps as they come: by
-        API v3 every 2 seconds, or by API v1.1 every 5 seconds on a host without v3. Lines of API v3 have no time.
+        follow: True continues until the job has ended, and yields the lines of all its running steps as they come. They
+        are read every 2 seconds by API v3, or every 5 seconds by API v1.1 on a host without v3. Lines of API v3 have no
+        time.
 
         Memory is flat. Raise DownloadError if an output cannot be read to its end, after the lines that were.
 

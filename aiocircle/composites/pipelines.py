@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from aiocircle._core.group import Project
 from aiocircle.composites._ids import IdOrModel, text_id
+from aiocircle.composites._pipeline_bots import PipelineBots
 from aiocircle.composites._pipeline_files import PipelineFiles
 from aiocircle.errors import InvalidArgument
-from aiocircle.resources import pipelines
 from aiocircle.resources.pipelines import Change, Pipeline, PipelineResult
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Pipelines"]
 
 
-class Pipelines(PipelineFiles, pipelines.Pipelines):
+class Pipelines(PipelineBots, PipelineFiles):
     """Pipelines: `circle.pipelines`."""
 
     __slots__ = ()

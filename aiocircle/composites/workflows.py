@@ -1,15 +1,12 @@
-"""Workflows, with the approval of a job by its name, and waits."""
+"""Workflows, with approvals by name, reruns, and waits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aiocircle._core.group import Id
 from aiocircle.composites._ids import IdOrModel, text_id
-from aiocircle.errors import InvalidArgument
-from aiocircle.resources import workflows
-from aiocircle.resources.workflows import JobType, Workflow, WorkflowJob
+from aiocircle.composites._workflow_bots import WorkflowBots
+from aiocircle.resources.workflows import Workflow
 
 if TYPE_CHECKING:
     from aiocircle.composites._outcome import Until
@@ -17,21 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["Workflows"]
 
 
-class Workflows(workflows.Workflows):
+class Workflows(WorkflowBots):
     """Workflows: `circle.workflows`."""
 
     __slots__ = ()
-
-    async def approve_by_name(self, workflow_id: Id, name: str) -> None:
-        """Approve the job with this name, such as "hold", that waits for an approval.
-
-        Raises InvalidArgument, with nothing approved, if the workflow has no approval job with this name, or if the job
-        does not wait: because jobs before it still run, or because it was approved or canceled already.
-
-        https://circleci.com/docs/api/v2/#operation/approvePendingApprovalJobById
-        """
-        job = _pending_approval(await self.list_jobs(workflow_id).collect(), name)
-        return await self.approve(workflow_id, job.approval_request_id or job.id)
 
     async def wait(
         self,
@@ -62,16 +48,3 @@ class Workflows(workflows.Workflows):
             until=until,
             poll_interval=poll_interval,
         )
-
-
-def _pending_approval(jobs: Sequence[WorkflowJob], name: str) -> WorkflowJob:
-    """Return the job with this name that waits for an approval. Raise InvalidArgument if there is not one."""
-    approvals = {job.name: job for job in jobs if job.type == JobType.APPROVAL}
-    if name not in approvals:
-        names = ", ".join(map(repr, approvals)) or "none"
-        raise InvalidArgument(f"name must be the name of an approval job, got {name!r}. The workflow has {names}")
-    if not approvals[name].is_waiting_for_approval:
-        raise InvalidArgument(
-            f"the job {name!r} must be waiting for an approval, got one with the status {approvals[name].status}"
-        )
-    return approvals[name]

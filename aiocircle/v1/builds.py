@@ -235,7 +235,7 @@ class Builds(Group):
         endpoint = _Endpoints.list if branch is None else _Endpoints.list_of_branch
         values = (project,) if branch is None else (project, branch)
         query = omit_none(filter=filter, shallow=shallow)
-        return self._list(endpoint, *values, query=query, page_token=page_token, identity=_identity)
+        return self._list(endpoint, *values, query=query, page_token=page_token)
 
     def list_recent(self, *, shallow: bool | None = None, page_token: str | None = None) -> Pager[BuildSummary]:
         """List the builds of all projects that the token's user follows, newest first.
@@ -246,7 +246,7 @@ class Builds(Group):
         https://circleci.com/docs/api/v1/
         """
         query = omit_none(shallow=shallow)
-        return self._list(_Endpoints.list_recent, query=query, page_token=page_token, identity=_identity)
+        return self._list(_Endpoints.list_recent, query=query, page_token=page_token)
 
     async def cancel(self, project: Project, build_num: int) -> Build:
         """Cancel a build, and return it. A finished build stays as it is.
@@ -261,7 +261,3 @@ class Builds(Group):
         https://circleci.com/docs/api/v1/
         """
         return await self._call(_Endpoints.add_ssh_user, project, build_num)
-
-
-def _identity(build: BuildSummary) -> object:
-    return build.vcs_type, build.username, build.reponame, build.vcs_url, build.build_num

@@ -19,15 +19,21 @@ from tests.support.official_spec import ABSENT, OPERATIONS, Operation, needs_doc
 
 # Public methods that are not operations of the API, and their purpose.
 EXTRAS = {
-    "jobs.get_by_link": "a person has the page",
+    "jobs.get_by_link": "a person has the address of a page",
     "jobs.wait": "a poll is not a wait",
+    "pipelines.cancel_redundant": "a bot cancels what newer pipelines have made redundant",
     "pipelines.find": "the API has no search for the pipeline of a commit",
     "pipelines.get_by_link": "a person has the page",
+    "pipelines.start": "the API has two routes, and the project decides which one works",
+    "pipelines.stream_finished": "the API has no stream of results",
     "pipelines.wait": "a pipeline has no status: that of its workflows counts, and more of them may appear",
     "pipelines.watch": "the API has no stream of changes",
+    "workflows.get_by_link": "a person has the address of a page",
     "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
     "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
-    "workflows.get_by_link": "a person has the page",
+    "webhooks.ensure": "the API has no request that creates or updates",
+    "workflows.rerun_failed": "a bot reruns what failed, and never loops",
+    "workflows.stream_approvals": "CircleCI sends no event for an approval that waits",
     "workflows.wait": "a poll is not a wait",
 }
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import attrs
 import pytest
-from tests.contract.official import FOLDER
 
 from aiocircle import CircleCI, InvalidArgument, Pager
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Table
 from aiocircle._groups import LazyGroup, V1Groups
 from aiocircle.v1 import builds, projects, users
 from tests.contract.conftest import Wire
+from tests.support.official_spec import FOLDER
 
 _TABLE = FOLDER / "operations-v1-v3.tsv"
 ABSENT = None if _TABLE.is_file() else f"the table of operations is not at ../shared/spec: there is no {_TABLE.name}"
@@ -117,7 +117,7 @@ def test_an_operation_has_the_tables_signature(row: Row) -> None:
         assert keywords == {*row.keywords, "page_token"}
         assert endpoint.paging.is_paged is (row.returns != "Pager, one page")
     else:
-        assert inspect.iscoroutinefunction(method)
+        assert inspect.iscoroutinefunction(inspect.unwrap(method))
         assert keywords == {*row.keywords}
         assert annotation == (None if isinstance(endpoint, Action) else endpoint.model)
         assert getattr(annotation, "__name__", "None") == row.returns

@@ -1,11 +1,8 @@
-"""The executor over aioresponses: without a socket."""
+"""The client over aioresponses-ng, which replaces aiohttp's requests without a socket."""
 
 from __future__ import annotations
 
-import inspect
 import re
-from typing import Any
-from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -18,22 +15,9 @@ ME = "https://circleci.com/api/v2/me"
 ADA = {"id": "1", "login": "ada", "name": "Ada"}
 
 
-class _Response(aiohttp.ClientResponse):
-    """aioresponses does not pass an argument that aiohttp 3.14 requires."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        if "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters:
-            options.setdefault("stream_writer", Mock(output_size=0))
-        super().__init__(*arguments, **options)
-
-
 @pytest.fixture
-def responses(monkeypatch):
+def responses():
     with aioresponses() as mocked:
-        add = mocked.add
-        monkeypatch.setattr(
-            mocked, "add", lambda *args, **options: add(*args, **{"response_class": _Response, **options})
-        )
         yield mocked
 
 

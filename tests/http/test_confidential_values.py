@@ -97,6 +97,13 @@ SECRETIVE: dict[str, Callable[[CircleCI, Any], Awaitable[object]]] = {
         scope={"id": p["web"], "type": "project"},
     ),
     "webhooks.update": lambda c, p: c.webhooks.update(p["webhook"], signing_secret=GIVEN.get()),
+    "webhooks.ensure": lambda c, p: c.webhooks.ensure(
+        p["web"],
+        name="chat",
+        url="https://hooks.example.org",
+        events=["job-completed"],
+        signing_secret=GIVEN.get(),
+    ),
     "otel.create_exporter": lambda c, p: c.otel.create_exporter(
         org_id=p["org"],
         endpoint="otel.example.org:4317",

@@ -108,6 +108,7 @@ class Hosts:
         self.seen: list[tuple[str, str | None]] = []
         self.headers: list[dict[str, str]] = []
         self.status = 200
+        self.refused: set[str] = set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         token = request.headers.get("Circle-Token") or request.headers.get("Authorization")
@@ -115,6 +116,8 @@ class Hosts:
         url = f"{request.scheme}://{request.host}{request.path}"
         self.seen.append((url, token))
         self.headers.append(dict(request.headers))
+        if token in self.refused:
+            return web.Response(status=401)
         if url in self.routes:
             return web.Response(status=302, headers={"Location": self.routes[url]})
         return web.Response(status=self.status, body=b"content")
@@ -213,4 +216,19 @@ async def test_a_refused_token_is_unauthorized(tmp_path: Any) -> None:
         with pytest.raises(DownloadError, match="401"):
             await read(circle, f"https://{STORAGE}/1")
         assert circle._executor.state.places.free == circle.max_concurrency
+        assert circle._executor.state.file_places.free == circle.max_concurrency // 2
+
+
+async def test_a_refused_token_is_renewed(tmp_path: Any) -> None:
+    """A provider is called before the first file and after a 401; the file is opened once more, from its first URL."""
+    async with running(tmp_path) as (hosts, session):
+        tokens = iter(["first", "second", "third"])
+        circle = CircleCI(lambda: next(tokens), base_url=f"https://{API}", session=session)
+        hosts.refused = {"first"}
+        hosts.routes = {f"https://{API}/1": f"https://{ARTIFACTS}/2"}
+        assert await read(circle, f"https://{API}/1") == b"content"
+        assert [token for _, token in hosts.seen] == ["first", "second", "second"]
+        hosts.refused = {"second", "third"}
+        with pytest.raises(Unauthorized):
+            await read(circle, f"https://{API}/1")
         assert circle._executor.state.file_places.free == circle.max_concurrency // 2

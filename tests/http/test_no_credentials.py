@@ -56,7 +56,7 @@ def test_missing_token_names_the_remedies(monkeypatch):
     ],
 )
 def test_misplaced_token_is_not_repeated(option):
-    """The token is not in the message, and not in the local variables of any of the library's frames."""
+    """Neither the message has them nor the local variables of any of the library's frames."""
     with pytest.raises(ConfigurationError, match=option) as caught:
         CircleCI("another", **{option: TOKEN})
     assert TOKEN not in shown_by_library(caught.value)

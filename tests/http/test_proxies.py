@@ -228,7 +228,7 @@ def test_proxy_must_be_an_http_url(make, bad):
 
 
 async def test_bad_variable_is_named(make, monkeypatch):
-    """The error has the name of the variable, but not its value."""
+    """The error has the type, and not the value."""
     monkeypatch.setenv("HTTPS_PROXY", f"socks5://ada:{PASSWORD}@h:1")
     with pytest.raises(ConfigurationError, match="HTTPS_PROXY must be") as caught:
         await make(base_url="https://api.example.test").request("GET", X)

@@ -83,7 +83,7 @@ async def test_the_same_token_is_not_tried_again(server, make):
 
 
 async def test_a_second_refusal_is_final(server, make):
-    """At most two tokens are sent, even if the provider has more."""
+    """Two tokens are sent at most, also if the provider has others."""
     accept(server, "third-token")
     provider = Provider("first-token", "second-token", "third-token")
     with pytest.raises(Unauthorized) as caught:

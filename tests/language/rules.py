@@ -27,7 +27,9 @@ HABITS: Final[dict[str, tuple[re.Pattern[str], str]]] = {
     "ask": (re.compile(r"\bask(?:s|ed|ing)?\b", _FLAGS), "request, requested"),
     # None with a capital is Python's value: "must be None" is the form of a message.
     "is no X": (
-        re.compile(r"\b(?:is|are|was|were|be) (?:no\b(?! longer| more\b| later| earlier)|(?-i:none)\b)", _FLAGS),
+        re.compile(
+            r"(?<!there )\b(?:is|are|was|were|be) (?:no\b(?! longer| more\b| later| earlier)|(?-i:none)\b)", _FLAGS
+        ),
         "is not a valid X; None if",
     ),
     "people": (

@@ -34,36 +34,6 @@ async def test_since_needs_an_offset(server: LocalCircleCI, circle: CircleCI, si
     assert server.requests == []
 
 
-async def on_hold(server: LocalCircleCI, circle: CircleCI) -> tuple[str, str]:
-    """A workflow that waits for an approval, and the name of the job that does."""
-    for project in server.projects:
-        async for pipeline in circle.pipelines.list_for_project(project):
-            async for workflow in circle.pipelines.list_workflows(pipeline.id):
-                if workflow.status == "on_hold":
-                    async for job in circle.workflows.list_jobs(workflow.id):
-                        if job.is_waiting_for_approval:
-                            return workflow.id, job.name
-    raise AssertionError("no workflow is on hold")
-
-
-async def test_job_is_approved_by_name_once(server: LocalCircleCI, circle: CircleCI) -> None:
-    """A job is approved by its name. A second approval raises InvalidArgument."""
-    workflow, job = await on_hold(server, circle)
-    await circle.workflows.approve_by_name(workflow, job)
-    assert [operation for operation, _ in server.changes] == ["workflows.approve"]
-    with pytest.raises(InvalidArgument, match="must be waiting"):
-        await circle.workflows.approve_by_name(workflow, job)
-    assert len(server.changes) == 1
-
-
-async def test_unknown_approval_name_is_refused(server: LocalCircleCI, circle: CircleCI) -> None:
-    """The error for an unknown name lists the jobs that wait for an approval."""
-    workflow, job = await on_hold(server, circle)
-    with pytest.raises(InvalidArgument, match=job):
-        await circle.workflows.approve_by_name(workflow, "no such job")
-    assert server.changes == []
-
-
 async def test_projects_of_an_organization_come_once() -> None:
     """All projects of an organization are found, each once."""
     async with LocalCircleCI(30) as server, CircleCI(server.token, base_url=server.url) as circle:

@@ -1,4 +1,4 @@
-"""The results of a job, over HTTP: steps, output, artifacts and failed tests."""
+"""Files of a job, over HTTP: steps, output, artifacts and failed tests."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ async def test_following_selects_outputs(v3: bool) -> None:
 
 
 async def test_v3_is_looked_for_once() -> None:
-    """A client sends one request for v3 to a host without it, for any number of calls."""
+    """A host without v3 gets one request for it from a client, for all its later calls."""
     async with LocalCircleCI(v3=False) as server, CircleCI(server.token, base_url=server.url) as circle:
         job = await run_job(server, circle, steps=STEPS[:1])
         for _ in range(3):
@@ -418,7 +418,7 @@ async def test_an_artifact_is_streamed(server: LocalCircleCI, circle: CircleCI) 
 
 
 async def test_failed_tests_are_listed(server: LocalCircleCI, circle: CircleCI) -> None:
-    """The failed tests of all pages are listed. A page without any does not end the list."""
+    """Failed tests of all pages; a page without any is not the end."""
     async with LocalCircleCI(page_size=2) as server, CircleCI(server.token, base_url=server.url) as circle:
         job = await run_job(server, circle, status="failed", tests=400)
         every = await circle.jobs.list_tests(WEB, job.job_number or 0).collect()

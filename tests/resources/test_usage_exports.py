@@ -103,7 +103,7 @@ async def test_polls_keep_the_budget(server: LocalCircleCI, circle: CircleCI) ->
 
 
 def test_budget_over_random_stories() -> None:
-    """At random times, no hour has more than ten requests, and none waits without need."""
+    """For any times, no hour has more than ten requests, and none waits without need."""
     random_ = random.Random(7)
     for _ in range(200):
         budget, now, spent = Budget(), 0.0, list[float]()
@@ -148,7 +148,7 @@ async def test_files_are_downloaded(server: LocalCircleCI, circle: CircleCI, tmp
     assert sum(text.count("\n") - 1 for text in texts) == len(await rows(circle, 40))
 
 
-async def test_a_cut_file_is_an_error(server: LocalCircleCI, circle: CircleCI, tmp_path: Path) -> None:
+async def test_a_cut_file_is_not_the_end(server: LocalCircleCI, circle: CircleCI, tmp_path: Path) -> None:
     """Rows that came are yielded; without an ETag the stream cannot be continued. A file is downloaded again."""
     server.usage_format = UsageFormat(parts=1, cuts=1)
     found: list[UsageRow] = []

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 import aiocircle
+from tests import mutants
 
 ROOT = Path(aiocircle.__file__).parents[1]
 PACKAGE = ROOT / "aiocircle"
@@ -272,14 +274,20 @@ def test_events_load_no_client() -> None:
 # A group that shows another one's models.
 SHARED = {"pipelines": {"workflows"}, "schedules": {"users"}, "triggers": {"pipeline_definitions"}}
 
-# What several groups of composites use, and is small.
-SMALL = {"aiocircle.composites._ids", "aiocircle.composites._job_waits"}
+# Parts of composites that are small.
+SMALL = {
+    "aiocircle.composites._branches",
+    "aiocircle.composites._ids",
+    "aiocircle.composites._job_waits",
+    "aiocircle.composites._pipeline_bots",
+    "aiocircle.composites._workflow_bots",
+}
 
 # Files that a composite group inherits from.
 MIXINS = {"pipelines": {"_pipeline_files"}}
 
 # A group with methods of several requests inherits the group of single requests.
-COMPOSITES = {"jobs", "pipelines", "projects", "usage", "workflows"}
+COMPOSITES = {"jobs", "pipelines", "projects", "usage", "webhooks", "workflows"}
 
 TOUCH_EACH = """
 import json, sys
@@ -451,3 +459,12 @@ def test_the_sources_can_be_built_and_tested_again(built: Path) -> None:
         *["mkdocs.yml", "pyproject.toml", "PKG-INFO", ".gitignore"],
     }
     assert not any("__pycache__" in name or ".hypothesis" in name for name in names)
+
+
+def test_mutated_files_and_their_tests_exist() -> None:
+    """The paths of mutmut in pyproject.toml and in tests/mutants.py are those of the package."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    selection = settings["pytest_add_cli_args_test_selection"]
+    assert [path for path in (*settings["only_mutate"], *selection) if not (ROOT / path).exists()] == []
+    assert {Path(path).stem for path in settings["only_mutate"]} == mutants._TESTS.keys()
+    assert {path for tests in mutants._TESTS.values() for path in tests} <= {*selection}

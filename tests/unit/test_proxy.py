@@ -34,7 +34,7 @@ def find(url: str, **environment: str) -> str | None:
     ],
 )
 def test_proxy_is_found(url: str, environment: dict[str, str], expected: str | None) -> None:
-    """Lower case takes precedence. An empty value sets no proxy, and loopback hosts use none."""
+    """Lower case takes precedence, an empty value means no proxy, and loopback hosts have none."""
     assert find(url, **environment) == expected
 
 

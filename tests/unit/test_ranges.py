@@ -77,7 +77,7 @@ def test_encoded_body_is_not_continued() -> None:
     ],
 )
 def test_range_is_that_of_the_request(content_range: str, etag: str, verdict: Verdict) -> None:
-    """A range is accepted if it has the same file, first byte and size."""
+    """A part of the same file, from the same byte, of the same size."""
     found = plan(206, {"Content-Range": content_range, "ETag": etag}, offset=5, etag='"a"', total=10)
     assert found.verdict is verdict
 

@@ -42,7 +42,7 @@ async def test_stream_is_continued(server: FileServer, open_: Any) -> None:
 
 @pytest.mark.parametrize("ranges", ["ignored", "shifted", "refused"])
 async def test_stream_refuses_another_range(server: FileServer, open_: Any, ranges: str) -> None:
-    """The bytes that were yielded cannot be replaced, so another range is an error."""
+    """Bytes that were yielded cannot be taken back."""
     server.files["/f"] = File(body=content(5000), cuts=[1000], ranges=ranges)
     with pytest.raises(DownloadError):
         [chunk async for chunk in stream_body(open_, f"{server.url}/f", name="f", policy=POLICY)]

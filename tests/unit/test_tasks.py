@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,8 +13,9 @@ import pytest
 
 from aiocircle._core.tasks import bounded_map, gather
 from aiocircle.testing.virtual_time import VirtualTimeLoop
+from tests.support.thorough import scaled
 
-STORIES = 100_000 if os.environ.get("AIOCIRCLE_THOROUGH") == "1" else 300
+STORIES = scaled(300, 10_000)
 
 
 def virtually(main: Callable[[], Awaitable[Any]]) -> Any:
