@@ -19,8 +19,8 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="a few turns: shows that it works, and no more")
     parser.add_argument("--async-peer", metavar="PYTHON", help="the interpreter that has pycircleci-async")
-    parser.add_argument("--output", type=Path, default=Path("build/bench"), help="where table and plot go")
-    parser.add_argument("--docs", type=Path, metavar="PAGE", help="a Markdown page to renew, with the plot beside it")
+    parser.add_argument("--output", type=Path, default=Path("build/bench"), help="the folder for table and plot")
+    parser.add_argument("--docs", type=Path, metavar="PAGE", help="a Markdown page to renew, with the plot next to it")
     arguments = parser.parse_args()
 
     settings = scenarios.Settings(scenarios.default_pythons(arguments.async_peer))

@@ -3,8 +3,8 @@
     python -m benchmarks.admission            # the table, some 40 seconds
     python -m benchmarks.admission --quick    # the same over shorter times, as the tests run it
 
-Nothing is sent: a simulated server decides on each request that the throttle admits. What is measured is the share of
-the permitted requests that was used, the 429s among all requests, and how long a request waited in the queue.
+Nothing is sent: a simulated server decides on each request that the throttle admits. The figures are the used share of
+the permitted requests, the 429s among all requests, and the time of requests in the queue.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a scenario. used: of the permitted requests. refused: 429s among all. Waits are in seconds."""
+    """The figures of a scenario. used: of the permitted requests. refused: 429s among all. Waits are in seconds."""
 
     used: float
     refused: float
@@ -186,7 +186,7 @@ def _result(server: Bucket, permitted: float, waits: list[float], since: float =
 
 
 async def steady(server: Bucket, seconds: float) -> Result:
-    """A bucket whose rate stays."""
+    """Measure a bucket with a constant rate."""
     client = Client(server)
     await client.saturate(seconds)
     return _result(server, server.rate * (seconds + 1), client.waits)
@@ -233,7 +233,7 @@ async def halved(seconds: float, announces: float | None) -> Result:
 
 
 async def odd_header(seconds: float) -> Result:
-    """A limit of one an hour with one left, named by a single response of a server that has no limit."""
+    """Measure a server without a limit, of which a single response names one an hour with one left."""
     del seconds
     server = Bucket(odd={"X-RateLimit-Limit-Hour": "1", "X-RateLimit-Remaining-Hour": "1"})
     client, caller = Client(server), None

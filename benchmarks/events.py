@@ -30,7 +30,7 @@ _BURST = 500  # events that are received before the handlers run
 
 
 def event(number: int) -> bytes:
-    """A workflow's event of the size that CircleCI sends."""
+    """Return a workflow's event of the size that CircleCI sends."""
     commit = {"subject": "Add a button", "body": "", "author": {"name": "Ada", "email": "ada@example.com"}}
     return json.dumps(
         {
@@ -73,7 +73,7 @@ def pin(core: int) -> None:
 
 
 def serve(pipe: Connection) -> None:
-    """The receiver: it sends its port, and at the end how often each event was handled."""
+    """Run the receiver: it sends its port, and at the end the number of times each event was handled."""
     pin(0)
     asyncio.run(_serve(pipe))
 
@@ -132,7 +132,7 @@ async def deliver(port: int, events: int) -> tuple[Counter[int], list[float], fl
 
 
 def measure(events: int) -> dict[str, Any]:
-    """One run: the figures, and what was lost or handled twice."""
+    """Run once, and return the figures, and the events that were lost or handled twice."""
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
     server = context.Process(target=serve, args=(theirs,))
@@ -156,7 +156,7 @@ def measure(events: int) -> dict[str, Any]:
 
 
 def measure_receive(events: int) -> dict[str, Any]:
-    """The calls of `receive`, without HTTP."""
+    """Measure the calls of `receive`, without HTTP."""
 
     async def main() -> tuple[float, int]:
         router = EventRouter(SECRET)

@@ -3,9 +3,8 @@
     python -m benchmarks.instructions            # all counts; exits with 1 where one is above its bound
     python -m benchmarks.instructions --profile build/callgrind   # keeps what callgrind_annotate reads
 
-The same code on the same libraries gives the same counts within a few per mille, on a busy machine as well as on a
-quiet one, so that a regression is seen without a stopwatch. What an instruction takes differs, though: these are no
-times.
+The same code on the same libraries gives the same counts within a few per mille, on a busy machine and on a quiet one.
+A regression is therefore visible without a stopwatch. Instructions differ in their time: the counts are not times.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from benchmarks.scenarios import FLOOR, MODULES, OURS
 
 PAGES: Final = 20
 CALLS: Final = 100
-# How far above the floor each may be: where it is, and one or two in a hundred for other versions of the libraries.
-# A change that makes one dearer on purpose raises its bound, and says why.
+# The maximum ratio to the floor: the measured one, and one or two per cent for other versions of the libraries.
+# A change that makes one slower on purpose raises its bound, and gives the reason.
 BOUNDS: Final = {"run_pages": 1.165, "run_items": 1.26, "pipeline_items": 1.35, "get": 1.12}
 _WHAT: Final = {
     "run_pages": "page of 250 workflow runs, `pages()`",
@@ -50,7 +49,7 @@ class Count:
 
 
 def counts(folder: Path) -> list[Count]:
-    """What each scenario takes, client by client; the profiles are left in `folder`."""
+    """Return the instructions of each scenario and client; the profiles are kept in `folder`."""
     found: dict[tuple[str, str], float] = {}
     with Server(pages=PAGES) as server:
         for client in (FLOOR, OURS):
@@ -63,7 +62,7 @@ def counts(folder: Path) -> list[Count]:
                     for _ in range(2):  # the first for warming up
                         worker.run(name, url=server.url, **times)
             parts = sorted(folder.glob(f"{out.name}.*"), key=lambda path: int(path.suffix[1:]))
-            # Before the first mark lies the start, and between two scenarios what tells of them.
+            # The start is before the first mark, and the messages about scenarios are between two of them.
             for index, name in enumerate(BOUNDS):
                 found[client, name] = _total(parts[4 * index + 3]) / (CALLS if name == "get" else PAGES)
     return [Count(name, found[FLOOR, name], found[OURS, name]) for name in BOUNDS]

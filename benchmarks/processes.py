@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 @dataclass(frozen=True)
 class Cost:
-    """What a scenario cost a client: CPU and wall clock in seconds, its process's peak memory so far in KiB."""
+    """The cost of a scenario for a client: CPU and wall clock in seconds, its process's peak memory so far in KiB."""
 
     cpu: float
     wall: float
@@ -23,7 +23,7 @@ class Cost:
 
     @classmethod
     def mean(cls, costs: Sequence[Cost]) -> Cost:
-        """One cost for several of the same: means of the times, the last peak."""
+        """Return one cost for several of the same: means of the times, the last peak."""
         return cls(
             sum(cost.cpu for cost in costs) / len(costs),
             sum(cost.wall for cost in costs) / len(costs),
@@ -49,7 +49,7 @@ class _Process:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The end of its standard input tells it to go.
+        # It exits at the end of its standard input.
         self._process.communicate()
 
     def write(self, line: str) -> None:
@@ -73,9 +73,9 @@ class Server(_Process):
         self.url = f"http://127.0.0.1:{self.read().strip()}"
 
     def log(self) -> list[tuple[float, int]]:
-        """When which status was answered, where the rate is limited."""
-        with urlopen(f"{self.url}/log") as answer:
-            return [(at, status) for at, status in json.load(answer)]
+        """Return the time and the status of each response, if the rate is limited."""
+        with urlopen(f"{self.url}/log") as response:
+            return [(at, status) for at, status in json.load(response)]
 
 
 class Worker(_Process):

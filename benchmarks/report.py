@@ -16,7 +16,7 @@ _ASYNC_PEER = "pycircleci-async 0.1.1 on httpx 0.23.3"
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as Markdown. A ratio is a median with the middle half of all turns in brackets."""
+    """Return the rows as Markdown. A ratio is a median with the middle half of all turns in brackets."""
     lines = ["| | measured | result | target | |", "|---|---|---|---|---|"]
     group = ""
     for row in rows:
@@ -28,19 +28,19 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def line(row: Row) -> str:
-    """One row as text, to be read while the others are measured."""
+    """Return one row as text, to be read while the others are measured."""
     parts = (row.name, _figures(row), _result(row), _target(row), _verdict(row))
     return f"{row.group}: {' | '.join(part for part in parts if part)}"
 
 
 def surroundings() -> str:
-    """Where and on what this was measured: nothing that names the machine."""
+    """Return the date, the versions and the kind of machine, without its name."""
     libraries = ", ".join(f"{library} {version(library)}" for library in _LIBRARIES)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_processor()}"
     return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with {python} on {machine}. Versions: aiocircle {version('aiocircle')}, "
-        f"{libraries}, {_ASYNC_PEER}.\n"
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with {python} on {machine}. "
+        f"Versions: aiocircle {version('aiocircle')}, {libraries}, {_ASYNC_PEER}.\n"
     )
 
 
@@ -125,7 +125,7 @@ def _verdict(row: Row) -> str:
 
 
 def _processor() -> str:
-    """The processor's family, where the system tells it."""
+    """Return the processor's family, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is measured, and how: each function gives rows of the table."""
+"""The scenarios and their measurement: each function yields rows of the table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODULES = {FLOOR: "floor", OURS: "ours", "pycircleci": "pycircleci", "pycircleci
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is measured. pythons: by client, the interpreter of its environment."""
+    """The size of the measurement. pythons: by client, the interpreter of its environment."""
 
     pythons: dict[str, str]
     turns: int = 31
@@ -100,7 +100,7 @@ def pages(settings: Settings) -> Iterator[Row]:
 
 
 def bulk(settings: Settings) -> Iterator[Row]:
-    """Wall clock of many projects' insights, where each answer takes 50 ms and 32 requests are under way."""
+    """Measure the wall-clock time of many projects' insights, with 50 ms for a response and 32 requests in flight."""
     width, latency = 32, 0.05
     clients = list(settings.pythons)
     with Server(latency=latency) as server:
@@ -135,7 +135,7 @@ def bulk(settings: Settings) -> Iterator[Row]:
 
 
 def rate(settings: Settings) -> Iterator[Row]:
-    """What a token bucket lets through, of what it could."""
+    """Measure the share of a token bucket's permits that is used."""
     limit = 50.0
     half = settings.seconds / 2
     headers, plain = {"rate": limit}, {"rate": limit, "headers": False}
@@ -175,7 +175,7 @@ def rate(settings: Settings) -> Iterator[Row]:
 
 
 def interactive(settings: Settings) -> Iterator[Row]:
-    """How long calls wait next to a job of 10,000 requests, at a rate of 50 a second."""
+    """Measure the waits of calls next to a job of 10,000 requests, at a rate of 50 a second."""
     with Server(latency=0.02, bucket={"rate": 50.0}) as server, _worker(settings, OURS) as worker:
         waits = sorted(worker.run("interactive", url=server.url, seconds=settings.seconds).outcome)
     median, most = statistics.median(waits), waits[int(0.99 * (len(waits) - 1))]
@@ -191,7 +191,7 @@ def interactive(settings: Settings) -> Iterator[Row]:
 
 
 def overlap(settings: Settings) -> Iterator[Row]:
-    """A consumer that takes as long for a page as the server does."""
+    """Measure a consumer that takes as long for a page as the server does."""
     pause = 0.03
     with Server(latency=pause) as server, _worker(settings, OURS) as worker:
 
@@ -240,7 +240,7 @@ def memory(settings: Settings) -> Iterator[Row]:
 
 
 def loop(settings: Settings) -> Iterator[Row]:
-    """How long the event loop is kept from others."""
+    """Measure how long the event loop is blocked."""
     with Server() as server, _worker(settings, OURS) as worker:
         longest = [worker.run("stretch", url=server.url).outcome * 1e3 for _ in range(1 + settings.turns)][1:]
     yield Row(
@@ -274,7 +274,7 @@ _HELP = """
 
 
 def imports(settings: Settings) -> Iterator[Row]:
-    """The time from the first import to a client. The turn for warming up leaves compiled files behind."""
+    """Measure the time from the first import to a client. The first turn leaves compiled files behind."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
     def python(code: str) -> float:
@@ -320,10 +320,10 @@ def _worker(settings: Settings, client: str) -> Worker:
 def _interleaved(
     settings: Settings, clients: list[str], turns: int, scenario: str, *, goes: int = 1, **options: object
 ) -> dict[str, list[Cost]]:
-    """What each turn of each client cost. In every turn each client has its go, in changing order.
+    """Return the cost of each turn of each client. In every turn each client runs once, in changing order.
 
-    The processes are new in each turn, and have one go to warm up: how fast a process is depends on where its objects
-    happen to lie. goes: how often the floor and aiocircle have theirs, one after the other; a turn's cost is the mean.
+    The processes are new in each turn, and run once to warm up: the speed of a process depends on the addresses of its
+    objects. goes: the number of runs of the floor and aiocircle, one after the other. A turn's cost is the mean.
     """
     costs: dict[str, list[Cost]] = {client: [] for client in clients}
     for turn in range(turns):
@@ -349,12 +349,12 @@ def _turned(names: list[str], turn: int) -> list[str]:
 
 
 def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Of the ratios of the single turns, whose two parts were measured one right after the other."""
+    """Return the spread of the ratios of the single turns, whose two parts were measured one after the other."""
     return Spread.of([a / b for a, b in zip(ours, theirs, strict=True)])
 
 
 def default_pythons(async_peer: str | None) -> dict[str, str]:
-    """The interpreter of each client that is installed."""
+    """Return the interpreter of each installed client."""
     pythons = {FLOOR: sys.executable, OURS: sys.executable, "pycircleci": sys.executable}
     if async_peer is not None:
         pythons["pycircleci-async"] = async_peer

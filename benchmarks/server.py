@@ -1,8 +1,8 @@
-"""A lean HTTP server of prepared answers, in a process of its own: `python -m benchmarks.server '{"latency": 0.05}'`.
+"""A lean HTTP server of prepared responses, in a process of its own: `python -m benchmarks.server '{"latency": 0.05}'`.
 
 It prints its port, and ends with its standard input. It parses no more of a request than the target, and encodes
-nothing anew but page numbers, so that a client never waits for it: LocalCircleCI, which works its answers out and
-runs on aiohttp as the clients do, takes longer for a request than they do.
+only page numbers for each request. A client therefore never waits for it. LocalCircleCI computes its responses and
+runs on aiohttp like the clients, so it takes longer for a request than they do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
 
-from benchmarks import answers
+from benchmarks import bodies
 from benchmarks.processes import keep_apart
 
 RUNS = 250
@@ -49,7 +49,7 @@ class Bucket:
         self._at = 0.0
 
     def take(self) -> tuple[bool, bytes]:
-        """Whether there was a token, and what the answer's headers say."""
+        """Return True if a token was left, and the headers of the response."""
         now = time.monotonic()
         if self._started is None:
             self._started = self._at = now
@@ -86,18 +86,18 @@ class Bucket:
         self._at = now
 
 
-class Answers:
+class Bodies:
     """The bodies, by path."""
 
     def __init__(self, pages: int) -> None:
         self._pages = pages
-        self._runs = answers.Page(answers.run, RUNS)
-        self._pipelines = answers.Page(answers.pipeline, PIPELINES)
+        self._runs = bodies.Page(bodies.run, RUNS)
+        self._pipelines = bodies.Page(bodies.pipeline, PIPELINES)
         self._one_page_of_runs = self._runs.body(0, 1)
-        self._metrics = answers.items(*[answers.workflow_metrics(name) for name in answers.WORKFLOWS])
-        self._jobs = answers.items(*[answers.job_metrics(number) for number in range(answers.JOBS)])
-        self._flaky_tests = answers.encode(answers.flaky_tests())
-        self._user = answers.encode(answers.user())
+        self._metrics = bodies.items(*[bodies.workflow_metrics(name) for name in bodies.WORKFLOWS])
+        self._jobs = bodies.items(*[bodies.job_metrics(number) for number in range(bodies.JOBS)])
+        self._flaky_tests = bodies.encode(bodies.flaky_tests())
+        self._user = bodies.encode(bodies.user())
 
     def body(self, path: str, query: str) -> bytes | None:
         if path == "/api/v2/me":
@@ -114,9 +114,9 @@ class Answers:
             return self._one_page_of_runs
         return self._page(self._runs, query) if "/workflows/" in path else None
 
-    def _page(self, page: answers.Page, query: str) -> bytes:
+    def _page(self, page: bodies.Page, query: str) -> bytes:
         token = parse_qs(query).get("page-token", [None])[0] if query else None
-        return page.body(answers.page_number(token), self._pages)
+        return page.body(bodies.page_number(token), self._pages)
 
 
 class Served(asyncio.Protocol):
@@ -135,28 +135,28 @@ class Served(asyncio.Protocol):
         while (end := self._received.find(b"\r\n\r\n")) >= 0:
             head, self._received = self._received[:end], self._received[end + 4 :]
             target = head[: head.index(b"\r\n")].split(b" ")[1].decode()
-            answer = self._server.answer(target)
+            response = self._server.respond(target)
             if self._server.latency:
-                asyncio.get_running_loop().call_later(self._server.latency, self._write, answer)
+                asyncio.get_running_loop().call_later(self._server.latency, self._write, response)
             else:
-                self._write(answer)
+                self._write(response)
 
-    def _write(self, answer: bytes) -> None:
+    def _write(self, response: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(answer)
+            self._transport.write(response)
 
 
 class Server:
     def __init__(self, latency: float = 0.0, pages: int = 100, bucket: dict[str, Any] | None = None) -> None:
         self.latency = latency
-        self._answers = cache(Answers(pages).body) if pages <= 100 else Answers(pages).body
+        self._body = cache(Bodies(pages).body) if pages <= 100 else Bodies(pages).body
         self._bucket = None if bucket is None else Bucket(**bucket)
         self._log: list[tuple[float, int]] = []
 
-    def answer(self, target: str) -> bytes:
-        """The whole answer, headers and all."""
+    def respond(self, target: str) -> bytes:
+        """Return the whole response, with its headers."""
         if target == "/log":
-            return _response(200, answers.encode(self._log))
+            return _response(200, bodies.encode(self._log))
         limits = b""
         if self._bucket is not None:
             granted, limits = self._bucket.take()
@@ -164,7 +164,7 @@ class Server:
             if not granted:
                 return _response(429, b'{"message":"Rate Limit Exceeded"}', limits)
         path, _, query = target.partition("?")
-        body = self._answers(path, query)
+        body = self._body(path, query)
         return _response(404, b'{"message":"Not Found"}') if body is None else _response(200, body, limits)
 
 

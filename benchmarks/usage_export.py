@@ -31,7 +31,7 @@ _CHUNK = 64 * 1024
 
 
 def _record(random_: random.Random) -> list[str]:
-    """One run of a job, as exports write it."""
+    """Return one run of a job, as exports write it."""
     began = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=random_.randrange(30 * 86_400))
     ids = [str(uuid.UUID(int=random_.getrandbits(128))) for _ in range(4)]
     row = []

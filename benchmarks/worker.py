@@ -1,4 +1,4 @@
-"""A client in a process of its own: carries out scenarios as told on standard input, and answers what each cost."""
+"""A client in a process of its own: runs the scenarios named on standard input, and prints the cost of each."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def settle_malloc() -> None:
     """Free one large block, so that the C library's allocator is in the same state in every process.
 
     asyncio reads into a new buffer of 256 KiB each time. Until a block of that size has been freed once, glibc's malloc
-    asks the kernel for it and gives it back each time, which costs more than all that is measured here. Whether that
-    happens by itself is chance: orjson does it with the first long text that it reads, another library never.
+    requests it from the kernel and returns it each time. That costs more than everything that is measured here. Whether
+    a library frees such a block is chance. orjson does with the first long text that it reads, another library never.
     """
     bytes(1 << 20)
 
 
 def mark() -> None:
-    """Call something that nothing else calls, so that a profiler can tell where a scenario begins and ends."""
+    """Call something that nothing else calls, so that a profiler can find the beginning and the end of a scenario."""
     os.getsid(0)
 
 

@@ -23,8 +23,8 @@ INTRODUCTION = """\
 # All operations
 
 The {count} operations of CircleCI's API v2 that have a method, by group. A method takes the path's values in order and
-all other parameters by keyword. A method that returns a `Pager` is not awaited, any other is. Paths are below `/api/v2`;
-`{{project}}` in them is a project's slug, and `{{org}}` an organization's.
+all other parameters by keyword. A method that returns a `Pager` is not awaited, any other is. Paths are below
+`/api/v2`; `{{project}}` in them is a project's slug, and `{{org}}` an organization's.
 """
 V1_INTRODUCTION = """\
 ## API v1.1

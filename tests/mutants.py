@@ -26,7 +26,7 @@ GOAL: Final = 0.96
 
 _SPEED: Final = "both ways of reading give equal objects: this is only faster, which `make count` measures"
 _UNUSED: Final = "the hook that gets it makes no use of it but in an error's words"
-# A part of the line as the mutant has it, with the function, and why no test can tell it from the original.
+# A part of the line as the mutant has it, with the function, and the reason why no test can distinguish it.
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("decode", "decoder = None"): _SPEED,
     ("decode", "decoder = msgspec_decoder(None)"): _SPEED,
@@ -108,11 +108,10 @@ def main() -> None:
 
 
 def again(module: str, mutant: str) -> int:
-    """What all of a module's own tests say of a mutant.
+    """Run all of a module's own tests on a mutant, and return the exit status.
 
-    mutmut chooses tests by what they ran, so it finds too few for what happens once in a process: at import, or when
-    a hook is made that is kept. And it takes a test module that the mutant keeps from being imported for a mistake of
-    its own.
+    mutmut chooses tests by the code that they ran. It finds too few for code that runs once in a process: at import,
+    or when a hook is created that is kept. If a mutant prevents the import of a test module, mutmut reports an error.
     """
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
     command += ["--timeout=40", *_TESTS[module]]
@@ -175,12 +174,12 @@ def _body(function: Any) -> str:
 
 
 def _only_words(original: Any, mutant: Any) -> bool:
-    """Whether the two differ only in texts that are words for people."""
+    """Return True if the two differ only in texts for people."""
     return ast.dump(_muted(original)) == ast.dump(_muted(mutant))
 
 
 class _Mute(ast.NodeTransformer):
-    """Takes out what a speaking call says."""
+    """Removes the texts of calls that show them."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")

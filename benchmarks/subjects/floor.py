@@ -9,13 +9,13 @@ from typing import Any
 import aiohttp
 import orjson
 
-from benchmarks.answers import slug
+from benchmarks.bodies import slug
 
 HEADERS = {"Accept": "application/json", "Circle-Token": "a-token"}
 
 
 async def run_pages(url: str) -> int:
-    """All pages of a workflow's runs; how many runs went well."""
+    """Fetch all pages of a workflow's runs, and return the number of successful runs."""
     successes = 0
     path = f"{url}/api/v2/insights/gh/acme/web/workflows/build"
     target = path
@@ -35,7 +35,7 @@ run_items = run_pages
 
 
 async def pipeline_items(url: str) -> int:
-    """All pages of a project's pipelines; how many there are of one branch."""
+    """Fetch all pages of a project's pipelines, and return the number of those of one branch."""
     found = 0
     path = f"{url}/api/v2/project/gh/acme/web/pipeline"
     target = path
@@ -52,7 +52,7 @@ async def pipeline_items(url: str) -> int:
 
 
 async def get(url: str, times: int) -> int:
-    """One small answer again and again; how many letters its logins have."""
+    """Fetch one small response many times, and return the number of letters of its logins."""
     letters = 0
     async with aiohttp.ClientSession(headers=HEADERS) as session:
         for _ in range(times):
@@ -63,7 +63,7 @@ async def get(url: str, times: int) -> int:
 
 
 async def bulk(url: str, projects: int, width: int) -> list[int]:
-    """Every project's workflows, their runs and jobs, and flaky tests; how many of each."""
+    """Fetch the workflows, runs, jobs and flaky tests of all projects, and return the number of each."""
     slots = asyncio.Semaphore(width)
     now = datetime.now(UTC)
     window = {"reporting-window": "last-90-days"}

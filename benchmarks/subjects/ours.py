@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 from aiocircle import CircleCI, RetryPolicy, Throttle
 from aiocircle.bulk import fetch_insights
-from benchmarks.answers import slug
+from benchmarks.bodies import slug
 
 
 async def run_pages(url: str) -> int:
@@ -61,7 +61,7 @@ async def bulk(url: str, projects: int, width: int) -> list[int]:
 
 
 async def rate(url: str, seconds: float, workers: int, clients: int = 1) -> None:
-    """As many requests as the server lets through, from clients that share a throttle."""
+    """Send as many requests as the server permits, from clients that share a throttle."""
     logging.getLogger("aiocircle").setLevel(logging.ERROR)
     throttle = Throttle()
     end = asyncio.get_running_loop().time() + seconds
@@ -78,7 +78,7 @@ async def rate(url: str, seconds: float, workers: int, clients: int = 1) -> None
 
 
 async def interactive(url: str, seconds: float) -> list[float]:
-    """The seconds that a call takes next to a job of 10,000, each second."""
+    """Return the seconds of a call next to a job of 10,000, each second."""
     logging.getLogger("aiocircle").setLevel(logging.ERROR)
     loop, took = asyncio.get_running_loop(), list[float]()
     async with CircleCI("a-token", base_url=url) as circle:
@@ -98,7 +98,7 @@ async def interactive(url: str, seconds: float) -> list[float]:
 
 
 async def overlap(url: str, pause: float, fetch: bool, prefetch: bool) -> int:
-    """A consumer that takes `pause` seconds for a page; without `fetch`, for as many pages that it has already."""
+    """Consume pages, each in `pause` seconds; without `fetch`, as many pages that are there already."""
     pages = 0
     if not fetch:
         for _ in range(100):
@@ -114,7 +114,7 @@ async def overlap(url: str, pause: float, fetch: bool, prefetch: bool) -> int:
 
 
 async def stretch(url: str) -> float:
-    """The most CPU seconds that the loop was kept busy at one stretch, while all items were iterated over."""
+    """Return the longest CPU time for which the loop was busy, while all items were iterated over."""
     longest = 0.0
     run = asyncio.Handle._run
 

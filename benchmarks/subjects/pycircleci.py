@@ -1,4 +1,4 @@
-"""pycircleci: synchronous, on requests. Many requests at once take threads."""
+"""pycircleci: synchronous, on requests. Concurrent requests take threads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pycircleci.api import Api
 
-from benchmarks.answers import slug
+from benchmarks.bodies import slug
 
 
 def run_items(url: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pycircleci_async import CircleCIClient
 
-from benchmarks.answers import slug
+from benchmarks.bodies import slug
 
 
 async def run_items(url: str) -> int:

@@ -15,9 +15,9 @@ import attrs
 from tests.support.official_spec import Operation, Schema
 from tests.support.values import Manner, make, snake
 
-__all__ = ["ALSO_REQUIRED", "BY_OFFSET", "NOT_REQUIRED", "Call", "every", "make_call", "needed", "said"]
+__all__ = ["ALSO_REQUIRED", "BY_OFFSET", "NOT_REQUIRED", "Call", "caller_value", "every", "make_call", "needed"]
 
-# Keywords that are required though the document does not say so, and those that are not though it does.
+# Keywords that are required although the document does not require them, and the other way round.
 ALSO_REQUIRED: Final = {
     ("policies.create_bundle", "policies"): "the bundle is replaced: left out by mistake, it would be emptied",
     ("webhooks.update", "signing_secret"): "the API deletes the secret when it is left out",
@@ -41,7 +41,7 @@ _SLUGS: Final = ("gh/acme/web", "circleci/8e4z1Akd74woxagxnvLT5q/V29Cenkg8EaiSZA
 
 @attrs.frozen
 class Call:
-    """A call of an operation. path and query are what is to arrive, body likewise."""
+    """A call of an operation. path, query and body: the expected parts of the request."""
 
     values: list[Any]
     keywords: dict[str, Any]
@@ -74,14 +74,14 @@ def make_call(operation: Operation, names: Collection[str], rng: random.Random) 
     for name, parameter in operation.query.items():
         if name in names:
             value = _PARTICULAR.get(name, make(parameter.schema, rng, manner))
-            keywords[snake(name)] = said(parameter.schema, value, rng)
+            keywords[snake(name)] = caller_value(parameter.schema, value, rng)
             query += [(name, _text(each)) for each in (value if isinstance(value, list) else [value])]
         elif (operation.name, snake(name)) in NOT_REQUIRED:
             query.append((name, "20"))
     for name, schema in operation.body.fields.items() if operation.body else ():
         if name in names:
             body[name] = make(schema, rng, manner)
-            keywords[snake(name)] = said(schema, body[name], rng)
+            keywords[snake(name)] = caller_value(schema, body[name], rng)
     if operation.name == BY_OFFSET and "offset" in keywords:
         keywords["page_token"] = str(keywords.pop("offset"))
     return Call(values, keywords, path, query, body)
@@ -107,16 +107,16 @@ def _fill(operation: Operation, rng: random.Random) -> tuple[list[Any], str]:
     return values, re.sub(r"\{([^}]+)\}", fill, path)
 
 
-def said(schema: Schema, value: Any, rng: random.Random) -> Any:
-    """A JSON value as a caller writes it: keys in snake_case, times and ids as such, one value for an array of one."""
+def caller_value(schema: Schema, value: Any, rng: random.Random) -> Any:
+    """Return a JSON value as a caller writes it: keys in snake_case, times and ids as such, one value for an array."""
     schema = schema.known
     if value is None:
         return None
     if schema.type == "object":
-        return {snake(key): said(schema.fields[key], each, rng) for key, each in value.items()}
+        return {snake(key): caller_value(schema.fields[key], each, rng) for key, each in value.items()}
     if schema.type == "array":
         assert schema.items is not None
-        items = [said(schema.items, each, rng) for each in value]
+        items = [caller_value(schema.items, each, rng) for each in value]
         return items[0] if len(items) == 1 and isinstance(items[0], str | UUID) else items
     if schema.format == "uuid" and rng.random() < 0.5:
         return UUID(value)

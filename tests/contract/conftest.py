@@ -1,4 +1,4 @@
-"""A client whose transport records and answers, one test for each operation, and the figures at the end."""
+"""A client whose transport records and responds, one test for each operation, and the figures at the end."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Wire:
         self._answer = Response(500, {}, b"")
 
     def answer(self, status: int, body: Any, kind: str = "application/json") -> None:
-        """Answer this from now on: bytes as they are, all else as JSON."""
+        """Respond with this from now on: bytes unchanged, any other body as JSON."""
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
         self._answer = Response(status, CIMultiDict({"Content-Type": kind}), content)
 
     async def call(self, operation: Operation, *values: Any, **keywords: Any) -> Any:
-        """What the operation's method answers; of a list, its first page."""
+        """Return the result of the operation's method; of a list, its first page."""
         self.request = None
         result = operation.method(self.circle)(*values, **keywords)
         return await (result.page() if isinstance(result, Pager) else result)
@@ -53,7 +53,7 @@ class Wire:
 
     @property
     def json(self) -> Any:
-        """The last request's body; None where there is none."""
+        """The last request's body; None if it has no body."""
         return None if self.sent.body is None else msgspec.json.decode(self.sent.body)
 
     # --- what the client sees of it
@@ -82,7 +82,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many operations can be reached, and how many generated answers were read."""
+    """Print the number of operations with a method, and of generated responses that were read."""
     if not OPERATIONS:
         return
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]

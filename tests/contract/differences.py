@@ -1,9 +1,9 @@
-"""Where the client's models are not what CircleCI's document says, on purpose, and why.
+"""Intended differences of the client's models from CircleCI's document, with the reasons.
 
-Numbers are sections of ../shared/API-FACTS.md, which stands beside the document and says what the API really does.
+Numbers are sections of ../shared/API-FACTS.md, next to the document, which describes the real behaviour of the API.
 
-Everywhere, and therefore not listed: what may be null may be missing, an array or a map may be missing (5), a page
-token may be (3), and an enum is a text, since values are added (5).
+These differences are general, and therefore not listed. A value that may be null may be missing (5). An array or a map
+may be missing (5), and so may a page token (3). An enum is a text, because values are added (5).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NOT_MODELLED: Final = {
 
 @attrs.frozen
 class Difference:
-    """Fields that differ in the same way, the operations that answer them, and the facts behind it."""
+    """Fields that differ in the same way, the operations that return them, and the facts behind it."""
 
     what: str
     operations: str
@@ -44,7 +44,7 @@ _NOT_RELIED_ON: Final = (
     "of these is needed to know what the thing is, so a service must not stop for it"
 )
 
-# Nor these: they describe the thing, and its id or its name still says which it is.
+# Nor these: they describe the thing, and its id or its name still identifies it.
 _NAMES_NOTHING: Final = (
     "5: null or missing costs a reader this one value, not the item, nor its page: what names the item stays required"
 )

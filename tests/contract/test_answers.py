@@ -1,4 +1,4 @@
-"""Every answer that the document allows is read, and nothing of it is lost."""
+"""Every response that the document allows is read, and nothing of it is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.values import Manner, make, snake
 
 ANSWERS = 60  # of each operation, and of each of its statuses
 
-# Each liberty that a schema leaves, taken wherever it can be.
+# Each liberty that a schema leaves, taken in all places.
 EXTREMES = (
     Manner(),
     Manner(present=0),
@@ -91,7 +91,7 @@ def manners(seed: str) -> Iterator[tuple[Manner, random.Random]]:
 
 
 def losses(operation: Operation, schema: Schema, answer: Any, read: Any) -> Iterator[str]:
-    """What of an answer is not found again in what was read from it."""
+    """Yield the parts of a response that are missing in the value read from it."""
     endpoint = ENDPOINTS[operation.name]
     if isinstance(endpoint, ListEndpoint):
         assert isinstance(read, Page)
@@ -108,7 +108,7 @@ def losses(operation: Operation, schema: Schema, answer: Any, read: Any) -> Iter
 
 
 def lost(schema: Schema, value: Any, read: Any, place: str) -> Iterator[str]:
-    """Where `read` is not what `value`, a value of the schema, says."""
+    """Yield the places where `read` differs from `value`, a value of the schema."""
     schema = schema.known
     if value is None and schema.type != "anything":
         if read not in (None, ()):
@@ -182,10 +182,9 @@ def test_models_differ_as_listed() -> None:
 
 
 def differences(operation: Operation) -> Iterator[tuple[str, str]]:
-    """(field, what is different about it) wherever the operation's models are not what the document says.
+    """Yield pairs of a field and its difference, for each place where the operation's models differ from the document.
 
-    It is no difference that what may be null may be missing, that an array or a map may be missing, and that an enum
-    is a text: that is so everywhere.
+    General differences are left out: a value that may be null, an array or a map may be missing, and an enum is a text.
     """
     endpoint = ENDPOINTS[operation.name]
     kind: Any = model_of(endpoint) or types.NoneType

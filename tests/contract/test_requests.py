@@ -10,12 +10,12 @@ import attrs
 import pytest
 
 from aiocircle import CircleCI, InvalidArgument
-from tests.contract.calls import ALSO_REQUIRED, BY_OFFSET, NOT_REQUIRED, Call, every, make_call, needed, said
+from tests.contract.calls import ALSO_REQUIRED, BY_OFFSET, NOT_REQUIRED, Call, caller_value, every, make_call, needed
 from tests.contract.conftest import Wire
 from tests.support.official_spec import Operation, Schema
 from tests.support.values import Manner, make, snake
 
-# Keywords that are no parameters of the operation.
+# Keywords that are not parameters of the operation.
 CONVENIENCES = {
     ("pipelines.list_for_project", "since"): "ends the list at the first older pipeline",
     ("triggers.create", "parameters"): "of schedule triggers, which came after the document",
@@ -44,7 +44,7 @@ def test_parameters_are_keywords(operation: Operation) -> None:
 
 async def test_request_is_that_of_the_document(operation: Operation, wire: Wire) -> None:
     """Verb, path, query and body have the names and places of the document."""
-    answer_well(wire, operation)
+    respond_well(wire, operation)
     for index, names in enumerate(selections(operation)):
         call = make_call(operation, names, random.Random(f"{operation.name} {index}"))
         await wire.call(operation, *call.values, **call.keywords)
@@ -53,7 +53,7 @@ async def test_request_is_that_of_the_document(operation: Operation, wire: Wire)
 
 async def test_none_is_not_sent(operation: Operation, wire: Wire) -> None:
     """None sends nothing, unless the document permits null."""
-    answer_well(wire, operation)
+    respond_well(wire, operation)
     call = make_call(operation, needed(operation), random.Random(operation.name))
     absent = every(operation) - needed(operation) - {"offset", "page-size"}
     if operation.body is not None:
@@ -66,7 +66,7 @@ async def test_page_token_is_sent_or_refused(operation: Operation, wire: Wire) -
     """A page token is sent as it is. Lists that the API does not page refuse it."""
     if not operation.is_list:
         return
-    answer_well(wire, operation)
+    respond_well(wire, operation)
     call = make_call(operation, needed(operation), random.Random(operation.name))
     if operation.name == BY_OFFSET:
         await wire.call(operation, *call.values, **call.keywords, page_token="40")
@@ -88,7 +88,7 @@ async def test_nested_body_keys_are_checked(operation: Operation, wire: Wire) ->
     body = merged(operation.body)
     for path, required in nested_objects(body):
         for key in ("unheard_of", *map(snake, required)):
-            keywords = call.keywords | said(body, make(body, rng, Manner()), rng)
+            keywords = call.keywords | caller_value(body, make(body, rng, Manner()), rng)
             spoilt = keywords
             for step in path:
                 spoilt = spoilt[step]
@@ -100,7 +100,7 @@ async def test_nested_body_keys_are_checked(operation: Operation, wire: Wire) ->
 
 
 def selections(operation: Operation) -> Iterator[set[str]]:
-    """What to give: only what is needed, each of the rest by itself, all of it, and mixtures."""
+    """Yield the parameters to pass: only the required ones, each of the others by itself, all, and mixtures."""
     least, rng = needed(operation), random.Random(operation.name)
     rest = sorted(every(operation) - least)
     yield least
@@ -111,13 +111,13 @@ def selections(operation: Operation) -> Iterator[set[str]]:
         yield least | {name for name in rest if rng.random() < 0.5}
 
 
-def answer_well(wire: Wire, operation: Operation) -> None:
+def respond_well(wire: Wire, operation: Operation) -> None:
     status, schema = next(iter(operation.answers.items()))
     wire.answer(status, make(schema, random.Random(operation.name), Manner(empty=1)))
 
 
 def check(wire: Wire, operation: Operation, call: Call) -> None:
-    """What arrived is what the call was to send, and nothing else."""
+    """Check that the call sent the expected request, and nothing else."""
     assert wire.sent.method == operation.verb
     assert wire.path == call.path
     assert sorted(wire.query) == sorted(call.query)
@@ -135,7 +135,7 @@ def merged(schema: Schema) -> Schema:
 
 
 def nested_objects(body: Schema, *path: str) -> Iterator[tuple[tuple[str, ...], frozenset[str]]]:
-    """Where there are objects with declared keys inside a body, and which keys each requires."""
+    """Yield the places of objects with declared keys inside a body, and the required keys of each."""
     for name, schema in body.fields.items():
         if schema.type == "object":
             here = (*path, snake(name))

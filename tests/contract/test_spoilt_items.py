@@ -1,4 +1,4 @@
-"""A value that is not what was declared costs one item of a list at most: for every field of every list."""
+"""A value that does not match the declared type costs at most one item: for every field of every list."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def read(endpoint: ListEndpoint[Any], response: Response) -> tuple[tuple[Any, ..
 
 @pytest.mark.parametrize("name", LISTS)
 def test_spoilt_value_costs_one_item(name: str) -> None:
-    """Of three items the first and the last are read, and the token of the next page is kept."""
+    """The first and the last of three items are read, and the token of the next page is kept."""
     endpoint = LISTS[name]
     good = sample(endpoint.model)
     tried = lost = 0

@@ -101,7 +101,7 @@ async def test_many_bad_items_stay_bounded(server: LocalCircleCI, circle: Circle
 
 
 async def test_bad_items_keep_their_attempts(server: LocalCircleCI, circle: CircleCI) -> None:
-    """A page that came at the second attempt says so in the errors of its items."""
+    """The errors of items have the number of attempts of their page."""
     server.inject("answer", status=500, body="no")
     respond(server, ([5], None))
     with pytest.raises(DecodeError) as caught:

@@ -157,6 +157,15 @@ def echoes(server, auth):
     yield server.reply(403, body=('{"message": "' + "".join(f"\\u{ord(c):04x}" for c in TOKEN) + '"}').encode())
 
 
+def check_no_form(error: CircleCIError, forms: list[str]) -> None:
+    body = getattr(error, "body", b"")
+    problems = str(error.problems) if isinstance(error, DecodeError) else ""
+    headers = str(getattr(error, "headers", ""))
+    text = shown_by_library(error) + repr(body) + body.decode("utf-16-le", "ignore") + headers + problems
+    for form in forms:
+        assert form not in text
+
+
 @pytest.mark.parametrize("auth", ["circle-token", "bearer", "basic"])
 async def test_repeated_token_is_masked(server, make, caplog, auth):
     """In str, repr, traceback, pickle, log, error.body and error.headers, also inside the Base64 of basic auth."""

@@ -21,7 +21,7 @@ from tests.support.stress import Tally, assert_nothing_held, ending
 from tests.support.thorough import scaled
 
 PATIENT = RetryPolicy(attempts=50, base=0.2, max_wait=1e6)
-LATENCY = 0.02  # seconds: from a request's arrival to its answer
+LATENCY = 0.02  # seconds: from a request's arrival to its response
 FAMILIES = ("insights", "project", "workflow")
 
 
@@ -61,7 +61,7 @@ class Arrival:
 
 @attrs.define
 class Limits:
-    """How a server limits: by family or all together, which of its systems say so, and whether it says for how long."""
+    """The limits of a server: by family or all together, with or without headers, with or without Retry-After."""
 
     rates: Sequence[float]
     together: bool = False
@@ -88,17 +88,17 @@ class Limits:
 
 
 class LimitedServer(ScriptedServer):
-    """A server that limits, and remembers what arrived and how it was answered."""
+    """A server that limits, and records the requests and its responses."""
 
     def __init__(self) -> None:
         super().__init__()
         self.arrivals: list[Arrival] = []
         self.limits: Limits | None = None
-        self.answers: Callable[[str], tuple[int, float | None, dict[str, str]]] | None = None
+        self.responses: Callable[[str], tuple[int, float | None, dict[str, str]]] | None = None
 
     def _script(self, request: Received) -> Script:
         family = request.path.split("/")[3]
-        decide = self.answers or (self.limits.decide if self.limits else None)
+        decide = self.responses or (self.limits.decide if self.limits else None)
         assert decide is not None
         status, asked, headers = decide(family)
         self.arrivals.append(Arrival(family, now(), status, asked))
@@ -109,17 +109,17 @@ class LimitedServer(ScriptedServer):
         return Counter(arrival.status for arrival in self.arrivals)
 
     def too_early(self) -> list[Arrival]:
-        """Those that came while their family had been told to wait: sent after the answer, before the time was over."""
+        """Return the requests that were sent after a response with Retry-After, before that time had passed."""
         found: list[Arrival] = []
-        told_at: dict[str, float] = {}
+        closed_at: dict[str, float] = {}
         until: dict[str, float] = {}
         pending: dict[str, list[tuple[float, float]]] = {}
         for arrival in self.arrivals:
             family = arrival.family
-            # An answer is heard of when it is there.
+            # A response counts from its arrival on.
             for heard, end in [each for each in pending.get(family, []) if each[0] < arrival.at]:
                 if end > until.get(family, 0.0):
-                    until[family], told_at[family] = end, heard
+                    until[family], closed_at[family] = end, heard
                 pending[family].remove((heard, end))
             # A timer may be one tick early.
             if arrival.at < until.get(family, 0.0) - 1e-6:
@@ -209,7 +209,7 @@ async def test_no_request_is_early_and_no_worker_starves(server: LimitedServer, 
         assert min(turns) >= 0.5 * max(turns) - 2, turns
     good = server.statuses[200] / (1 if limits.together else len(FAMILIES)) / seconds
     print(f"{good:.1f} of {min(limits.rates)} a second used, {server.statuses[429]} of {len(server.arrivals)} refused")
-    # Nobody knows the limit at the beginning; and a limit that three gates share is learnt by each for itself.
+    # The client does not know the limit at the beginning, and each family learns a common limit by itself.
     assert good >= min(limits.rates) * (0.35 if limits.together else 0.6)
     assert server.statuses[429] <= (0.3 if limits.together else 0.12) * len(server.arrivals)
 
@@ -255,7 +255,7 @@ async def test_a_closing_of_an_hour_fails_those_that_wait(server: LimitedServer,
     hasty = client(server, throttle=throttle, retry=RetryPolicy(attempts=3, max_wait=120), max_concurrency=100)
     patient = client(server, throttle=throttle, retry=RetryPolicy(attempts=3, max_wait=4000), max_concurrency=100)
     async with hasty, patient:
-        # Ten pass at once; the rest wait for their answers.
+        # Ten are sent immediately; the others wait for their responses.
         calls = [
             asyncio.ensure_future(ending(hasty.request("GET", "/api/v2/me/x"), tally, within=10)) for _ in range(40)
         ]
@@ -271,14 +271,14 @@ async def test_a_closing_of_an_hour_fails_those_that_wait(server: LimitedServer,
             assert 3599 <= error.retry_after < 3700  # and the time that those before it will take
             assert error.attempts == (0 if error.is_local else 1)
             assert error.outcome == "not_done"
-        # Another one, which comes now, hears of it at once, too. Another family is not concerned.
+        # A later call of the family also fails immediately. Another family is not affected.
         late = await ending(hasty.request("GET", "/api/v2/me/x"), tally, within=1)
         assert isinstance(late, RateLimited)
         assert await hasty.request("GET", "/api/v2/insights/x")
         assert await asyncio.gather(*waiting)
         assert 3600 <= now() < 3700
         assert not any(isinstance(each.result(), CircleCIError) for each in waiting)
-        # And it is open again for everybody.
+        # The family is open again for all calls.
         assert await hasty.request("GET", "/api/v2/me/x")
         await assert_nothing_held(hasty, tally)
     count(server, tally)
@@ -309,7 +309,7 @@ async def test_random_limits_admit_no_early_request(server: LimitedServer, tally
     """Any sequence of refusals, times and headers, true or not."""
     base = datetime.now(UTC)
 
-    def answer(family: str) -> tuple[int, float | None, dict[str, str]]:
+    def respond(family: str) -> tuple[int, float | None, dict[str, str]]:
         headers: dict[str, str] = {}
         asked = None
         if rng.random() < 0.5:
@@ -332,7 +332,7 @@ async def test_random_limits_admit_no_early_request(server: LimitedServer, tally
             headers["Retry-After"] = rng.choice(("-1", "soon", "1e3", "", "0x10"))
         return rng.choice((429, 429, 503)), asked, headers
 
-    server.answers = answer
+    server.responses = respond
     for _ in range(scaled(3, 30)):
         async with client(server, retry=RetryPolicy(attempts=100, base=0.1, cap=5, max_wait=1e7)) as circle:
             calls = [
@@ -342,7 +342,7 @@ async def test_random_limits_admit_no_early_request(server: LimitedServer, tally
                 if isinstance(result, CircleCIError):
                     raise tally.failed("lost", repr(result))
             await assert_nothing_held(circle, tally)
-        # A 503 asks its own call to wait, and nobody else.
+        # A 503 delays its own call, and no other.
         server.arrivals = [attrs.evolve(each, asked=None) if each.status == 503 else each for each in server.arrivals]
         count(server, tally)
         early = server.too_early()

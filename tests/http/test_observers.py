@@ -76,7 +76,7 @@ async def test_on_retry_is_called_before_each_retry(server, make):
 
 
 async def test_on_retry_is_not_called_without_a_retry(server, make):
-    """Not for a success, an error that is not repeated, the last attempt, or a wait in the queue."""
+    """A success, an error that is not repeated, the last attempt or a wait in the queue do not call it."""
     seen: list[RetryDetails] = []
     circle = make(on_retry=seen.append, retry=RetryPolicy(attempts=2, base=0.01))
     server.on(X, server.reply(200, {}), server.reply(404, {}))

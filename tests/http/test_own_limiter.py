@@ -1,4 +1,4 @@
-"""A RateLimiter of the caller's own: called as the protocol says, and its errors reach the calls."""
+"""A RateLimiter of the caller: called according to the protocol, and its errors reach the calls."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_a_limiter_decides_when(server, make):
 
 
 async def test_an_account_is_a_hash(server, make, canary):
-    """Of host and token: the same for clients of one token, and nothing of the token is in it."""
+    """The hash is made of host and token: equal for clients of one token, and without any part of the token."""
     limiter = Recorder()
     server.on(A, server.reply(200, {}))
     for token in (canary, canary, "another"):

@@ -162,7 +162,7 @@ async def test_cancelling_many_calls_is_linear(server, make, assert_idle, order)
 
 @pytest.mark.parametrize("waiting", [1, 3])
 async def test_a_429_voids_a_turn_that_just_came(waiting):
-    """Admitted and closed in the same iteration of the loop: no request is sent before the pause is over."""
+    """Admitted and closed in the same iteration of the loop: no request is sent before the pause ends."""
     throttle, request = Throttle(), Request("GET", "https://x.example.com", {}, None)
     caller = Caller("account", Places(2))
     first, second = [throttle.admit_nowait(caller, "v2/a") for _ in range(2)]

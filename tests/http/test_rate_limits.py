@@ -119,7 +119,7 @@ async def test_a_small_pool_sends_nothing_after_a_429(server, canary, limit):
     assert len(server.times) == 32 + limit
 
 
-async def test_waiting_for_the_pool_is_no_timeout(server, canary):
+async def test_waiting_for_the_pool_does_not_time_out(server, canary):
     """Twenty calls of two seconds each share one connection, with a timeout of five seconds."""
     server.on(A, server.reply(200, {}, after=2.0))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:

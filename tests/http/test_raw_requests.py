@@ -245,12 +245,12 @@ async def test_invalid_model_is_refused_unsent(server, circle):
 def builds_of(server, count, *, most=100, default=30):
     """Serve so many builds as API v1.1 does: by limit and offset, no more than 100 a page."""
 
-    def answer(request):
+    def respond(request):
         limit = min(int(request.query.get("limit", default)), most)
         start = int(request.query.get("offset", 0))
         return server.reply(200, [{"id": number} for number in range(start, min(start + limit, count))])
 
-    return answer
+    return respond
 
 
 @pytest.mark.parametrize(
@@ -317,8 +317,8 @@ async def test_a_list_of_v3_comes_by_cursor(server, circle):
     assert [request.query["filter[org_id]"] for request in server.requests] == ["x"] * 3
 
 
-async def test_a_page_of_v3_that_is_none_names_the_cursor(server, circle):
-    """To go on behind the items that could not be decoded."""
+async def test_an_unreadable_page_of_v3_names_the_cursor(server, circle):
+    """With the cursor a caller can continue after the items that could not be decoded."""
     server.on("/api/v3/things", server.reply(200, {"data": [{"id": "x"}], "page": {"next": "c"}}))
     with pytest.raises(DecodeError, match=r"\$\.data\[0\]\.id") as caught:
         await circle.request_pages("/api/v3/things", into=Thing).collect()
@@ -330,7 +330,7 @@ async def test_a_page_of_v3_that_is_none_names_the_cursor(server, circle):
 
 @pytest.mark.parametrize("body", [b"", b"plain", b'{"a": 1}\n', "Zürich\r\n".encode(), b"{broken"])
 async def test_a_body_comes_back_as_it_is(server, circle, body):
-    """Also a body that is not JSON: it is no reason to send the request again."""
+    """A body that is not JSON is also returned: the request is not sent again."""
     server.on("/api/v2/x", server.reply(200, body=body))
     assert await circle.request("GET", "/api/v2/x", into=bytes) == body
     assert await circle.request("GET", "/api/v2/x", into=str) == body.decode()

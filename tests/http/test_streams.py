@@ -86,7 +86,7 @@ async def test_a_body_that_is_cut_fails_after_its_parts(server, circle, assert_i
 
 
 async def test_a_body_that_stops_times_out(server, circle, assert_idle):
-    """By the time between two parts: there is no total one."""
+    """The timeout applies to the time between two parts, not to the total."""
     server.on(X, server.hang(CHUNKED + chunk(b"part")))
     with pytest.raises(RequestTimeout):
         async with opened(circle, server.url + X) as response:

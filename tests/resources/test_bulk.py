@@ -1,4 +1,4 @@
-"""Many projects' insights at once: all of it, once, whatever goes wrong."""
+"""The insights of many projects: everything is yielded once, also after errors."""
 
 from __future__ import annotations
 
@@ -179,13 +179,13 @@ async def test_projects_come_in_order_of_completion() -> None:
     """Projects come in the order of their completion, also those that waited for a slow consumer."""
     answered: list[str] = []
 
-    async def answer(request: web.BaseRequest) -> web.Response:
+    async def respond(request: web.BaseRequest) -> web.Response:
         project = request.path.split("/")[-2]
         await asyncio.sleep(int(project))
         answered.append(project)
         return web.json_response({"flaky_tests": [], "total_flaky_tests": 0})
 
-    runner = web.ServerRunner(web.Server(answer))
+    runner = web.ServerRunner(web.Server(respond))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
@@ -210,11 +210,11 @@ async def test_leaving_early_drops_delayed_requests() -> None:
             await asyncio.sleep(60)
             await anext(projects)
             await asyncio.sleep(60)
-            held_back = len(server.projects) - len(server.requests)
-            assert held_back > 0
+            pending = len(server.projects) - len(server.requests)
+            assert pending > 0
         # A coroutine that was made and never run would warn, and fail the test.
         gc.collect()
-        assert len(server.requests) + held_back == len(server.projects)
+        assert len(server.requests) + pending == len(server.projects)
 
 
 async def test_a_job_queues_at_most_max_concurrency() -> None:
@@ -294,7 +294,7 @@ async def test_bad_input_is_refused_at_the_call(
     assert server.requests == []
 
 
-async def test_no_projects_are_no_requests(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_without_projects_nothing_is_sent(server: LocalCircleCI, circle: CircleCI) -> None:
     """An empty list of projects sends no request."""
     assert [project async for project in fetch_insights(circle, [])] == []
     assert server.requests == []

@@ -1,4 +1,4 @@
-"""What all calls have in common, seen from outside."""
+"""The common behaviour of all calls, as callers see it."""
 
 from __future__ import annotations
 

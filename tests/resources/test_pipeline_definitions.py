@@ -83,7 +83,7 @@ async def test_definition_can_be_written_back(circle, server, arrived):
         config_source=definition.config_source,
         checkout_source=definition.checkout_source,
     )
-    # The repository's name is the API's to tell.
+    # Only the API sets the repository's name.
     assert "full_name" not in arrived().json["config_source"]["repo"]
     assert copy.config_source == definition.config_source
     changed = attrs.evolve(definition.config_source, file_path="c.yml")

@@ -89,7 +89,7 @@ async def test_settings_can_be_written_back(circle, arrived):
     assert before.oss is not None
     wanted = attrs.evolve(before, set_github_status=not before.set_github_status)
     after = await circle.projects.update_settings(WEB, advanced=wanted)
-    # The API refuses to be sent what it answers here.
+    # The API refuses fields that it returns itself here.
     assert "oss" not in arrived().json["advanced"]
     assert after.advanced == wanted
 

@@ -87,7 +87,7 @@ async def test_source_can_be_written_back(circle, server, arrived):
     project, definition = await standalone(circle, server)
     made = await circle.triggers.create(project, definition, event_source=HOOK_SOURCE)
     await circle.triggers.create(project, definition, event_source=made.event_source)
-    # The webhook's url is the API's to tell.
+    # Only the API sets the webhook's url.
     assert arrived().json == {"event_source": HOOK_SOURCE}
     await circle.triggers.update(project, made.id, event_source=made.event_source)
     assert arrived().json == {"event_source": {"webhook": {"sender": "DataDog"}}}

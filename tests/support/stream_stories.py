@@ -151,7 +151,7 @@ def add_attempts(rng: random.Random, story: PipelineStory, end: float, approvals
 
 
 def deliveries(rng: random.Random, pipeline: PipelineStory, attempt: Attempt) -> list[tuple[float, int, str, str]]:
-    """Of the events 5 % are lost, 5 % doubled, 5 % late."""
+    """Return the deliveries of an event: 5 % of all are lost, 5 % doubled, 5 % late."""
     kind, soon = rng.random(), attempt.stopped + rng.uniform(0.3, 2)
     times = [] if kind < 0.05 else [soon, soon + rng.uniform(0, 60)] if kind < 0.1 else [soon]
     times = [at + rng.uniform(60, 3600) for at in times] if kind >= 0.95 else times

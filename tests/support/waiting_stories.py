@@ -346,7 +346,7 @@ class StoryServer:
 
 @dataclass
 class Span:
-    """A time in which the story is over, unless a person acts: from its beginning until a person does."""
+    """A time in which the story has ended, unless a person acts: from its beginning until a person does."""
 
     begin: float
     end: float
@@ -391,7 +391,7 @@ def true_outcome(story: Story, span: Span) -> str:
 
 
 def due(story: Story, span: Span, state_reads: list[tuple[float, str]]) -> float:
-    """The time from which a read must find the pipeline final: all is shown, and all named grace periods are over."""
+    """Return the time from which a read must find the pipeline final: all is shown, and all grace periods ended."""
     changed = max(when for when, _, _ in story.states if when <= span.begin)
     changed = next((when for when, _ in state_reads if when >= changed), changed)  # as it was seen
     times = [span.begin, changed + 15, *(each.created + 15 for each in span.workflows)]

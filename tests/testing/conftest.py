@@ -68,7 +68,7 @@ Serve = Callable[..., Any]
 
 
 class Clock(asyncio.SelectorEventLoop):
-    """An event loop whose time hardly passes but when the test says so; its sockets are real."""
+    """An event loop whose time hardly passes unless the test advances it; its sockets are real."""
 
     offset = 0.0
 

@@ -1,4 +1,4 @@
-"""What callers change, and what they see of it afterwards: projects, pipelines, workflows, jobs."""
+"""Changes by callers, and their later state: projects, pipelines, workflows, jobs."""
 
 from __future__ import annotations
 

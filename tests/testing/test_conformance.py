@@ -1,4 +1,4 @@
-"""The server's answers are valid under CircleCI's own document, but for the known deviations listed here.
+"""The server's responses are valid under CircleCI's own document, except for the known deviations listed here.
 
 The document is read from `shared/spec` next to the project. Without it these tests are skipped.
 """
@@ -65,7 +65,7 @@ def _open(schema: dict[str, Any]) -> None:
 
 _VARIABLE = {"type": "object", "required": ["variable", "truncated_value"]}
 
-# What the wire does otherwise than the document: operation, patch of its schema, the fact behind it. Beside these,
+# Differences of the wire from the document: operation, patch of its schema, the fact behind it. In addition,
 # enums are open ("Enums are open") and the kebab-case keys of KEBAB are snake_case on the wire.
 PATCHES: list[tuple[str, Patch, str]] = [
     ("users.get", _optional("avatar_url"), "User: avatar_url may be missing"),
@@ -98,7 +98,7 @@ KEBAB = {
 
 
 class Document:
-    """The official document, and which of its operations have answered."""
+    """The official document, and those of its operations that have responded."""
 
     def __init__(self) -> None:
         self.document = json.loads((SPEC / "circleci-v2-openapi.json").read_text())
@@ -109,7 +109,7 @@ class Document:
         self._validators: dict[tuple[str, int], Any] = {}
 
     def check(self, operation: str, status: int, body: Any) -> None:
-        """Validate an answer."""
+        """Validate a response."""
         if status < 300:
             self.answered.add(operation)
         if self.operations[operation]["source"] != "spec":
@@ -206,7 +206,7 @@ def test_every_operation_has_its_route(document):
 
 
 class Checked:
-    """An Api whose every answer is checked."""
+    """An Api that checks every response."""
 
     def __init__(self, api, document):
         self.api = api
@@ -220,7 +220,7 @@ class Checked:
         return reply.json
 
 
-async def test_answers_are_valid(serve, document):
+async def test_responses_are_valid(serve, document):
     api = await serve(4, page_size=40, workflow_seconds=0.0, workflow_delay=0.0)
     call = Checked(api, document)
     await _users_and_projects(call)

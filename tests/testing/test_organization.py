@@ -33,7 +33,7 @@ async def test_the_same_seed_gives_the_same_bytes(serve):
             f"/insights/{slug}/workflows/build-and-test?all-branches=true",
             f"/insights/{slug}/workflows",
         ]
-    for path in reversed(paths):  # in whatever order it is asked
+    for path in reversed(paths):  # in any order of the requests
         await two("GET", path)
     for path in paths:
         assert (await one("GET", path)).body == (await two("GET", path)).body
@@ -46,7 +46,7 @@ async def test_a_project_is_the_same_next_to_others(serve):
     assert (await among("GET", path)).body == (await alone("GET", path)).body
 
 
-async def test_projects_are_what_was_asked_for(serve):
+async def test_projects_are_the_requested_ones(serve):
     slugs = ["github/octo/site", "bb/team/app", "circleci/" + "A" * 22 + "/" + "b" * 22]
     api = await serve(slugs)
     assert api.server.projects == ["gh/octo/site", "bb/team/app", slugs[2]]
@@ -59,7 +59,7 @@ async def test_projects_are_what_was_asked_for(serve):
 
 
 async def test_from_pipeline_to_test(whole):
-    """Everything that a pipeline leads to says the same about it."""
+    """All resources of a pipeline agree about it."""
     pipelines = (await whole.get(f"/project/{WEB}/pipeline"))["items"]
     seen_statuses, seen_types, numbers = set(), set(), set()
     for pipeline in pipelines[:80]:
@@ -159,7 +159,7 @@ async def test_the_week_has_its_rhythm(whole):
 
 @pytest.mark.parametrize("window", [7, 30, 90])
 @pytest.mark.parametrize("scope", ["", "all-branches=true&branch=nothing", f"branch={quote('hotfix/#42', safe='')}"])
-async def test_metrics_are_what_the_runs_say(whole, window, scope):
+async def test_metrics_agree_with_the_runs(whole, window, scope):
     """The totals of each workflow can be counted again from its runs."""
     metrics = await whole.get(f"/insights/{WEB}/workflows?reporting-window=last-{window}-days&{scope}")
     assert len(metrics["items"]) == 4

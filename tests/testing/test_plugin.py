@@ -70,7 +70,7 @@ def _run_pytest(directory: pathlib.Path, test: str, *options: str) -> subprocess
 @pytest.mark.checks
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_fixture_in_loops_of_each_scope(tmp_path, mode):
-    """The server runs in the loop of the test, whatever its scope and the mode of pytest-asyncio."""
+    """The server runs in the loop of the test, for each scope and each mode of pytest-asyncio."""
     for scope in ("function", "class", "module", "package", "session"):
         (tmp_path / f"test_{scope}.py").write_text(ASYNC_TEST.format(scope=scope))
     done = _run_pytest(tmp_path, "", "-o", f"asyncio_mode={mode}")
@@ -111,7 +111,7 @@ def test_fixture_without_pytest_asyncio(tmp_path):
 
 @pytest.mark.checks
 def test_plugin_imports_no_server(tmp_path):
-    """pytest loads the plugin wherever aiocircle is installed, so it must be cheap."""
+    """pytest loads the plugin in each environment that has aiocircle, so it must be cheap."""
     code = "import sys, aiocircle.testing.pytest_plugin; sys.exit('aiohttp' in sys.modules or 'attrs' in sys.modules)"
     assert _python("-c", code, cwd=tmp_path).returncode == 0
 

@@ -1,4 +1,4 @@
-"""What the server does around the operations: tokens, paths, paging, limits, faults, records."""
+"""The server's behaviour around the operations: tokens, paths, paging, limits, faults, records."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_all_ways_to_show_the_token(api):
                 assert await response.json() == {"message": "You must log in first."}
 
 
-async def test_json_is_pretty_unless_it_is_asked_for(api):
+async def test_json_is_pretty_unless_it_is_requested(api):
     plain = await api("GET", "/me", headers={"Accept": "*/*"})
     assert b'"login" : "mira-holm"' in plain.body
     text = await api("GET", "/me", headers={"Accept": "text/plain"})
@@ -89,7 +89,7 @@ async def test_a_body_without_its_content_type_is_lost(api):
         assert built["vcs"]["branch"] == (branch or default)
 
 
-async def test_a_body_that_is_no_json_is_refused(api):
+async def test_a_body_that_is_not_json_is_refused(api):
     headers = {"Content-Type": "application/json"}
     assert (await api("POST", "/project/gh/acme/web/pipeline", data=b"{", headers=headers)).status == 400
 
@@ -179,7 +179,7 @@ async def test_page_tokens_are_bound_to_their_list(api):
     assert (await api("GET", f"{BOUNDARY}?page-token=")).status == 200
 
 
-def test_the_rate_limit_is_told_and_kept(clocked):
+def test_the_rate_limit_is_announced_and_kept(clocked):
     async def main(api, clock):
         replies = [await api("GET", "/me") for _ in range(7)]
         assert [reply.status for reply in replies] == [200] * 5 + [429] * 2
@@ -197,7 +197,7 @@ def test_the_rate_limit_is_told_and_kept(clocked):
     clocked(main, rate_limit=5)
 
 
-async def test_a_slow_rate_limit_is_told_by_the_minute(serve):
+async def test_a_slow_rate_limit_is_announced_by_the_minute(serve):
     api = await serve(rate_limit=0.05, retry_after=False)
     assert (await api("GET", "/me")).headers["X-RateLimit-Limit-Minute"] == "3"
     assert "Retry-After" not in (await api("GET", "/me")).headers
@@ -229,7 +229,7 @@ async def test_a_dropped_connection(api):
     assert api.server.requests[-1].status is None
 
 
-async def test_an_answer_that_is_cut_short(api):
+async def test_a_response_that_is_cut_short(api):
     api.server.inject("truncate")
     with pytest.raises(aiohttp.ClientPayloadError):
         await api("GET", "/me")
@@ -238,7 +238,7 @@ async def test_an_answer_that_is_cut_short(api):
         await api("GET", "/me")
 
 
-async def test_a_slow_answer(serve):
+async def test_a_slow_response(serve):
     api = await serve(slow=0.05)
     api.server.inject("slow")
     loop = asyncio.get_running_loop()
@@ -247,7 +247,7 @@ async def test_a_slow_answer(serve):
     assert loop.time() - start >= 0.05
 
 
-async def test_stopping_does_not_wait_for_slow_answers():
+async def test_stopping_does_not_wait_for_slow_responses():
     server = LocalCircleCI(slow=3600)
     await server.start()
     server.inject("slow")
@@ -275,7 +275,7 @@ async def test_stage_of_a_fault(api, stage, made, kind):
     assert len(api.server.changes) == made
 
 
-async def test_an_answer_of_ones_own(api):
+async def test_an_injected_response(api):
     api.server.inject("answer", status=302, headers={"Location": "/elsewhere"}, path=re.compile("/user/.*"))
     api.server.inject("answer", status=200, body={"login": 5}, path="/me")
     api.server.inject("answer", status=200, body="{", headers={"Content-Type": "application/json"}, path="/pipeline")
@@ -324,7 +324,7 @@ async def test_faults_by_kind(serve):
     assert api.server.statistics.faults == {"503": 5}
 
 
-async def test_records_say_what_arrived(api):
+async def test_records_have_the_requests(api):
     await api("POST", "/project/gh/acme/web/pipeline?a=1&a=b%20c", json={"branch": "main"})
     request = api.server.requests[-1]
     assert (request.method, request.path) == ("POST", "/api/v2/project/gh/acme/web/pipeline")
@@ -338,14 +338,14 @@ async def test_records_say_what_arrived(api):
     assert api.server.changes == [("pipelines.trigger", (await api.get(BOUNDARY))["items"][0]["id"])]
 
 
-async def test_answers_have_ids_of_their_own(serve):
+async def test_responses_have_their_own_ids(serve):
     one, two = await serve(), await serve()
     ids = [(await api("GET", path)).headers["X-Request-Id"] for api in (one, two) for path in ("/me", "/nothing")]
     assert ids[0] != ids[1]
     assert ids[:2] == ids[2:]
 
 
-async def test_random_limits_tell_when_in_either_way(serve):
+async def test_random_limits_have_a_time_in_either_form(serve):
     api = await serve(faults={"429": 1.0})
     waits = {(await api("GET", "/me")).headers["Retry-After"] for _ in range(20)}
     assert "1" in waits

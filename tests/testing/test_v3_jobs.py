@@ -20,7 +20,7 @@ async def _start(api, *jobs):
 
 
 def test_output_is_tailed_by_ranges(virtual):
-    """Ranges of a running step are 206, 416 when nothing new has come, and X-Terminal says that it has ended."""
+    """Ranges of a running step are 206, or 416 without new output, and X-Terminal marks the end."""
 
     async def main(api):
         text = "".join(f"line {number}\r\n" for number in range(500))

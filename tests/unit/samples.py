@@ -187,7 +187,7 @@ def spoil(value: Any, dice: random.Random) -> Any:
 
 
 def exactly(value: Any) -> Any:
-    """What tells True from 1 and 1 from 1.0, which are equal to Python, at any depth."""
+    """Return a value that distinguishes True, 1 and 1.0, which are equal to Python, at any depth."""
     if attrs.has(type(value)):
         return type(value), [(field.name, exactly(getattr(value, field.name))) for field in attrs.fields(type(value))]
     if isinstance(value, tuple | list):

@@ -23,7 +23,7 @@ class CoarseLoop(VirtualTimeLoop):
         self._clock_resolution = self.TICK
 
     def time(self) -> float:
-        """Seconds; looking at the clock takes some time, too."""
+        """Return the seconds. Each call also takes some time."""
         self._now += 0.01
         return self._now
 

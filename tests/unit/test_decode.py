@@ -138,7 +138,7 @@ def test_a_json_type_is_read_as_itself(kind: Any, body: str, value: Any) -> None
     ],
 )
 def test_nothing_is_coerced(kind: Any, body: str, problem: str) -> None:
-    """What cattrs does by itself: "None" of null, True of "false", 5 of 5.7, three strings of "abc"."""
+    """cattrs alone would make "None" of null, True of "false", 5 of 5.7, and three strings of "abc"."""
     (found,) = refused(kind, body)
     assert found.startswith(problem)
 
@@ -181,8 +181,8 @@ def test_times_keep_the_offset_of_the_wire(kind: Any, text: str, time: datetime)
     ],
 )
 @pytest.mark.parametrize("kind", [Timestamp, datetime])
-def test_a_time_without_an_offset_is_no_time(kind: Any, text: str) -> None:
-    """It would be read as the caller's local time, wherever that is."""
+def test_a_time_without_an_offset_is_refused(kind: Any, text: str) -> None:
+    """It would be read as the caller's local time."""
     assert refused(kind, json.dumps(text)) == ("expected a time as RFC 3339 writes it, with an offset @ $",)
 
 
@@ -230,7 +230,7 @@ def test_models_are_read_to_any_depth() -> None:
 
 
 def test_both_spellings_are_understood() -> None:
-    """The document says `created-at`, the wire mostly `created_at`."""
+    """The document has `created-at`, the wire mostly `created_at`."""
     time = "2024-05-06T12:00:00Z"
     expected = Spelled(created_at=NOON, verify_tls=True, kind="k")
     assert read(Spelled, {"created-at": time, "verify-tls": True, "type": "k"}) == expected
@@ -289,7 +289,7 @@ def test_null_reads_as_the_default() -> None:
 
 
 def test_problems_name_their_json_paths() -> None:
-    """All of them at once, however deep."""
+    """One error names all of them, at any depth."""
     body = {
         "items": [
             {"name": 5, "leaf": {"id": None}, "leaves": [LEAF, {"id": 5}], "named": {"a b": {}}},
@@ -350,8 +350,8 @@ def test_problems_are_bounded(kind: Any, body: Any, path: str) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [Leaf, Spelled, Branch, Any, tuple[Any, ...]])
-def test_what_is_no_json_is_malformed(kind: Any, body: bytes) -> None:
-    """A truncated body, or a proxy's page: asking again can help."""
+def test_a_body_that_is_not_json_is_malformed(kind: Any, body: bytes) -> None:
+    """After a truncated body, or a proxy's page, a retry can help."""
     for way in (lambda: decode(kind, body), lambda: decode_json(body)):
         with pytest.raises(StructureProblems) as caught:
             way()
@@ -407,8 +407,8 @@ def test_any_bytes_are_json_or_a_decode_error(body: bytes | str) -> None:
             assert error.problems  # noqa: PT017 - the only error there may be
 
 
-def test_an_unreadable_type_is_not_the_answers_fault() -> None:
-    """A programming error stays one."""
+def test_an_unreadable_type_is_a_programming_error() -> None:
+    """The error of an unreadable type is raised unchanged."""
     with pytest.raises(Exception, match="Unsupported type") as caught:
         read(complex, "5")
     assert not isinstance(caught.value, StructureProblems)

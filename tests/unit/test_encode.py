@@ -103,7 +103,7 @@ def test_query_values_of_each_type(value: Any, sent: list[str]) -> None:
     ids=lambda each: type(each).__name__,
 )
 def test_what_no_query_can_carry_is_refused_by_name(value: Any) -> None:
-    """Before anything is sent."""
+    """The value is refused before anything is sent."""
     with pytest.raises(InvalidArgument, match="page_size"):
         encode_query({"page_size": value})
 
@@ -121,8 +121,8 @@ def test_a_moment_is_a_time_or_its_text(given: Any) -> None:
 
 
 @pytest.mark.parametrize("given", [datetime(2024, 5, 6), "2024-05-06T12:00:00", "yesterday", "", 5, None, NOON.date()])
-def test_what_is_no_moment_is_refused_by_name(given: Any) -> None:
-    """A naive time above all."""
+def test_invalid_time_is_refused_by_name(given: Any) -> None:
+    """Above all a naive time is refused."""
     with pytest.raises(InvalidArgument, match="since"):
         parse_datetime(given, "since")
 
@@ -208,8 +208,8 @@ HOLDS_ITSELF.append({"again": HOLDS_ITSELF})
     ],
     ids=lambda each: type(each).__name__,
 )
-def test_what_is_no_json_is_refused_by_its_place(value: Any, place: str) -> None:
-    """Before anything is sent."""
+def test_non_json_value_is_refused_by_its_place(value: Any, place: str) -> None:
+    """The value is refused before anything is sent."""
     with pytest.raises(InvalidArgument, match=place):
         encode_json(value, "body")
     with pytest.raises(InvalidArgument, match=place):
@@ -234,8 +234,8 @@ def test_repr_of_unset() -> None:
     assert repr(UNSET) == "UNSET"
 
 
-def test_unset_alone_is_no_body() -> None:
-    """It leaves out a field, and here is none."""
+def test_unset_alone_is_not_a_body() -> None:
+    """UNSET omits a field, and this body has no fields."""
     with pytest.raises(InvalidArgument, match="UNSET"):
         encode_json(UNSET, "json")
 

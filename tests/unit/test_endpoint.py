@@ -1,4 +1,4 @@
-"""Paths: each value stays inside its segment, whatever it holds."""
+"""Paths: each value stays inside its segment, with any characters."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_values_are_written_segment_by_segment(path: str, values: tuple[Any, ...
 
 
 def test_an_enum_is_its_value() -> None:
-    """Not the name of its member."""
+    """The value of an enum is sent, not the name of its member."""
 
     class Name(StrEnum):
         BUILD = "build it"
@@ -88,7 +88,7 @@ def test_what_cannot_be_a_segment_is_refused(value: Any) -> None:
     "value", ["", "gh/..", "gh/acme/..", None, 5, "gh/acme", "gh/a/b/c", "acme/web", "gh/acme/w\nx"]
 )
 @pytest.mark.parametrize("path", ["/project/{project:slug}", "/project/{project:full_slug}/pipeline/run"])
-def test_what_is_no_project_is_refused(path: str, value: Any) -> None:
+def test_invalid_project_is_refused(path: str, value: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidArgument):
         endpoint(path).url((value,), ROOT)
@@ -96,7 +96,7 @@ def test_what_is_no_project_is_refused(path: str, value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["", "acme", "gh/..", None, "gh/acme/web", "gl/acme"])
 @pytest.mark.parametrize("path", ["/insights/{org:org_slug}/summary", "/organization/{org:slug_or_id}"])
-def test_what_is_no_organization_is_refused(path: str, value: Any) -> None:
+def test_invalid_organization_is_refused(path: str, value: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidArgument):
         endpoint(path).url((value,), ROOT)
@@ -157,7 +157,7 @@ def test_a_list_is_paged_as_its_api_pages() -> None:
     assert _Third.list.paging.params("t") == [("page[cursor]", "t")]
     assert _Things.list_logs.paging.params("20") == [("offset", "20")]
     assert [each.paging.is_paged for each in (_Things.list, _Third.list)] == [True, True]
-    # A token that comes nevertheless is followed as the API does it.
+    # A token that is passed all the same is sent as the API expects it.
     for unpaged, parameter in ((_Things.list_all, "page-token"), (_Third.list_all, "page[cursor]")):
         assert not unpaged.paging.is_paged
         assert unpaged.paging.params("t") == [(parameter, "t")]

@@ -1,4 +1,4 @@
-"""Errors: the tree that callers catch by, what each says, and what none of them shows."""
+"""Errors: their tree, their messages, and the secrets that none of them shows."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_an_invalid_argument_is_a_value_error() -> None:
 
 
 def test_every_error_is_exported_by_the_package() -> None:
-    """So that nobody needs to know the module."""
+    """Callers need not know the module."""
     kinds = {
         name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, errors.CircleCIError)
     }
@@ -124,7 +124,7 @@ def test_every_error_has_the_attributes_of_the_base() -> None:
     ],
 )
 def test_a_status_has_its_error(status: int, kind: type[errors.APIError]) -> None:
-    """Exactly that one, with all that the answer said."""
+    """Each status has one class, and the error has all values of the response."""
     headers = CIMultiDict({"X-Request-Id": "req-1", "Retry-After": "3", "Content-Type": "application/json"})
     body = b'{"message": "server\'s words"}'
     error = error_for(status, headers, body, method="GET", url=URL, now=0.0)
@@ -161,7 +161,7 @@ def test_a_status_has_its_error(status: int, kind: type[errors.APIError]) -> Non
     ],
 )
 def test_the_servers_own_words_are_found(body: bytes, message: str) -> None:
-    """Wherever this server puts them; where it has none, the status has some."""
+    """The message is found in each form of the server's bodies; without one the status names it."""
     error = error_for(502, CIMultiDict(), body, method="GET", url=URL, now=0.0)
     assert error.message == message
     assert str(error) == f"GET {URL} -> 502: {message}"
@@ -234,8 +234,8 @@ def test_outcome_of_request_errors() -> None:
         (errors.RateLimited(429, "no", retry_after=2.5), "try again in 2.5 s"),
     ],
 )
-def test_the_message_says_what_to_do(error: errors.APIError, hint: str) -> None:
-    """Behind what happened, for everything that a caller can do something about."""
+def test_the_message_has_a_remedy(error: errors.APIError, hint: str) -> None:
+    """The remedy follows the problem, for everything that a caller can change."""
     assert hint in str(error)
     assert str(error).index("no") < str(error).index(hint)
 
@@ -305,8 +305,8 @@ def test_errors_pickle(error: errors.CircleCIError, again: Any) -> None:
         assert other.headers.getall("link") == ["a", "b"]  # type: ignore[attr-defined]
 
 
-def test_a_callers_own_subclass_pickles_too() -> None:
-    """Whatever its constructor takes."""
+def test_a_callers_own_subclass_pickles() -> None:
+    """A subclass may have any constructor."""
     error = pickle.loads(pickle.dumps(Own(extra="y")))
     assert (type(error), error.extra, str(error), error.status) == (Own, "y", "-> 500: x", 500)
 
@@ -407,14 +407,14 @@ def test_a_shown_url_hides_what_opens_something(url: str, shown: str) -> None:
 
 @given(st.text() | st.text('/:@?#&;=[]%<>" abtoken', max_size=40))
 def test_any_text_can_be_shown(text: str) -> None:
-    """What a server sends as a Location need not be a URL, and an error must not fail for it."""
+    """A server's Location need not be a URL, and an error must not fail for it."""
     once = redact_url(text)
     assert redact_url(once) == once
 
 
 @given(st.text("abc/:.@%!$'()*+,;=-", max_size=12), st.sampled_from(["https", "http"]))
 def test_no_user_part_is_shown(user: str, scheme: str) -> None:
-    """Whatever it is made of."""
+    """The user part is removed, with any characters."""
     if "/" not in user:
         assert redact_url(f"{scheme}://{user}hunter2@h.example/p") == f"{scheme}://h.example/p"
 
@@ -446,7 +446,7 @@ def test_error_headers_are_redacted() -> None:
 
 @pytest.mark.parametrize("location", ["http://[::1", "https://a\uff0fb@c/", "//", "\x00", "http://h:99999999/"])
 def test_a_redirect_to_nonsense_is_an_api_error(location: str) -> None:
-    """Not a ValueError out of the depths."""
+    """An APIError is raised, not a ValueError of the URL's parser."""
     error = error_for(302, CIMultiDict(Location=location), b"", method="POST", url=URL, now=0.0)
     assert type(error) is errors.APIError
 
@@ -498,7 +498,7 @@ def test_a_secret_is_its_text_on_the_wire() -> None:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_secret_is_not_pickled(protocol: int) -> None:
-    """What holds one would carry it into a queue or a cache."""
+    """An object that contains a secret would carry it into a queue or a cache."""
     with pytest.raises(TypeError, match="a secret cannot be pickled"):
         pickle.dumps({"headers": Secret(TOKEN)}, protocol)
     with pytest.raises(TypeError):
@@ -506,7 +506,7 @@ def test_a_secret_is_not_pickled(protocol: int) -> None:
 
 
 def test_a_log_line_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """Where headers are logged as they are."""
+    """Headers are logged without their secrets."""
     with caplog.at_level(logging.DEBUG):
         logging.getLogger("somebody").debug("sent %s with %r", {"Circle-Token": Secret(TOKEN)}, Secret(TOKEN))
     assert TOKEN not in caplog.text

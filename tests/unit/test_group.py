@@ -1,4 +1,4 @@
-"""What groups share: ids, arrays of one, and fields that are not sent."""
+"""The common behaviour of groups: ids, arrays of one, and fields that are not sent."""
 
 from __future__ import annotations
 

@@ -441,7 +441,7 @@ def test_link_without_a_project_is_refused() -> None:
 
 
 def test_web_urls_are_pages() -> None:
-    """Of a pipeline and a workflow: the pages of the app. Of a job: the older form, by its number."""
+    """A pipeline and a workflow have pages of the app. A job has a page of the older form, by its number."""
     assert pipeline_url("gh/acme/web", 12) == f"{APP}/pipelines/github/acme/web/12"
     assert workflow_url("github/acme/web", 12, ID) == f"{APP}/pipelines/github/acme/web/12/workflows/{ID}"
     assert job_url("gh/acme/web", 34) == f"{CLOUD}/gh/acme/web/34"
@@ -450,14 +450,14 @@ def test_web_urls_are_pages() -> None:
 
 
 @pytest.mark.parametrize("slug", [None, "", "acme", "gh/acme", "gh/acme/..", ID, "gl/acme/web"])
-def test_web_urls_without_a_project_are_none(slug: str | None) -> None:
+def test_web_urls_need_a_project(slug: str | None) -> None:
     """A model never raises because the API left a value out."""
     assert pipeline_url(slug, 12) is None
     assert workflow_url(slug, 12, ID) is None
     assert job_url(slug, 34) is None
 
 
-def test_web_urls_without_a_number_are_none() -> None:
+def test_web_urls_need_a_number() -> None:
     """An expired workflow has an empty id, an approval no number."""
     assert pipeline_url("gh/acme/web", None) is None
     assert pipeline_url("gh/acme/web", 0) is None

@@ -1,4 +1,4 @@
-"""What holds for every model: frozen, by keyword only, and nothing that it does not declare."""
+"""Rules for every model: frozen, by keyword only, and without undeclared attributes."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_an_offset_is_a_number(token: str) -> None:
     ],
 )
 def test_a_page_of_v2_has_items_and_a_token(body: bytes, page: Page[Any]) -> None:
-    """An empty token is none."""
+    """An empty token ends the list."""
     assert read(PAGE_TOKEN, body) == page
 
 
@@ -101,7 +101,7 @@ def test_a_bare_array_is_the_only_page(paging: Pagination) -> None:
     assert paging.page(decode(array_type(Any), b"[1, 2]"), None) == Page((1, 2))
 
 
-def test_offsets_go_on_until_an_empty_page() -> None:
+def test_offsets_end_with_an_empty_page() -> None:
     """If the API chooses the size, a short page may have another one behind it."""
     assert OFFSET.page((1, 2), None) == Page((1, 2), "2")
     assert OFFSET.page((1, 2), "20") == Page((1, 2), "22")

@@ -100,7 +100,7 @@ def test_a_short_window_is_paced() -> None:
 
 
 def test_a_long_window_is_counted_down() -> None:
-    """What is left, less what was in flight and what was sent since, is sent without any pace."""
+    """The rest, less the requests in flight and those sent since, is sent without a pace."""
     family = Family()
     assert family.acquire(3) == 3
     family.respond(hour(5))
@@ -186,7 +186,7 @@ def test_stray_429s_change_no_rate() -> None:
 
 
 def test_many_429s_teach_a_rate() -> None:
-    """A server that refuses every third request is asked for less."""
+    """A server that refuses every third request receives fewer requests."""
     family = Family()
     for number in range(300):
         family.now += 0.01
@@ -240,10 +240,10 @@ def test_a_random_story_never_blocks_for_ever(seed: int) -> None:
     AIOCIRCLE_THOROUGH=1 tries 100,000 stories.
     """
     for number in range(scaled(1, 500)):
-        tell(1000 * seed + number)
+        run_story(1000 * seed + number)
 
 
-def tell(seed: int) -> None:
+def run_story(seed: int) -> None:
     rng, family, closed_until = random.Random(seed), Family(), 0.0
     for _ in range(100):
         family.now += rng.choice((0.0, 0.01, 0.3, 5.0))

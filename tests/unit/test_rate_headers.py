@@ -61,7 +61,7 @@ def test_rate_limits_never_raise(headers: dict[str, str]) -> None:
         assert limit.limit is None or limit.limit >= 0
 
 
-def asked(value: str, **headers: str) -> float | None:
+def seconds_of(value: str, **headers: str) -> float | None:
     return retry_after({"Retry-After": value, **headers}, NOW)
 
 
@@ -71,13 +71,13 @@ def asked(value: str, **headers: str) -> float | None:
 )
 def test_seconds_are_read(value: str, seconds: float) -> None:
     """0 is a number of seconds, not the lack of one."""
-    assert asked(value) == seconds
+    assert seconds_of(value) == seconds
 
 
 @pytest.mark.parametrize("value", ["9999999999", "9" * 400, "9" * 5000, "99999999999.5"])
-def test_an_absurd_number_of_seconds_is_for_ever(value: str) -> None:
-    """Rather than unintelligible, which would mean to come back at once."""
-    assert asked(value) == 1e9
+def test_an_absurd_number_of_seconds_is_bounded(value: str) -> None:
+    """It becomes the maximum. An unreadable value would permit an immediate retry."""
+    assert seconds_of(value) == 1e9
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_an_absurd_number_of_seconds_is_for_ever(value: str) -> None:
 )
 def test_invalid_retry_after_is_ignored(value: str) -> None:
     """It is not an error: the policy's own delay is used."""
-    assert asked(value) is None
+    assert seconds_of(value) is None
 
 
-def test_no_header_asks_for_nothing() -> None:
+def test_a_missing_header_has_no_seconds() -> None:
     """CircleCI sends one "in most cases"."""
     assert retry_after({}, NOW) is None
 
@@ -131,30 +131,30 @@ def test_no_header_asks_for_nothing() -> None:
 )
 def test_a_date_is_read_in_every_form_of_http(value: str) -> None:
     """The two old forms as well; a date without a zone is GMT."""
-    assert asked(value) == 5.0
+    assert seconds_of(value) == 5.0
 
 
-def test_a_date_counts_from_the_answers_own_date() -> None:
-    """So that a wrong clock, here or there, changes nothing."""
-    assert asked("Tue, 14 Nov 2023 22:13:25 GMT", Date="Tue, 14 Nov 2023 22:13:05 GMT") == 20.0
-    assert asked("Sat, 01 Jan 2000 00:01:00 GMT", Date="Sat, 01 Jan 2000 00:00:00 GMT") == 60.0
+def test_a_date_counts_from_the_responses_own_date() -> None:
+    """A wrong clock, of the client or the server, therefore changes nothing."""
+    assert seconds_of("Tue, 14 Nov 2023 22:13:25 GMT", Date="Tue, 14 Nov 2023 22:13:05 GMT") == 20.0
+    assert seconds_of("Sat, 01 Jan 2000 00:01:00 GMT", Date="Sat, 01 Jan 2000 00:00:00 GMT") == 60.0
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "0"])
 def test_invalid_date_header_is_ignored(date: str) -> None:
     """The client's own clock is used instead."""
-    assert asked("Tue, 14 Nov 2023 22:13:25 GMT", Date=date) == 5.0
+    assert seconds_of("Tue, 14 Nov 2023 22:13:25 GMT", Date=date) == 5.0
 
 
 def test_a_date_in_the_past_means_now() -> None:
-    """A negative wait is none."""
-    assert asked("Tue, 14 Nov 2023 22:13:15 GMT") == 0.0
-    assert asked("Mon, 01 Jan 0001 00:00:00 GMT", Date="Fri, 31 Dec 9999 23:59:59 GMT") == 0.0
+    """A negative wait becomes zero."""
+    assert seconds_of("Tue, 14 Nov 2023 22:13:15 GMT") == 0.0
+    assert seconds_of("Mon, 01 Jan 0001 00:00:00 GMT", Date="Fri, 31 Dec 9999 23:59:59 GMT") == 0.0
 
 
 def test_a_date_far_ahead_is_for_ever() -> None:
     """And no overflow."""
-    assert asked("Fri, 31 Dec 9999 23:59:59 GMT") == 1e9
+    assert seconds_of("Fri, 31 Dec 9999 23:59:59 GMT") == 1e9
 
 
 def test_the_headers_name_may_be_written_in_any_case() -> None:
@@ -164,14 +164,14 @@ def test_the_headers_name_may_be_written_in_any_case() -> None:
 
 @given(st.integers(0, 10**6), st.integers(-(10**6), 10**6))
 def test_dates_and_seconds_agree(seconds: int, skew: int) -> None:
-    """However far the server's clock is off."""
+    """They agree for any error of the server's clock."""
     date = datetime.fromtimestamp(NOW, UTC) + timedelta(seconds=skew)
     until = format_datetime(date + timedelta(seconds=seconds), usegmt=True)
-    assert asked(until, Date=format_datetime(date, usegmt=True)) == asked(str(seconds)) == seconds
+    assert seconds_of(until, Date=format_datetime(date, usegmt=True)) == seconds_of(str(seconds)) == seconds
 
 
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2},? ?[0-9A-Za-z+:,\- ]{0,40}"), st.text(max_size=40))
 def test_no_header_breaks_anything(value: str, date: str) -> None:
-    """Whatever a proxy writes there."""
-    seconds = asked(value, Date=date)
+    """Any text of a proxy gives seconds or None."""
+    seconds = seconds_of(value, Date=date)
     assert seconds is None or 0.0 <= seconds <= 1e9

@@ -1,4 +1,4 @@
-"""Whether a request is sent again, and when: a table of decisions, and the reading of Retry-After."""
+"""Decisions about retries, as a table, and the reading of Retry-After."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
 @pytest.mark.parametrize("name", ["base", "cap", "max_wait"])
 @pytest.mark.parametrize("value", [-1, -0.001, math.inf, math.nan, True, "1"])
 def test_seconds_are_checked(name: str, value: Any) -> None:
-    """At once, and by name: not in the middle of the first failure."""
+    """The constructor refuses them by name, before the first failure of a request."""
     with pytest.raises(errors.ConfigurationError, match=f"{name} must be seconds"):
         RetryPolicy(**{name: value})
 
@@ -54,7 +54,7 @@ def test_repeat_unsafe_is_a_boolean(word: object) -> None:
 
 @pytest.mark.parametrize("values", [{"base": 0}, {"cap": 0}, {"max_wait": 0}, {"attempts": 1}, {"cap": 5, "base": 10}])
 def test_zero_is_a_value(values: Any) -> None:
-    """No wait at all is a policy, too."""
+    """A policy may also have no waits."""
     policy = RetryPolicy(**values)
     assert {name: getattr(policy, name) for name in values} == values
 
@@ -127,7 +127,7 @@ def test_every_error_has_a_decision() -> None:
     ("attempt", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (7, 30.0), (64, 30.0), (1024, 30.0), (10**9, 30.0)]
 )
 def test_the_wait_doubles_up_to_the_cap(attempt: int, longest: float) -> None:
-    """And never overflows, however many attempts there were."""
+    """The wait never overflows, for any number of attempts."""
     policy = RetryPolicy()
     assert policy.delay(attempt, None, 0.0) == 0.0
     assert policy.delay(attempt, None, 0.5) == longest / 2
@@ -145,7 +145,7 @@ def test_every_wait_is_a_number_from_zero_to_the_cap(base: float, cap: float, at
     assert 0.0 <= RetryPolicy(base=base, cap=cap).delay(attempt, None, chance) <= cap
 
 
-@pytest.mark.parametrize("asked", [0.0, 0.25, 3.0, 1e9])
-def test_what_the_server_asks_for_is_obeyed_in_full(asked: float) -> None:
-    """Not cut by the cap, not shortened by chance; 0 means now."""
-    assert RetryPolicy(cap=1.0).delay(3, asked, 0.5) == asked
+@pytest.mark.parametrize("retry_after", [0.0, 0.25, 3.0, 1e9])
+def test_retry_after_is_obeyed_in_full(retry_after: float) -> None:
+    """The cap does not cut it, and jitter does not shorten it; 0 means immediately."""
+    assert RetryPolicy(cap=1.0).delay(3, retry_after, 0.5) == retry_after

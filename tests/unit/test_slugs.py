@@ -198,7 +198,7 @@ def test_uuid_is_read_in_any_case() -> None:
 
 
 def test_slug_is_returned_unchanged() -> None:
-    """What is parsed already is not parsed again."""
+    """A slug that is parsed already is not parsed again."""
     project, org = ProjectSlug("gh", "acme", "web"), OrgSlug("gh", "acme")
     assert ProjectSlug.parse(project) is project
     assert OrgSlug.parse(org) is org
@@ -379,7 +379,7 @@ def test_constructor_checks_what_parse_checks(provider: object, organization: ob
 
 
 def test_constructor_reads_long_provider_names() -> None:
-    """`github` is `gh` wherever it is written."""
+    """`github` becomes `gh` in each spelling."""
     assert ProjectSlug("github", "acme", "web") == ProjectSlug.parse("gh/acme/web")
     assert OrgSlug("bitbucket", "acme") == OrgSlug.parse("bb/acme")
 
@@ -638,7 +638,7 @@ def test_any_text_is_a_slug_or_an_invalid_argument(text: str) -> None:
 
 @given(st.sampled_from(["gh", "github", "bb", "bitbucket", "circleci"]), NAMES, NAMES)
 def test_a_slug_survives_its_own_text(provider: str, organization: str, project: str) -> None:
-    """Whatever its names hold."""
+    """The text of a slug is read back equal, for any names."""
     try:
         slug = ProjectSlug(provider, organization, project)
     except InvalidArgument:

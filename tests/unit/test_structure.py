@@ -1,4 +1,4 @@
-"""Null where a field has a default but no place for null, and answers that are a bare map or array."""
+"""Null for a field with a default whose type excludes null, and responses that are a bare map or array."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def test_items_are_taken_one_by_one() -> None:
 
 
 def test_a_slow_consumer_stops_the_work() -> None:
-    """While as many results wait as may, nothing is begun, and the event says so."""
+    """While the maximum number of results waits, nothing is begun, and the event is cleared."""
 
     async def main() -> None:
         begun = 0
@@ -142,7 +142,7 @@ def test_a_slow_consumer_stops_the_work() -> None:
     virtually(main)
 
 
-def test_an_error_comes_after_the_results_that_are_there() -> None:
+def test_an_error_comes_after_the_finished_results() -> None:
     """Results that ended by the time of the error are yielded before it is raised."""
 
     async def work(seconds: float) -> float:

@@ -23,7 +23,7 @@ def now() -> float:
 
 
 async def within(scheduler: TimeoutScheduler, seconds: float, work: float) -> float:
-    """When `work` seconds of work were over; TimeoutError at the deadline, as the transport has it."""
+    """Return the end of `work` seconds of work. Raise TimeoutError at the deadline, as the transport does."""
     timeout = scheduler.schedule(seconds)
     try:
         await asyncio.sleep(work)
@@ -36,7 +36,7 @@ async def within(scheduler: TimeoutScheduler, seconds: float, work: float) -> fl
     return now()
 
 
-def test_each_ends_at_its_own_time_whatever_the_order() -> None:
+def test_each_ends_at_its_own_time_in_any_order() -> None:
     """Timeouts end at their own times, in any order of their creation."""
 
     async def main() -> None:
@@ -45,7 +45,7 @@ def test_each_ends_at_its_own_time_whatever_the_order() -> None:
         ends = await asyncio.gather(*[within(scheduler, *span) for span in spans], return_exceptions=True)
         assert [float(str(end)) for end in ends] == pytest.approx([5.0, 2.0, 1.0, 1.9, 3.0, 2.0])
         assert [isinstance(end, TimeoutError) for end in ends] == [True, True, False, False, True, True]
-        # Later ones are watched, too, with the timer that earlier ones left behind or without.
+        # Later ones are also watched, with the timer that earlier ones left behind or without.
         for pause in (0.0, 10.0, 100.0):
             await asyncio.sleep(pause)
             start = now()

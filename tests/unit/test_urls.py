@@ -190,7 +190,7 @@ def test_number_is_read_from_plain_digits(segments: list[str], number: int | Non
 
 
 def test_text_is_stripped_and_bounded() -> None:
-    """White space at the ends goes; what is empty, too long or has a control character is None."""
+    """White space at the ends is removed. A text that is empty or too long, or has a control character, is None."""
     assert clean_text(" a b\r\n") == "a b"
     assert clean_text("x" * 16_384) == "x" * 16_384
     for text in ("", " \n", "x" * 16_385, "a\nb", "a\x00", "a\udfff", "a\x9f"):

@@ -135,7 +135,7 @@ class _Streamed:
 
 
 def opener(session: aiohttp.ClientSession):  # type: ignore[no-untyped-def]
-    """What Transport.open does, by aiohttp alone."""
+    """Return a replacement of Transport.open that uses aiohttp alone."""
 
     @asynccontextmanager
     async def open_(url: str, headers: Mapping[str, str]) -> AsyncIterator[_Streamed]:

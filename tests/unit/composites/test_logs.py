@@ -92,7 +92,7 @@ async def test_bad_output_is_an_error(body: bytes) -> None:
 
 
 async def test_lines_before_an_error_are_yielded() -> None:
-    """Of a cut body, and of a lost connection."""
+    """Lines before a cut body or a lost connection are yielded."""
 
     async def lost() -> AsyncIterator[bytes]:
         yield items(("out", "a\nb"))[:-1]

@@ -63,7 +63,7 @@ ENDED = (job("success"), job("failed", name="b"))
 
 @dataclass
 class Case:
-    """What reads have shown, and from which time on the pipeline is final; None: not by itself."""
+    """The reads so far, and the time from which the pipeline is final; None: not by itself."""
 
     title: str
     final_at: float | None
@@ -223,8 +223,8 @@ def view_of(case: Case) -> PipelineView:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
-def test_view_is_final_when_the_rules_say(case: Case) -> None:
-    """From the end of the last grace period on; never while something can continue by itself."""
+def test_view_is_final_by_the_rules(case: Case) -> None:
+    """It is final from the end of the last grace period on, and never while something can continue by itself."""
     view = view_of(case)
     expected = math.inf if case.final_at is None else case.final_at + EPOCH
     assert view.final_at(case.until) == pytest.approx(expected)
@@ -402,7 +402,7 @@ WORST_FIRST = [
 
 @pytest.mark.parametrize("worse", range(len(WORST_FIRST)))
 def test_outcome_is_the_worst(worse: int) -> None:
-    """Of each pair; but `not_run` next to a success is a success."""
+    """The outcome is the worse status of each pair; but `not_run` next to a success is a success."""
     for better in range(worse, len(WORST_FIRST)):
         pair = (workflow(WORST_FIRST[better], name="a"), workflow(WORST_FIRST[worse], name="b"))
         expected = WORST_FIRST[worse]

@@ -126,7 +126,7 @@ async def results(stream: FinishedStream, count: int) -> list[tuple[int, str]]:
 
 
 def test_stream_yields_results_as_they_become_final() -> None:
-    """Not by number; nothing that was final before it began; and again if a rerun changes the outcome."""
+    """Results come in the order of their ends. Earlier ones are left out; a rerun with another outcome comes again."""
 
     async def main() -> None:
         first = pipeline(1, -500, 300, "failed")
@@ -257,7 +257,7 @@ def test_cancelled_next_loses_nothing() -> None:
 
 
 def test_failed_polls_do_not_end_a_stream() -> None:
-    """Not even for an hour."""
+    """The stream continues, even after an hour of failed polls."""
 
     async def main() -> None:
         server = Project(pipeline(0, -100, 10))
@@ -277,7 +277,7 @@ def test_failed_polls_do_not_end_a_stream() -> None:
     ids=lambda error: type(error).__name__,
 )
 def test_errors_that_stay_end_a_stream(error: Exception) -> None:
-    """Of the list's first page. The stream is over then."""
+    """A lasting error of the list's first page ends the stream."""
 
     async def main() -> None:
         server = Project(pipeline(0, -100))

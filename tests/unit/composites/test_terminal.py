@@ -1,4 +1,4 @@
-"""Terminal output: what a terminal shows in the end, however the output is divided."""
+"""Terminal output: the final text of a terminal, for each division of the output into parts."""
 
 from __future__ import annotations
 

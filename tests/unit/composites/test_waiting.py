@@ -59,8 +59,8 @@ def moment(at: float) -> datetime:
 # --- stories against the observer -----------------------------------------------------------------------------
 
 
-def test_wait_ends_when_the_observer_says() -> None:
-    """Not earlier, not more than one poll and its second read later, and with the same outcome."""
+def test_wait_ends_when_the_observer_expects() -> None:
+    """It ends not earlier, at most one poll and its second read later, and with the same outcome."""
     counts, examples, _ = stories.run_campaign(range(scaled(150, 1500)))
     assert not counts, examples
 
@@ -483,7 +483,7 @@ async def collect(server: Any, **options: Any) -> list[tuple[str, str, str | Non
 
 
 def test_watch_yields_each_change_in_order(server: Server) -> None:
-    """Of workflows and jobs; a blocked job of a workflow that ended will not run."""
+    """Changes of workflows and jobs are yielded; a blocked job of a workflow that ended will not run."""
     server.then("jobs w", 0, NotFound(404, "Not found."))
     server.then("jobs w", 5, (job("a", "running"), job("b", "blocked")))
     server.then("jobs w", 44, (job("a", "failed"), job("b", "blocked")))

@@ -139,7 +139,7 @@ def test_ledger_agrees_with_observer() -> None:
 
 @pytest.mark.parametrize("remember", [0, 1, 3])
 def test_ledger_memory_is_bounded(remember: int) -> None:
-    """However many events are handled, no more keys than `remember` are kept."""
+    """At most `remember` keys are kept, for any number of handled events."""
     ledger: Ledger[Any] = Ledger(queue_size=10, workers=1, remember=remember)
     ledger.open()
     for number in range(50):

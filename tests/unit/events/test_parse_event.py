@@ -235,7 +235,7 @@ def test_link_is_the_page() -> None:
 
 
 @pytest.mark.parametrize("name", ["ping", "unknown", "test event, workflow", "test event, job"])
-def test_link_without_project_is_none(name: str) -> None:
+def test_link_without_project_is_omitted(name: str) -> None:
     """An event that names no project belongs to no page."""
     pytest.importorskip("aiocircle.links")
     assert parse(bodies.VARIANTS[name]).link is None
@@ -266,7 +266,7 @@ def test_link_without_workflow_or_pipeline() -> None:
 @pytest.mark.parametrize(
     "maps", [{"project": {"slug": "a/../b"}}, {"pipeline": {"number": -1}}, {"workflow": {"id": "not-a-uuid"}}], ids=str
 )
-def test_link_of_spoilt_values_is_none(maps: dict[str, Any]) -> None:
+def test_link_of_damaged_values_is_omitted(maps: dict[str, Any]) -> None:
     """The values come from the network: reading the property does not fail."""
     pytest.importorskip("aiocircle.links")
     assert parse(bodies.workflow_completed(**maps)).link is None

@@ -159,7 +159,7 @@ async def test_last_events_are_remembered() -> None:
         assert send(router, ping("a")) == 202
 
 
-async def test_event_in_work_is_seen_however_many_follow() -> None:
+async def test_event_in_work_is_a_duplicate() -> None:
     """An event is a duplicate as long as its handlers run, even with `remember=0`."""
     router = EventRouter(SECRET, remember=0, workers=2)
     release = asyncio.Event()

@@ -1,4 +1,4 @@
-"""What the server answers: realistic bodies, made once."""
+"""The bodies of the server's responses: realistic ones, generated once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _STATUSES = ("success", "success", "success", "failed", "success", "canceled")
 
 
 def token(page: int) -> str:
-    """The token of a page: as long as the API's are."""
+    """Return the token of a page: as long as the API's are."""
     return f"AARLwwVx{page:08d}" + "9KXo2fTqLmZr7sYbGd3uPc5hEwJnA1vRk8iUtQ" * 2 + "=="
 
 
 def slug(number: int) -> str:
-    """The slug of one of the projects of the bulk scenario."""
+    """Return the slug of one of the projects of the bulk scenario."""
     return f"gh/acme/bulk-{number}"
 
 
@@ -31,7 +31,7 @@ def page_number(token: str | None) -> int:
 
 
 def run(number: int) -> dict[str, Any]:
-    """A run of a workflow, as the insights show it."""
+    """Return a run of a workflow, as the insights show it."""
     return {
         "id": _id("run", number),
         "branch": ("main", "develop", f"feature/{number % 17}-search")[number % 3],
@@ -45,7 +45,7 @@ def run(number: int) -> dict[str, Any]:
 
 
 def pipeline(number: int) -> dict[str, Any]:
-    """A pipeline of a GitHub OAuth project, which is the richest kind."""
+    """Return a pipeline of a GitHub OAuth project, which is the richest kind."""
     revision = uuid.uuid5(uuid.NAMESPACE_OID, f"revision {number}").hex + "0badcafe"
     return {
         "id": _id("pipeline", number),
@@ -73,7 +73,7 @@ def pipeline(number: int) -> dict[str, Any]:
 
 
 def user() -> dict[str, Any]:
-    """Who calls."""
+    """Return the owner of the token."""
     return {"id": _id("user", 1), "login": "dev-1", "name": "A Developer", "avatar_url": "https://example.com/1.png"}
 
 
@@ -87,7 +87,7 @@ def job_metrics(number: int) -> dict[str, Any]:
 
 
 def flaky_tests() -> dict[str, Any]:
-    """The flaky tests of a project, in the wire's spelling."""
+    """Return the flaky tests of a project, in the wire's spelling."""
     tests = [
         {
             "time_wasted": 12,
@@ -124,7 +124,7 @@ class Page:
 
 
 def items(*values: dict[str, Any]) -> bytes:
-    """A list of one page."""
+    """Return a list of one page."""
     return encode({"items": values, "next_page_token": None})
 
 
