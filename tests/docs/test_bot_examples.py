@@ -134,7 +134,7 @@ async def test_report_failures(server: LocalCircleCI, capsys: pytest.CaptureFixt
 
 
 async def test_rerun_flaky(server: LocalCircleCI, capsys: pytest.CaptureFixture[str]) -> None:
-    """Once, however often the program runs."""
+    """Several runs of the program make one change."""
     push(server, story(FAILS))
     await asyncio.sleep(60)
     rerun = example("rerun_flaky").rerun
@@ -146,7 +146,7 @@ async def test_rerun_flaky(server: LocalCircleCI, capsys: pytest.CaptureFixture[
 
 
 async def test_approve_from_chat(server: LocalCircleCI) -> None:
-    """What the person chooses, and nothing else."""
+    """The job that the person chooses is approved, and no other."""
     push(server, story(PASSES, HOLD, SHIP), story(JobStory("test", 300), HOLD, SHIP))
     texts: list[str] = []
 

@@ -81,7 +81,7 @@ async def test_reasons_differ_in_their_state(
     name: str,
     state: str,
 ) -> None:
-    """Not there, waits for others, will never wait. Nothing is sent."""
+    """An absent job, a blocked one and one that ended differ in `state`. Nothing is sent."""
     workflow_id = await workflow(circle, server, *jobs, **options)
     await asyncio.sleep(10)
     with pytest.raises(NotReady) as caught:
@@ -212,7 +212,7 @@ async def test_approval_by_another_caller_is_returned(server: LocalCircleCI, cir
     assert len(server.changes) == 1
 
 
-async def test_cancellation_in_the_meantime_is_over(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_cancellation_in_the_meantime_ends_it(server: LocalCircleCI, circle: CircleCI) -> None:
     """The refusal is the cause."""
     workflow_id = await workflow(circle, server, JobStory("hold", type="approval"), SHIP, canceled_after=1.0)
     await asyncio.sleep(5)

@@ -67,7 +67,7 @@ async def test_automatic_rerun_is_left_to_circleci(server: LocalCircleCI, circle
 
 
 async def test_branch_without_failures_is_left_alone(server: LocalCircleCI, circle: CircleCI) -> None:
-    """What runs, what was canceled, and a branch without pipelines."""
+    """Running and canceled workflows are left alone, and so is a branch without pipelines."""
     await finished(server, circle, WorkflowStory("a", [LONG]), WorkflowStory("b", [PASSES], canceled_after=1.0))
     for branch in ("main", "none"):
         assert await circle.workflows.rerun_failed(WEB, branch=branch) == ()
