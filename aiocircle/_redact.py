@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final, SupportsIndex, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, cast, overload
 from urllib.parse import quote, quote_plus, unquote
 
 __all__ = [
@@ -80,10 +80,9 @@ class SecretBytes(bytes):
     def __repr__(self) -> str:
         return "b'***'"
 
-    def __getitem__(self, key: SupportsIndex | slice[Any, Any, Any]) -> Any:
-        if isinstance(key, slice):
-            return SecretBytes(super().__getitem__(key))
-        return super().__getitem__(key)
+    def __getitem__(self, key: Any) -> Any:
+        item: int | bytes = super().__getitem__(key)
+        return SecretBytes(item) if isinstance(item, bytes) else item
 
     def __deepcopy__(self, _: Any) -> SecretBytes:
         return self
@@ -112,13 +111,6 @@ def type_name(value: object) -> str:
     return "bytes" if isinstance(value, SecretBytes) else type(value).__name__
 
 
-def _conceal_values(mapping: Any, depth: int) -> dict[Any, Any]:
-    return {key: conceal(item, depth) for key, item in mapping.items()}
-
-
-_SEQUENCES: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
-
-
 def conceal(value: Any, depth: int = _MAX_DEPTH) -> Any:
     """Return the value with its texts masked, also those inside mappings, lists, tuples and sets."""
     if not depth:
@@ -128,11 +120,21 @@ def conceal(value: Any, depth: int = _MAX_DEPTH) -> Any:
     if isinstance(value, bytes | bytearray):
         return SecretBytes(value)
     if isinstance(value, Mapping):
-        return _conceal_values(value, depth - 1)
-    for type_ in _SEQUENCES:
-        if type(value) is type_:
-            return type_(conceal(item, depth - 1) for item in value)
-    return value
+        items = cast("Iterable[tuple[Any, Any]]", value.items())
+        return {key: conceal(item, depth - 1) for key, item in items}
+    collection = _COLLECTIONS.get(cast("type", type(value)))
+    if collection is None:
+        return value
+    return collection([conceal(item, depth - 1) for item in cast("Iterable[Any]", value)])
+
+
+# By exact type: any other one is sent as it is, or refused.
+_COLLECTIONS: Final[Mapping[type, Callable[[list[Any]], Any]]] = {
+    list: list[Any],
+    tuple: tuple[Any, ...],
+    set: set[Any],
+    frozenset: frozenset[Any],
+}
 
 
 def conceal_credentials(value: Any) -> Any:

@@ -126,7 +126,7 @@ class CircleCI(ClientGroups):
         )
         check_on_retry(on_retry)
         if on_retry is not None:
-            state.observers += (RetryObserver(on_retry),)
+            state.observers.add(RetryObserver(on_retry))
         self._executor = Executor(state, client_timeout(timeout), check_retry(retry))
         self._owns_transport = True
 
@@ -291,7 +291,7 @@ class CircleCI(ClientGroups):
 
 def add_observer(circle: CircleCI, observer: Observer) -> None:
     """Add an observer to a client and its copies: the command's progress and integrations are made of one."""
-    circle._executor.state.observers += (observer,)  # pyright: ignore[reportPrivateUsage] - of the same file
+    circle._executor.state.observers.add(observer)  # pyright: ignore[reportPrivateUsage] - of the same file
 
 
 def _type(into: Any) -> Any:

@@ -13,7 +13,7 @@ from multidict import CIMultiDict, istr
 from aiocircle._core.admission_queue import Places
 from aiocircle._core.auth import Credentials
 from aiocircle._core.clock import Clock
-from aiocircle._core.observer import LOG, Observer
+from aiocircle._core.observer import LogObserver, Observers
 from aiocircle._core.polling import SharedCalls
 from aiocircle._core.throttle import Throttle
 from aiocircle._core.transport import USER_AGENT, Transport
@@ -64,7 +64,8 @@ class ClientState:
         self.places = Places(max_concurrency)
         self.file_places = self.places.half()  # of downloads, so that they do not starve calls
         self.has_v3: bool | None = None  # None until the first response of API v3
-        self.observers: tuple[Observer, ...] = (LOG,)
+        self.observers = Observers()
+        self.observers.add(LogObserver())
         self.deprecations: dict[str, Deprecation] = {}
         # More polls would only wait in the queue, before the requests of other callers.
         self.poll_slots = asyncio.Semaphore(max_concurrency)

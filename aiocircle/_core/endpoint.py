@@ -55,7 +55,7 @@ class Route:
 
     path: below the API's prefix; split_template describes its placeholders. query, body: the spelling of the names of
     query parameters and body fields, if it is not the API's. operation: the name in messages and logs. family: the
-    requests that the API limits together.
+    requests that the API limits together. expects_no_content: nothing of a successful response is needed.
     """
 
     method: str
@@ -67,6 +67,7 @@ class Route:
     operation: str = attrs.field(init=False, default="")
     family: str = attrs.field(init=False, default="")
     is_idempotent: bool = attrs.field(init=False, default=False)
+    expects_no_content: bool = attrs.field(init=False, default=False)
     _template: Any = attrs.field(init=False, repr=False, default=None)
 
     def __attrs_post_init__(self) -> None:
@@ -90,11 +91,6 @@ class Route:
         """
         return base_url + self.api.prefix + expand_path(self._template, values, base_url)
 
-    @property
-    def expects_no_content(self) -> bool:
-        """True if nothing of a successful response is needed."""
-        return False
-
 
 @attrs.define(eq=False)
 class Operation(Route, ABC, Generic[T]):
@@ -117,24 +113,26 @@ class Endpoint(Operation[T]):
 
     def parse(self, response: Response) -> T:
         """Return the model of a successful response. Raise StructureProblems if it does not match."""
-        body = _json_body(response)
+        body = response.body
+        if not body or response.incomplete_reason is not None:
+            _check_complete(response)
         if self.wrap_in is not None:
             model: Any = self.model
             return cast("T", model(**{self.wrap_in: decode(_field_type(model, self.wrap_in), body)}))
         if self.api.envelope is not None:
             wrapper: Any = _envelope(self.api.envelope, cast("Any", self.model))
             return cast("T", getattr(decode(wrapper, body), self.api.envelope))
-        return cast("T", decode(self.model, body))
+        result: T = decode(self.model, body)
+        return result
 
 
 @attrs.define(eq=False)
 class Action(Operation[None]):
     """An operation that returns None: the status is the whole result."""
 
-    @property
-    def expects_no_content(self) -> bool:
-        """True: nothing of a successful response is needed."""
-        return True
+    def __attrs_post_init__(self) -> None:
+        Route.__attrs_post_init__(self)
+        self.expects_no_content = True
 
     def parse(self, response: Response) -> None:
         """Return None."""
@@ -190,11 +188,12 @@ class ListEndpoint(Route, Generic[T]):
 
         Raise BadItems if some items do not match, and StructureProblems if the body is not a page.
         """
-        body = _json_body(response)
+        body = response.body
+        if not body or response.incomplete_reason is not None:
+            _check_complete(response)
         try:
-            return self.paging.page(
-                decode(self._array_type if body.lstrip()[:1] == b"[" else self._page_type, body), page_token
-            )
+            is_array = body[:1] != b"{" and body.lstrip()[:1] == b"["
+            return self.paging.page(decode(self._array_type if is_array else self._page_type, body), page_token)
         except StructureProblems as problems:
             problems.next_page_token = self.paging.next_token(problems.plain, page_token)
             bad_items = self._find_bad_items(response, problems)
@@ -231,19 +230,20 @@ class RawEndpoint(Operation[Any]):
 
     into: Any
 
-    @property
-    def expects_no_content(self) -> bool:
-        """True if no type was requested."""
-        return self.into is None
+    def __attrs_post_init__(self) -> None:
+        Route.__attrs_post_init__(self)
+        self.expects_no_content = self.into is None
 
     def parse(self, response: Response) -> Any:
         """Return the body of a successful response. Raise StructureProblems if it does not match."""
-        body = _complete_body(response)
+        body, is_raw = response.body, self.into in (None, str, bytes)
+        if response.incomplete_reason is not None or not (body or is_raw):
+            _check_complete(response)
         if self.into is None:
             return decode_json(body) if body else None
         if self.into is bytes:
             return body
-        return _text(body, response.headers) if self.into is str else decode(self.into, _json_body(response))
+        return _text(body, response.headers) if self.into is str else decode(self.into, body)
 
 
 def raw_endpoint(method: str, path: str, into: Any) -> RawEndpoint:
@@ -267,19 +267,13 @@ def raw_list_endpoint(path: str, into: Any, query: Mapping[str, Any]) -> tuple[L
     return endpoint, query
 
 
-def _complete_body(response: Response) -> bytes:
-    reason = response.incomplete_reason
-    if reason is not None:
-        raise StructureProblems((reason,), malformed=not response.is_too_large)
-    return response.body
-
-
-def _json_body(response: Response) -> bytes:
-    body = _complete_body(response)
-    if not body and response.status in _NO_CONTENT:
+def _check_complete(response: Response) -> None:
+    """Raise StructureProblems if the body is incomplete, or if the status means that there is none."""
+    if response.incomplete_reason is not None:
+        raise StructureProblems((response.incomplete_reason,), malformed=not response.is_too_large)
+    if not response.body and response.status in _NO_CONTENT:
         # Another attempt would get the same response.
         raise StructureProblems((f"$ is missing: the status is {response.status}, which has no body",))
-    return body
 
 
 def _text(body: bytes, headers: Mapping[str, str]) -> str:

@@ -81,9 +81,10 @@ class Executor:
         paging.params(page_token)
 
         async def fetch(token: str | None) -> Page[T]:
-            call = self._new_call(endpoint, _with_query(url, paging.params(token)), None)
+            pairs = paging.params(token)
+            call = self._new_call(endpoint, _with_query(url, pairs) if pairs else url, None)
             try:
-                page = await self._execute(call, partial(endpoint.parse, page_token=token))
+                page = await self._execute(call, lambda response: endpoint.parse(response, token))
             except BadItems as bad:
                 return self._page_with_errors(call, bad)
             return page if call.attempts == 1 else DecodedPage(page.items, page.next_page_token, (), call.attempts)
@@ -96,7 +97,10 @@ class Executor:
         url = endpoint.url(values, self.state.base_url)
         if not query:
             return RedactedURL(url) if "?" in url else url
-        return _with_query(url, encode_query(query, endpoint.query))
+        pairs = encode_query(query, endpoint.query)
+        if pairs:
+            return _with_query(url, pairs)
+        return RedactedURL(url) if "?" in url else url
 
     def _new_call(self, endpoint: Route, url: str, body: bytes | None) -> CallState:
         headers = self.state.headers if body is None else self.state.headers_with_body
@@ -146,10 +150,15 @@ class Executor:
         if self.state.credentials.can_renew:
             await self._follow_token()
         caller = self.caller
-        queue = self.state.throttle.admit_nowait(caller, call.family) or await self._wait(call, caller)
+        queue = self.state.throttle.admit_nowait(caller, call.family)
+        is_delayed = queue is None or call.attempts > 0
+        if queue is None:
+            queue = await self._wait(call, caller)
         sent_at = self.state.clock.monotonic()
         result: Response | None = None
         try:
+            if is_delayed:  # The client may have been closed during the wait.
+                self.state.transport.ensure_open()
             response = result = await self._send_once(call, sent_at)
         finally:
             queue.release(caller, result, sent_at)
@@ -190,7 +199,6 @@ class Executor:
     async def _send_once(self, call: CallState, started: float) -> Response:
         """Send one request, and report it to the observers."""
         state, request = self.state, call.request
-        state.transport.ensure_open()
         call.attempts += 1
         if state.credentials.can_renew:
             # It may have been replaced while the request waited.
@@ -198,8 +206,8 @@ class Executor:
                 state.use_present_token()
             call.token = state.credentials.token
             request.headers = state.headers if request.body is None else state.headers_with_body
-        for observer in state.observers:
-            observer.on_attempt(call.operation, request, call.attempts)
+        for notify in state.observers.on_attempt:
+            notify(call.operation, request, call.attempts)
         result: int | CircleCIError | None = None
         try:
             response = await state.transport.send(request, self.timeout)
@@ -209,9 +217,8 @@ class Executor:
             result = error
             raise
         finally:
-            seconds = state.clock.monotonic() - started
-            for observer in state.observers:
-                observer.on_response(call.operation, request, call.attempts, result, seconds)
+            for report in state.observers.on_response:
+                report(call.operation, request, call.attempts, result, started)
             result = None  # An error that refers to itself by its frames would stay in memory.
         return response
 
@@ -269,4 +276,4 @@ class Executor:
 
 
 def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:
-    return RedactedURL(f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}") if pairs else url
+    return RedactedURL(f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}")

@@ -93,7 +93,10 @@ class Pager(Generic[T]):
         Raise DecodeError if an item cannot be decoded; its `items` are the good items of the page.
         """
         token = self._options.start if page_token is None else self._checked(page_token)
-        return _whole(self._without_invalid(self._kept(await self._get(token))))
+        page = await self._get(token)
+        if self._options.keep is not None:
+            page = _keep(page, self._options.keep)
+        return _whole(self._without_invalid(page))
 
     async def collect(self, limit: int | None = None) -> list[T]:
         """Fetch the items of all pages, or the first `limit` of them.
@@ -108,7 +111,7 @@ class Pager(Generic[T]):
         pages = self._pages(_Iteration())
         try:
             async for page in pages:
-                if page.errors:
+                if isinstance(page, DecodedPage) and page.errors:
                     count, error = page.errors[0]
                     if limit is None or len(items) + count < limit:
                         error.items = page.items
@@ -187,28 +190,31 @@ class Pager(Generic[T]):
         self._open[generator] = iteration
         return generator
 
-    async def _get(self, token: str | None) -> DecodedPage[T]:
+    async def _get(self, token: str | None) -> Page[T]:
+        """Return a page: a plain one, or a DecodedPage if it has bad items or took several attempts."""
         try:
             page = await self._fetch(token)
         except CircleCIError as error:
             error.page_token = token
             raise
-        if not isinstance(page, DecodedPage):
-            return DecodedPage(page.items, page.next_page_token)
-        for _, problem in page.errors:
-            problem.page_token = token
+        if isinstance(page, DecodedPage):
+            for _, problem in page.errors:
+                problem.page_token = token
         return page
 
     async def _items(self, iteration: _Iteration) -> AsyncGenerator[T, None]:
         pages = self._pages(iteration)
         try:
             async for page in pages:
-                count, problem = page.errors[0] if page.errors else (len(page.items), None)
+                if not isinstance(page, DecodedPage) or not page.errors:
+                    for item in page.items:
+                        yield item
+                    continue
+                count, error = page.errors[0]
                 for item in page.items[:count]:
                     yield item
-                if problem is not None:
-                    problem.items = page.items[count:]
-                    raise problem
+                error.items = page.items[count:]
+                raise error
         finally:
             await pages.aclose()
 
@@ -216,27 +222,41 @@ class Pager(Generic[T]):
         pages = self._pages(iteration)
         try:
             async for page in pages:
-                yield _whole(page)
+                yield _whole(page) if isinstance(page, DecodedPage) else page
         finally:
             await pages.aclose()
 
-    async def _pages(self, iteration: _Iteration) -> AsyncGenerator[DecodedPage[T], None]:
-        guard = _LoopGuard[T](self._options.start)
-        repeats = _Repeats(self._options.identity)
-        token = self._options.start
+    async def _pages(self, iteration: _Iteration) -> AsyncGenerator[Page[T], None]:
+        options = self._options
+        guard = _LoopGuard[T](options.start)
+        repeats = None if options.identity is None else _Repeats(options.identity)
+        token = options.start
         try:
             while True:
-                # A consumer that is cancelled here takes the prefetched request with it, in the `finally` below.
-                page = await _unless_closed(iteration, iteration.next_page or self._get(token))
-                if page is None:
-                    return
+                task = iteration.task = cast("asyncio.Task[Any]", asyncio.current_task())
+                cancelling = task.cancelling()
+                try:
+                    # A consumer that is cancelled here takes the prefetched request with it, in the `finally` below.
+                    page = await (iteration.next_page or self._get(token))
+                except asyncio.CancelledError:
+                    # The cancellation is that of aclose(), unless the task was cancelled as well.
+                    if iteration.is_closed and task.uncancel() <= cancelling:
+                        return
+                    raise
+                finally:
+                    iteration.task = None
                 iteration.next_page = None
-                page = self._until_stop(repeats.without(page))
+                if repeats is not None:
+                    page = repeats.without(page)
+                if options.stop is not None:
+                    page = _until_stop(page, options.stop)
                 guard.check(page, token)
                 following = page.next_page_token
-                if following is not None and self._options.prefetch and guard.is_new(following):
+                if following is not None and options.prefetch and guard.is_new(following):
                     iteration.next_page = asyncio.get_running_loop().create_task(self._get(following))
-                yield self._without_invalid(self._kept(page))
+                if options.keep is not None:
+                    page = _keep(page, options.keep)
+                yield self._without_invalid(page) if options.skip_invalid else page
                 if following is None:
                     return
                 guard.advance(following, page)
@@ -245,59 +265,47 @@ class Pager(Generic[T]):
             if iteration.next_page is not None:
                 await _abandon(iteration.next_page)
 
-    def _kept(self, page: DecodedPage[T]) -> DecodedPage[T]:
-        """Return the page with the items that the list is about."""
-        keep = self._options.keep
-        if keep is None:
-            return page
-        dropped = [index for index, item in enumerate(page.items) if not keep(item)]
-        errors = tuple((count - bisect_left(dropped, count), error) for count, error in page.errors)
-        return attrs.evolve(page, items=tuple(filter(keep, page.items)), errors=errors)
-
-    def _without_invalid(self, page: DecodedPage[T]) -> DecodedPage[T]:
+    def _without_invalid(self, page: Page[T]) -> Page[T]:
         """Return the page without the errors of its bad items, if the caller wants them to be skipped."""
-        if not page.errors or not self._options.skip_invalid:
+        if not isinstance(page, DecodedPage) or not self._options.skip_invalid:
             return page
         for _, error in page.errors:
             if self._options.on_skip is not None:
                 self._options.on_skip(error)
         return attrs.evolve(page, errors=())
 
-    def _until_stop(self, page: DecodedPage[T]) -> DecodedPage[T]:
-        """Return the page up to the first item that ends the list."""
-        if self._options.stop is None:
-            return page
-        for index, item in enumerate(page.items):
-            if self._options.stop(item):
-                errors = tuple(each for each in page.errors if each[0] <= index)
-                return attrs.evolve(page, items=page.items[:index], next_page_token=None, errors=errors)
-        return page
+
+def _until_stop(page: Page[T], stop: Callable[[T], bool]) -> Page[T]:
+    """Return the page up to the first item that ends the list."""
+    for index, item in enumerate(page.items):
+        if stop(item):
+            items = page.items[:index]
+            if not isinstance(page, DecodedPage):
+                return Page(items)
+            errors = tuple(error for error in page.errors if error[0] <= index)
+            return attrs.evolve(page, items=items, next_page_token=None, errors=errors)
+    return page
 
 
-def _whole(page: DecodedPage[T]) -> Page[T]:
+def _keep(page: Page[T], keep: Callable[[T], bool]) -> Page[T]:
+    """Return the page with the items that the list is about."""
+    items = tuple(filter(keep, page.items))
+    if not isinstance(page, DecodedPage):
+        return Page(items, page.next_page_token)
+    dropped = [index for index, item in enumerate(page.items) if not keep(item)]
+    errors = tuple((count - bisect_left(dropped, count), error) for count, error in page.errors)
+    return attrs.evolve(page, items=items, errors=errors)
+
+
+def _whole(page: Page[T]) -> Page[T]:
     """Return the page as callers see it. Raise the error of its first bad item."""
+    if not isinstance(page, DecodedPage):
+        return page
     if page.errors:
         _, error = page.errors[0]
         error.items = page.items
         raise error
     return Page(page.items, page.next_page_token)
-
-
-async def _unless_closed(iteration: _Iteration, page: Awaitable[T]) -> T | None:
-    """Return the page, or None if the iteration was closed by another task in the meantime."""
-    task = asyncio.current_task()
-    assert task is not None
-    requests = task.cancelling()
-    iteration.task = task
-    try:
-        return await page
-    except asyncio.CancelledError:
-        # The cancellation is that of aclose(), unless the task was cancelled as well.
-        if iteration.is_closed and task.uncancel() <= requests:
-            return None
-        raise
-    finally:
-        iteration.task = None
 
 
 async def _abandon(*tasks: asyncio.Task[Any]) -> None:
@@ -310,17 +318,15 @@ async def _abandon(*tasks: asyncio.Task[Any]) -> None:
 class _Repeats:
     """The newest items of a list by position, which repeats items when new ones arrive before them."""
 
-    def __init__(self, identity: Callable[[Any], object] | None) -> None:
+    def __init__(self, identity: Callable[[Any], object]) -> None:
         self._identity = identity
         self._seen: dict[object, None] = {}
         self._longest = 0
         self._previous: tuple[Any, ...] = ()
         self._unchanged = 0
 
-    def without(self, page: DecodedPage[T]) -> DecodedPage[T]:
+    def without(self, page: Page[T]) -> Page[T]:
         """Return the page without the items that were on a page before it."""
-        if self._identity is None:
-            return page
         self._longest = max(self._longest, len(page.items))
         self._unchanged = self._unchanged + 1 if page.items == self._previous else 0
         self._previous = page.items
@@ -334,11 +340,12 @@ class _Repeats:
         if not repeated:
             return page
         items = tuple(item for index, item in enumerate(page.items) if index not in repeated)
-        errors = tuple((count - bisect_left(repeated, count), error) for count, error in page.errors)
+        found = page.errors if isinstance(page, DecodedPage) else ()
+        errors = tuple((count - bisect_left(repeated, count), error) for count, error in found)
         # A short page of repeated items is the end of the list, pushed on by new items.
         is_end = not items and not errors and len(page.items) < self._longest
         token = None if is_end else page.next_page_token
-        return attrs.evolve(page, items=items, errors=errors, next_page_token=token)
+        return DecodedPage(items, token, errors, _attempts(page))
 
 
 class _LoopGuard(Generic[T]):
@@ -354,27 +361,31 @@ class _LoopGuard(Generic[T]):
     def is_new(self, token: str) -> bool:
         return hash(token) not in self._seen
 
-    def check(self, page: DecodedPage[T], token: str | None) -> None:
+    def check(self, page: Page[T], token: str | None) -> None:
         """Raise PaginationError if `page`, the page of `token`, came before."""
-        contents = _contents(page)
+        contents = page.items if not isinstance(page, DecodedPage) else _contents(page)
         if not contents:
             self._empty += 1
             if self._empty > _MAX_EMPTY and page.next_page_token is not None:
                 problem = f"{self._empty} pages in a row were empty, and there is a token for yet another"
-                raise _no_progress(problem, token, page.attempts)
+                raise _no_progress(problem, token, _attempts(page))
             return
         self._empty = 0
         if contents in (self._last, self._first):
-            raise _no_progress("a page came again under another token", token, page.attempts)
+            raise _no_progress("a page came again under another token", token, _attempts(page))
         if self._first is None:
             self._first = contents
         self._last = contents
 
-    def advance(self, token: str, page: DecodedPage[T]) -> None:
+    def advance(self, token: str, page: Page[T]) -> None:
         """Raise PaginationError if `token` was used before."""
         if not self.is_new(token):
-            raise _no_progress("a page token came again", token, page.attempts)
+            raise _no_progress("a page token came again", token, _attempts(page))
         self._seen.add(hash(token))
+
+
+def _attempts(page: Page[Any]) -> int:
+    return page.attempts if isinstance(page, DecodedPage) else 1
 
 
 def _contents(page: DecodedPage[Any]) -> Sequence[object]:

@@ -88,7 +88,8 @@ class Pagination:
         """Return the page that a decoded body is. `_token` selected it."""
         class_: object = body.__class__
         if class_ is Page and body.next_page_token != "":
-            return cast("Page[Any]", body)
+            page: Page[Any] = body
+            return page
         if class_ is tuple:
             return Page(body)
         return Page(body.items, body.next_page_token or None)

@@ -60,6 +60,8 @@ def expand_path(template: Template, values: tuple[Any, ...], base_url: str) -> s
     base_url: the root of the client's host. A link to a page of another host is unsuitable.
     """
     literals, placeholders = template
+    if not values and not placeholders:
+        return literals[0]
     if len(values) != len(placeholders):
         raise TypeError(f"the path takes {len(placeholders)} values, got {len(values)}")
     parts = [literals[0]]

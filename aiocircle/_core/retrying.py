@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import attrs
@@ -11,7 +11,7 @@ import tenacity
 from aiocircle._core.api_errors import outcome_of
 from aiocircle._core.clock import Clock
 from aiocircle._core.message import Request, is_safe
-from aiocircle._core.observer import Observer, RetryDetails
+from aiocircle._core.observer import Observers, RetryDetails
 from aiocircle._core.rate_headers import retry_after
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._redact import Secret
@@ -72,7 +72,7 @@ async def retry(
     clock: Clock,
     *,
     should_retry: Callable[[CircleCIError], bool],
-    observers: Sequence[Observer],
+    observers: Observers,
 ) -> R:
     """Return the result of further attempts, driven by tenacity, after the first one failed.
 
@@ -98,8 +98,8 @@ async def retry(
         error = _error(state)
         assert isinstance(error, CircleCIError)
         details = RetryDetails(call.operation, call.attempts, state.upcoming_sleep, error)
-        for observer in observers:
-            observer.on_wait(details, policy.attempts)
+        for notify in observers.on_wait:
+            notify(details, policy.attempts)
 
     retrying = tenacity.AsyncRetrying(
         sleep=clock.sleep,

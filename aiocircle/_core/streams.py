@@ -192,8 +192,8 @@ class _OpenFile:
     async def _send(self, url: URL, *, has_token: bool) -> TransportResponse:
         opener, state = self._opener, self._opener.state
         request = self._request(url, has_token=has_token)
-        for observer in state.observers:
-            observer.on_attempt(opener.operation, request, 1)
+        for notify in state.observers.on_attempt:
+            notify(opener.operation, request, 1)
         started = state.clock.monotonic()
         result: int | CircleCIError | None = None
         try:
@@ -203,8 +203,8 @@ class _OpenFile:
             result = error
             raise
         finally:
-            for observer in state.observers:
-                observer.on_response(opener.operation, request, 1, result, state.clock.monotonic() - started)
+            for notify_end in state.observers.on_response:
+                notify_end(opener.operation, request, 1, result, started)
             result = None  # An error that refers to itself by its frames would stay in memory.
         self._response = response
         return response

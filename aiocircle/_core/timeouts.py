@@ -96,8 +96,8 @@ class TimeoutScheduler:
     def cancel(self, timeout: ScheduledTimeout) -> None:
         """End a timeout: the work is finished. The timer stays, and serves the next timeout."""
         self._pending.discard(timeout)
-        # The work may have ended in something else than the cancellation.
-        timeout.uncancel()
+        if timeout.expired:
+            timeout.uncancel()  # The work has ended in something else than the cancellation.
 
     def close(self) -> None:
         """Cancel the timer, unless requests are still in flight."""

@@ -53,15 +53,13 @@ class Transport:
         # By identity: a response that a cache has kept is not hashable.
         self._open_responses: dict[int, aiohttp.ClientResponse] = {}
         self._timeouts = TimeoutScheduler()
+        self.ensure_open = self._session.ensure_open
+        """Raise ConfigurationError if nothing can be sent: it is closed, or belongs to another event loop."""
 
     @property
     def closed(self) -> bool:
         """True if nothing can be sent any more: the client was closed, or the caller's session."""
         return self._session.closed
-
-    def ensure_open(self) -> None:
-        """Raise ConfigurationError if nothing can be sent: it is closed, or belongs to another event loop."""
-        self._session.ensure_open()
 
     async def send(self, request: Request, timeout: Timeout) -> Response:
         """Return the response to one attempt, read to its end, at most `max_body` bytes of it.
@@ -74,8 +72,12 @@ class Transport:
                 return await response.read(self._max_body)
         scheduled = self._timeouts.schedule(timeout.total)
         try:
-            async with self.open(request, timeout.without_total) as response:
+            # As `async with`, but for less: each request pays for it.
+            response = await self.open(request, timeout.without_total).__aenter__()
+            try:
                 return await response.read(self._max_body)
+            finally:
+                response.close()
         except asyncio.CancelledError as error:
             if not scheduled.is_cause_of(error):
                 raise
@@ -104,8 +106,11 @@ class Transport:
 class StreamedResponse:
     """One HTTP response whose body is read as it comes: by read(), or by `async for chunk in response`."""
 
+    __slots__ = ("_is_safe", "_open_responses", "_raw", "_request", "_session", "_timeout", "_url", "headers", "status")
+
     status: int
     headers: CIMultiDictProxy[str]
+    _raw: aiohttp.ClientResponse
 
     def __init__(
         self,
@@ -119,10 +124,11 @@ class StreamedResponse:
         self._request = request
         self._timeout = timeout
         self._url = request.url
+        self._is_safe = is_safe(request.method)
 
     async def __aenter__(self) -> Self:
         raw = await self._send()
-        if raw.status in _REDIRECTS and is_safe(self._request.method):
+        if self._is_safe and raw.status in _REDIRECTS:
             raw = await self._follow(raw)
         self._raw = raw
         self.status, self.headers = raw.status, raw.headers
@@ -132,8 +138,11 @@ class StreamedResponse:
     async def __aexit__(
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end."""
         self._open_responses.pop(id(self._raw), None)
-        # A body that was read to its end has given its connection back. Any other connection is of no more use.
         if not self._raw.closed:
             self._raw.close()
 
@@ -149,13 +158,15 @@ class StreamedResponse:
             if content.at_eof():
                 # It is empty, or a hook of the caller's session has read it: aiohttp has then kept it.
                 return Response(raw.status, raw.headers, await raw.read())
-            while not content.at_eof():
+            is_end = False
+            while not is_end:
                 chunk = await content.readany()
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > max_body:
                     too_large = f"the body is larger than {max_body} bytes"
                     return Response(raw.status, raw.headers, b"".join(chunks)[:max_body], too_large, is_too_large=True)
+                is_end = content.at_eof()
             return Response(raw.status, raw.headers, chunks[0] if len(chunks) == 1 else b"".join(chunks))
         except Exception as error:
             reason = self._cut_reason(error, size)

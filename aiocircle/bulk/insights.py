@@ -65,7 +65,7 @@ class ProjectInsights:
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """The progress of a bulk fetch. requests_total grows as workflows and pages are found; retries do not count."""
+    """The progress of a bulk fetch. requests_total grows with each workflow and page found, not with retries."""
 
     projects_done: int
     projects_total: int

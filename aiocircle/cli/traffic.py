@@ -26,7 +26,7 @@ class Traffic(Observer):
         self.retries += number > 1
 
     def on_response(
-        self, operation: str, request: Request, number: int, result: int | CircleCIError | None, seconds: float
+        self, operation: str, request: Request, number: int, result: int | CircleCIError | None, started: float
     ) -> None:
         """Count a response with status 429."""
         self.limited += result == 429

@@ -20,8 +20,8 @@ class Recorder(Observer):
     def on_attempt(self, operation, request, number) -> None:
         self.events.append(("attempt", operation, request.method, number))
 
-    def on_response(self, operation, request, number, result, seconds) -> None:
-        assert seconds >= 0.0
+    def on_response(self, operation, request, number, result, started) -> None:
+        assert started <= asyncio.get_running_loop().time()
         self.events.append(("response", number, result if result is None or isinstance(result, int) else type(result)))
 
     def on_wait(self, details, max_attempts) -> None:
