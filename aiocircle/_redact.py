@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, cast, overload
+from typing import Any, Final, SupportsIndex, cast, overload
 from urllib.parse import quote, quote_plus, unquote
 
 __all__ = [
@@ -80,9 +80,10 @@ class SecretBytes(bytes):
     def __repr__(self) -> str:
         return "b'***'"
 
-    def __getitem__(self, key: Any) -> Any:
-        item: int | bytes = super().__getitem__(key)
-        return SecretBytes(item) if isinstance(item, bytes) else item
+    def __getitem__(self, key: SupportsIndex | slice[Any, Any, Any]) -> Any:
+        if isinstance(key, slice):
+            return SecretBytes(super().__getitem__(key))
+        return super().__getitem__(key)
 
     def __deepcopy__(self, _: Any) -> SecretBytes:
         return self
@@ -122,7 +123,7 @@ def conceal(value: Any, depth: int = _MAX_DEPTH) -> Any:
     if isinstance(value, Mapping):
         items = cast("Iterable[tuple[Any, Any]]", value.items())
         return {key: conceal(item, depth - 1) for key, item in items}
-    collection = _COLLECTIONS.get(cast("type", type(value)))
+    collection = _COLLECTIONS.get(type(cast("object", value)))
     if collection is None:
         return value
     return collection([conceal(item, depth - 1) for item in cast("Iterable[Any]", value)])
