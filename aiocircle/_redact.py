@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Final, SupportsIndex, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, SupportsIndex, cast, overload
 from urllib.parse import quote, quote_plus, unquote
 
 __all__ = [
@@ -112,13 +112,6 @@ def type_name(value: object) -> str:
     return "bytes" if isinstance(value, SecretBytes) else type(value).__name__
 
 
-def _conceal_values(mapping: Any, depth: int) -> dict[Any, Any]:
-    return {key: conceal(item, depth) for key, item in mapping.items()}
-
-
-_SEQUENCES: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
-
-
 def conceal(value: Any, depth: int = _MAX_DEPTH) -> Any:
     """Return the value with its texts masked, also those inside mappings, lists, tuples and sets."""
     if not depth:
@@ -128,11 +121,21 @@ def conceal(value: Any, depth: int = _MAX_DEPTH) -> Any:
     if isinstance(value, bytes | bytearray):
         return SecretBytes(value)
     if isinstance(value, Mapping):
-        return _conceal_values(value, depth - 1)
-    for type_ in _SEQUENCES:
-        if type(value) is type_:
-            return type_(conceal(item, depth - 1) for item in value)
-    return value
+        items = cast("Iterable[tuple[Any, Any]]", value.items())
+        return {key: conceal(item, depth - 1) for key, item in items}
+    collection = _COLLECTIONS.get(type(cast("object", value)))
+    if collection is None:
+        return value
+    return collection([conceal(item, depth - 1) for item in cast("Iterable[Any]", value)])
+
+
+# By exact type: any other one is sent as it is, or refused.
+_COLLECTIONS: Final[Mapping[type, Callable[[list[Any]], Any]]] = {
+    list: list[Any],
+    tuple: tuple[Any, ...],
+    set: set[Any],
+    frozenset: frozenset[Any],
+}
 
 
 def conceal_credentials(value: Any) -> Any:
