@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from aiocircle import CircleCI, Pager
+from aiocircle._core.api import V2
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint
 from aiocircle._core.group import Group
 from aiocircle._core.pagination import OFFSET
@@ -20,8 +21,15 @@ from tests.support.official_spec import ABSENT, OPERATIONS, Operation, needs_doc
 # Public methods that are not operations of the API, and their purpose.
 EXTRAS = {
     "jobs.get_by_link": "a person has the address of a page",
+    "jobs.download_artifacts": "a file is more than a request: its name, its parts, its end",
+    "jobs.get_failed_output": "API v2 has no output of steps",
+    "jobs.get_steps": "API v2 has no steps",
+    "jobs.list_failed_tests": "the API has no filter of tests",
+    "jobs.stream_artifact": "a file is read as it comes",
+    "jobs.stream_output": "API v2 has no output of steps",
     "jobs.wait": "a poll is not a wait",
     "pipelines.cancel_redundant": "a bot cancels what newer pipelines have made redundant",
+    "pipelines.download_artifacts": "the artifacts of all jobs of a pipeline",
     "pipelines.find": "the API has no search for the pipeline of a commit",
     "pipelines.get_by_link": "a person has the page",
     "pipelines.start": "the API has two routes, and the project decides which one works",
@@ -29,6 +37,8 @@ EXTRAS = {
     "pipelines.wait": "a pipeline has no status: that of its workflows counts, and more of them may appear",
     "pipelines.watch": "the API has no stream of changes",
     "workflows.get_by_link": "a person has the address of a page",
+    "usage.download_export": "an export is created, polled and downloaded",
+    "usage.stream_export": "an export is created, polled and read",
     "projects.list_for_org": "the API has no list of an organization's projects: it is put together",
     "workflows.approve_by_name": "a person knows the approval's name, not its request's id",
     "webhooks.ensure": "the API has no request that creates or updates",
@@ -114,7 +124,8 @@ def test_endpoints_are_those_of_the_document() -> None:
     )
     assert operations == sorted(operation.name for operation in OPERATIONS)
     routes = {(operation.verb, without_names(operation.path)) for operation in OPERATIONS}
-    assert {(endpoint.method, as_in_the_table(endpoint.path)) for endpoint in TABLES} == routes
+    own = {(endpoint.method, as_in_the_table(endpoint.path)) for endpoint in TABLES if endpoint.api is V2}
+    assert own == routes
 
 
 def as_in_the_table(path: str) -> str:
