@@ -62,11 +62,10 @@ def _convert(type_: Any, item: JSON, path: str, *, is_fast: bool) -> Any:
 def decode_json(body: bytes) -> JSON:
     """Return a body as plain JSON values. Raise StructureProblems if it is not JSON."""
     try:
-        return msgspec.json.decode(body)
+        # Some gateways write a byte order mark, which JSON does not permit.
+        return msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         problem = f"$ is not JSON: {error}"
-    if body.startswith(codecs.BOM_UTF8):
-        return decode_json(body.removeprefix(codecs.BOM_UTF8))
     if encoding := _other_encoding(body):
         # The next response would be encoded in the same way.
         raise StructureProblems((f"$ is not JSON: the body is {encoding}, not UTF-8",))

@@ -229,7 +229,7 @@ async def test_an_opening_family_is_not_flooded(server: LimitedServer, tally: Ta
                 return 429, 30.0, {"Retry-After": "30"}
             return real(family)
 
-        server.answers = decide
+        server.responses = decide
         calls = [asyncio.ensure_future(circle.request("GET", "/api/v2/project/x")) for _ in range(150)]
         await asyncio.gather(*calls)
         await assert_nothing_held(circle, tally)
@@ -250,7 +250,7 @@ async def test_an_opening_family_is_not_flooded(server: LimitedServer, tally: Ta
 async def test_a_closing_of_an_hour_fails_those_that_wait(server: LimitedServer, tally: Tally) -> None:
     """Calls that may not wait an hour fail immediately with the seconds that are left. The others are sent after it."""
     answers = [(200, None, {})] * 3 + [(429, 3600.0, {"Retry-After": "3600"})]
-    server.answers = lambda family: answers.pop(0) if answers else (200, None, {})
+    server.responses = lambda family: answers.pop(0) if answers else (200, None, {})
     throttle = Throttle()
     hasty = client(server, throttle=throttle, retry=RetryPolicy(attempts=3, max_wait=120), max_concurrency=100)
     patient = client(server, throttle=throttle, retry=RetryPolicy(attempts=3, max_wait=4000), max_concurrency=100)

@@ -198,7 +198,7 @@ async def test_dead_proxy_sent_nothing(make):
     assert PASSWORD not in shown_by_library(caught.value)
 
 
-async def test_invalid_certificate_is_not_retried(server, make, tls, trust, complaints):
+async def test_invalid_certificate_is_not_retried(server, make, tls, trust, no_leaks):
     """The message names ssl=, with which the same request succeeds."""
     server.on(X, server.reply(200, {}))
     base_url = f"https://localhost:{tls}"
@@ -207,15 +207,15 @@ async def test_invalid_certificate_is_not_retried(server, make, tls, trust, comp
     assert (caught.value.attempts, caught.value.outcome) == (1, "not_done")
     assert "certificate" in str(caught.value)
     assert await make(base_url=base_url, ssl=trust).request("GET", X) == {}
-    assert {complaint["message"] for complaint in complaints} <= {"Error on transport creation for incoming connection"}
-    complaints.clear()
+    assert {complaint["message"] for complaint in no_leaks} <= {"Error on transport creation for incoming connection"}
+    no_leaks.clear()
 
 
 @pytest.mark.parametrize("option", ["proxy", "ssl"])
 async def test_options_of_the_own_session_only(make, option, trust):
     """A caller's session has its own proxy and context."""
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(ConfigurationError, match=f"{option} must not be passed with session"):
+        with pytest.raises(ConfigurationError, match=f"{option} must be omitted with session"):
             make(session=session, **{option: trust if option == "ssl" else "http://proxy.example.com"})
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
-from aiocircle import APIError, ConfigurationError, ConnectionFailed, RequestTimeout, RetryPolicy
+from aiocircle import APIError, ConnectionFailed, RequestTimeout, RetryPolicy
 from aiocircle._core.timeouts import TimeoutScheduler
 from aiocircle._core.transport import _map_exception
 
@@ -295,20 +295,6 @@ def test_failures_reveal_if_anything_was_sent(error, kind, outcome):
     assert failure.outcome == outcome
     assert "POST https://circleci.com/x" in str(failure)
     assert failure.__cause__ is None
-
-
-async def test_session_with_credentials_is_refused(server, make):
-    """A caller's session with credentials of its own raises ConfigurationError."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("ada", "hunter2"))
-    async with session:
-        with pytest.raises(ConfigurationError, match="refuses") as caught:
-            await make(session=session, auth="bearer").request("GET", X)
-        assert "hunter2" not in str(caught.value)
-    assert server.requests == []
 
 
 async def test_error_of_a_trace_hook_is_unchanged(server, make):

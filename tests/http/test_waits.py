@@ -67,7 +67,7 @@ EVENTFUL = Story(
             [JobStory("test", 50, status="failed"), JobStory("pack", 10, requires=["test"])],
             max_auto_reruns=1,
             reruns=[[JobStory("test", 50, status="failed")], [JobStory("test", 60)]],
-            manual_reruns=[90],
+            manual_reruns=[70],
         ),
         WorkflowStory(
             "deploy", [JobStory("hold", type="approval", approved_after=90), JobStory("ship", 40, requires=["hold"])]

@@ -53,8 +53,8 @@ _CALLS: list[tuple[str, str]] = [
     for method, function in inspect.getmembers(type(getattr(CircleCI("token"), name)), inspect.isfunction)
     if inspect.iscoroutinefunction(inspect.unwrap(function))
     and not method.startswith("_")
-    and type(getattr(CircleCI("token"), name)).__mro__[0].__module__.startswith("aiocircle.resources")
-    | (method not in vars(type(getattr(CircleCI("token"), name))))
+    # A method of composites sends several requests, and checks its own arguments.
+    and inspect.unwrap(function).__module__.startswith("aiocircle.resources")
     and any(each.kind is each.KEYWORD_ONLY for each in _parameters(function))
 ]
 

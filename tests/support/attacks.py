@@ -267,7 +267,8 @@ def _attacks() -> Iterator[Attack]:
     yield Attack(
         name="gzip with a wrong checksum", script=raw(_json(packed[:-8] + bytes(8), "Content-Encoding: gzip")), **cut
     )
-    yield Attack(name="gzip twice", script=raw(_json(_gzip(packed), "Content-Encoding: gzip, gzip")), **cut)
+    # Another attempt would return the same encoding.
+    yield Attack(name="gzip twice", script=raw(_json(_gzip(packed), "Content-Encoding: gzip, gzip")), **final)
     yield Attack(name="an unknown compression", script=raw(_json(_BODY, "Content-Encoding: rot13")), ends=GOOD)
     for wbits, encoding in ((31, "gzip"), (15, "deflate")):
         yield Attack(name=f"a {encoding} bomb", script=_bombed(_BOMB, wbits, encoding), **final)
@@ -307,9 +308,6 @@ def _attacks() -> Iterator[Attack]:
     for name, body in {
         "nothing but white space": b" \r\n\t",
         "HTML": b"<html><head><title>Hello</title></head></html>",
-        "text that is no UTF-8": b'{"id":"\xff\xfe"}',
-        "UTF-16": '{"id":"x"}'.encode("utf-16"),
-        "a byte order mark": b"\xef\xbb\xbf{}",
         "NaN": b'{"id":NaN}',
         "Infinity": b"[-Infinity]",
         "1e999": b"[1e999]",
@@ -326,7 +324,13 @@ def _attacks() -> Iterator[Attack]:
         "a trailing comma": b"[1,]",
     }.items():
         yield Attack(name=name, script=_whole(_json(body)), **cut)
+    for name, body in {
+        "text that is no UTF-8": b'{"id":"\xff\xfe"}',
+        "UTF-16": '{"id":"x"}'.encode("utf-16"),
+    }.items():
+        yield Attack(name=name, script=_whole(_json(body)), **final)
     for name, body, value in (
+        ("a byte order mark", b"\xef\xbb\xbf{}", {}),
         ("no body", b"", None),
         ("null", b"null", None),
         ("a number by itself", b"1E+2", 100.0),
