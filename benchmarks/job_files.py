@@ -29,7 +29,7 @@ def _peak() -> float:
 
 
 async def _client(what: str, url: str, token: str, number: int, into: str) -> None:
-    """The process that is measured, or killed."""
+    """Run the process that is measured, or killed."""
     async with CircleCI(token, base_url=url) as circle:
         await circle.users.me()
         before, started, lines = _peak(), time.perf_counter(), 0

@@ -47,7 +47,7 @@ class PipelineBots(pipelines.Pipelines):
 
         Raise NotReady with the state "skipped" if CircleCI returned a message instead of a pipeline, such as for
         `[skip ci]`. Raise ConfigurationError, with nothing sent, if the project has no definition, or several. Projects
-        of GitLab cannot be started by the API. A pipeline without workflows is no error here: `wait` reports it.
+        of GitLab cannot be started by the API. A pipeline without workflows is not an error here: `wait` reports it.
 
         https://circleci.com/docs/api/v2/#operation/triggerPipelineRun
         """

@@ -19,7 +19,7 @@ async def full_slug(executor: Executor, project: ProjectSlug) -> ProjectSlug:
 
 async def project_id(executor: Executor, project: ProjectSlug) -> str:
     """Return the project's UUID. It costs one request, unless the slug ends with it."""
-    # The third part of a slug of GitHub or Bitbucket is a name, whatever it looks like.
+    # The third part of a slug of GitHub or Bitbucket is a name, even if it looks like a UUID.
     if project.provider in (None, "circleci") and is_uuid(project.project):
         return project.project
     return (await Projects(executor).get(project)).id

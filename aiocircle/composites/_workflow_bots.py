@@ -39,8 +39,8 @@ class WorkflowBots(workflows.Workflows):
         poll_interval: seconds between two polls; None for 2 to 15.
 
         Raise NotReady with the state "absent" (no such job), "blocked" (it waits for other jobs) or "over" (it or its
-        workflow has ended: it will never wait). With a timeout only "over" is raised, and at the end WaitTimeout,
-        whose `state` is the job or None. Raise InvalidArgument if the job of this name is not an approval.
+        workflow has ended). With a timeout only "over" is raised, and at the end WaitTimeout, whose `state` is the job
+        or None. Raise InvalidArgument if the job of this name is not an approval.
 
         https://circleci.com/docs/api/v2/#operation/approvePendingApprovalJobById
         """

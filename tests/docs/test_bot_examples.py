@@ -134,7 +134,7 @@ async def test_report_failures(server: LocalCircleCI, capsys: pytest.CaptureFixt
 
 
 async def test_rerun_flaky(server: LocalCircleCI, capsys: pytest.CaptureFixture[str]) -> None:
-    """Once, however often the program runs."""
+    """The rerun starts once, for any number of runs of the program."""
     push(server, story(FAILS))
     await asyncio.sleep(60)
     rerun = example("rerun_flaky").rerun
@@ -146,7 +146,7 @@ async def test_rerun_flaky(server: LocalCircleCI, capsys: pytest.CaptureFixture[
 
 
 async def test_approve_from_chat(server: LocalCircleCI) -> None:
-    """What the person chooses, and nothing else."""
+    """The job that the person chooses is approved, and no other."""
     push(server, story(PASSES, HOLD, SHIP), story(JobStory("test", 300), HOLD, SHIP))
     texts: list[str] = []
 
@@ -201,7 +201,7 @@ async def test_gate_finds_the_pipeline_of_a_commit(server: LocalCircleCI) -> Non
 
 
 async def test_gate_refuses_a_failed_job(server: LocalCircleCI, capsys: pytest.CaptureFixture[str]) -> None:
-    """A workflow beside that of the deployment failed: the deployment is canceled."""
+    """If a workflow next to that of the deployment failed, the deployment is canceled."""
     server.script(
         WEB,
         Story([WorkflowStory("test", [JobStory("lint", 5, status="failed")]), WorkflowStory("ship", [PASSES, HOLD])]),
@@ -277,7 +277,7 @@ async def test_notifier_reports_each_change_once(
     assert [message.count("\n  test: https://") for message in messages if "none" not in message] == [1, 1, 0]
 
 
-async def test_notifier_continues_after_an_error_of_a_message(
+async def test_notifier_continues_after_a_failed_message(
     server: LocalCircleCI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The jobs cannot be read for some minutes: the message comes later, and only once."""

@@ -144,7 +144,7 @@ async def test_watch_yields_a_whole_story_in_order() -> None:
 
 
 def test_wait_ends_when_the_observer_expects() -> None:
-    """Not earlier, not more than one poll and its second read later, with the same outcome. Stories of every kind."""
+    """It ends not earlier, at most one poll and its second read later, with the same outcome. All kinds."""
     stories = range(scaled(20, 200))
     counts, examples, _ = http_stories.run_campaign(stories)
     assert not counts, examples

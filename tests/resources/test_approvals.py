@@ -81,7 +81,7 @@ async def test_reasons_differ_in_their_state(
     name: str,
     state: str,
 ) -> None:
-    """Not there, waits for others, will never wait. Nothing is sent."""
+    """A job that is absent, waits for others, or will never wait is refused, and nothing is sent."""
     workflow_id = await workflow(circle, server, *jobs, **options)
     await asyncio.sleep(10)
     with pytest.raises(NotReady) as caught:
@@ -203,7 +203,7 @@ async def test_refused_approval_is_read_again(server: LocalCircleCI, circle: Cir
     assert approvals(server) == 1
 
 
-async def test_approval_by_another_in_the_meantime_is_returned(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_approval_by_another_meanwhile_is_returned(server: LocalCircleCI, circle: CircleCI) -> None:
     """The 400 of the second POST is not an error."""
     workflow_id = await workflow(circle, server, JobStory("hold", type="approval"), SHIP)
     await asyncio.sleep(1)
@@ -212,7 +212,7 @@ async def test_approval_by_another_in_the_meantime_is_returned(server: LocalCirc
     assert len(server.changes) == 1
 
 
-async def test_cancellation_in_the_meantime_is_over(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_cancellation_in_the_meantime_is_not_ready(server: LocalCircleCI, circle: CircleCI) -> None:
     """The refusal is the cause."""
     workflow_id = await workflow(circle, server, JobStory("hold", type="approval"), SHIP, canceled_after=1.0)
     await asyncio.sleep(5)

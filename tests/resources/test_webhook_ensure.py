@@ -1,4 +1,4 @@
-"""One webhook of a name, however many services ensure it."""
+"""One webhook of a name, for any number of services that ensure it."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_full_project_is_refused(server: LocalCircleCI, circle: CircleCI) 
 
 
 async def test_webhooks_of_persons_are_never_deleted(server: LocalCircleCI, circle: CircleCI) -> None:
-    """Of the same name with another URL: the oldest is updated, and the other stays."""
+    """If two of the same name have other URLs, the oldest is updated, and the other stays."""
     project = await circle.projects.get(WEB)
     made = []
     for url in ("https://a.example/", "https://b.example/"):

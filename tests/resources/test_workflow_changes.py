@@ -67,7 +67,7 @@ async def test_automatic_rerun_is_left_to_circleci(server: LocalCircleCI, circle
 
 
 async def test_branch_without_failures_is_left_alone(server: LocalCircleCI, circle: CircleCI) -> None:
-    """What runs, what was canceled, and a branch without pipelines."""
+    """Running and canceled workflows, and a branch without pipelines, are left alone."""
     await finished(server, circle, WorkflowStory("a", [LONG]), WorkflowStory("b", [PASSES], canceled_after=1.0))
     for branch in ("main", "none"):
         assert await circle.workflows.rerun_failed(WEB, branch=branch) == ()
@@ -205,7 +205,7 @@ async def test_refused_cancellation_stops_no_other(server: LocalCircleCI, circle
     assert sent(server, "cancel") == 3
 
 
-async def test_workflow_that_ended_meanwhile_is_no_error(server: LocalCircleCI, circle: CircleCI) -> None:
+async def test_workflow_that_ended_meanwhile_is_skipped(server: LocalCircleCI, circle: CircleCI) -> None:
     """It is not in the tuple either."""
     (pipeline,) = await start_many(server, 1, WorkflowStory("a", [JobStory("test", 30)]))
     path = f"/api/v2/pipeline/{pipeline}/workflow"

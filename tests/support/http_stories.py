@@ -220,7 +220,7 @@ class Truth:
 
 
 class Seen:
-    """What the requests of the wait have read, in the observer's terms."""
+    """The values that the requests of the wait have read, in the observer's terms."""
 
     def __init__(self, server: LocalCircleCI, pipeline: Pipeline, story: model.Story) -> None:
         offset = server.clock.now() - asyncio.get_running_loop().time() - pipeline.created

@@ -70,7 +70,7 @@ class Day:
 
 @dataclass
 class Outcome:
-    """What a day gave."""
+    """The results of a day."""
 
     expected: dict[str, list[str]]
     reported: dict[str, list[str]]
@@ -121,8 +121,8 @@ def make_day(rng: random.Random, projects: list[str], length: float) -> Day:
 def observe(runs: list[Run], day: Day) -> list[str]:
     """Return what an observer reports: each change, and what is still broken, of all outcomes that can be seen.
 
-    An outcome that another one of the same pipeline replaced, while the notifier was down or without network, is not
-    there any more when it comes back.
+    While the notifier is down or without network, an outcome may be replaced by another one of the same pipeline. It
+    is gone when the notifier comes back.
     """
     seen: list[tuple[float, int, str]] = []
     for number, run in enumerate(runs):

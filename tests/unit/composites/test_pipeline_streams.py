@@ -53,7 +53,7 @@ def test_observer_notices_an_early_save() -> None:
     ("rule", "broken", "fault"),
     [
         ("end_walk", lambda self, shown: StreamState_end_walk(self, shown) and (), "a later change was missed"),
-        ("prune", lambda self: self.told.clear(), "reported twice"),
+        ("prune", lambda self: self.final.clear(), "reported twice"),
         ("correct", lambda self, seconds: None, "missed"),
     ],
 )
@@ -385,14 +385,14 @@ def test_state_is_plain_json() -> None:
         "begin": 1.5,
         "mark": 0.5,
         "open": {"9": [19.0, None]},
-        "told": {"7": [17.0, "failed"], "8": [18.0, "success"]},
+        "final": {"7": [17.0, "failed"], "8": [18.0, "success"]},
         "newest": {"a": "9", "": "8"},
     }
     assert StreamState.from_json(json.loads(json.dumps(value)), project=PROJECT, branch=None).to_json() == value
 
 
 @pytest.mark.parametrize(
-    "change", [{"mark": None}, {"open": []}, {"told": {"x": [1, 2]}}, {"newest": None}, {"open": {"1": [1]}}]
+    "change", [{"mark": None}, {"open": []}, {"final": {"x": [1, 2]}}, {"newest": None}, {"open": {"1": [1]}}]
 )
 def test_broken_state_is_an_invalid_argument(change: dict[str, Any]) -> None:
     """Immediately, not with the first poll."""
@@ -423,7 +423,7 @@ def test_state_forgets_old_results(monkeypatch: pytest.MonkeyPatch) -> None:
     state.reopen(1)
     state.record_final(1, 1001.0, "failed", 5.0)
     state.prune()
-    assert [*state.told] == [0, 6, 7, 8, 9, 1]
+    assert [*state.final] == [0, 6, 7, 8, 9, 1]
     assert state.mark == 9001 - 3600
 
 
