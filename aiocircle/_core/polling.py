@@ -89,7 +89,7 @@ class Poller:
         return self._began_at
 
     @property
-    def is_over(self) -> bool:
+    def has_expired(self) -> bool:
         """True if no poll may follow the present one."""
         return self.is_last or (self.deadline is not None and self._event_loop.time() >= self.deadline + OVERTIME)
 

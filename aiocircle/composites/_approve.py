@@ -124,7 +124,7 @@ async def _wait_for(
                 return seen.job
             if timeout == 0 or seen.state == "over":
                 raise _not_ready(name, seen)
-        if poller.is_over:
+        if poller.has_expired:
             last = None if seen is None else seen.job
             state = "was not seen" if last is None else f"is {last.status!r} so far"
             message = f"the job {name!r} does not wait for an approval after {timeout:g} s: it {state}"

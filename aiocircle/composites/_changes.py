@@ -175,7 +175,7 @@ async def _find_rerun(
             raise
         except CircleCIError as error:
             failure = error
-        if poller.is_over:
+        if poller.has_expired:
             message = f"the workflow {workflow.name!r} was rerun, but the new workflow is not visible yet"
             not_ready = NotReady("absent", message)
             not_ready.outcome = "done"

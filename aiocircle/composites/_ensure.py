@@ -55,8 +55,8 @@ class WebhookPlan:
 def plan_webhooks(webhooks: Iterable[Webhook], *, name: str, url: str, first_ids: Collection[str]) -> WebhookPlan:
     """Decide which webhook of the name stays: the oldest, as every caller decides.
 
-    The others are deleted if they were not in the first list of this call, or have its URL: those are doubles that
-    concurrent calls made. Any other is a person's.
+    The others are deleted if they were not in the first list of this call, or have its URL. Those are doubles that
+    concurrent calls created. Any other one belongs to a person.
     """
     named = sorted((each for each in webhooks if each.name == name), key=_age)
     others = tuple(each for each in named[1:] if each.id not in first_ids or each.url == url)

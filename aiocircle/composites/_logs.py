@@ -189,10 +189,10 @@ async def read_last_lines(lines: AsyncIterable[OutputLine], count: int) -> tuple
 
 
 async def read_items(chunks: AsyncIterable[bytes]) -> AsyncIterator[dict[str, Any]]:
-    """Yield the objects of a JSON array, however the chunks divide it. An empty body has none.
+    """Yield the objects of a JSON array that comes in chunks of any size. An empty body has none.
 
-    Raise DecodeError, after the items before it, if the body is not such an array, is cut, or has an item of more than
-    64 MiB.
+    Raise DecodeError if the body is not such an array, is cut, or has an item of more than 64 MiB. The items before
+    are yielded first.
     """
     parser = _ArrayParser()
     async for chunk in chunks:

@@ -1,6 +1,6 @@
 """The rules of waiting: when a pipeline is final, and with which result. Pure: no I/O, no clock.
 
-All times are seconds since the epoch on the server's clock, unless a parameter says otherwise.
+All times are seconds since the epoch on the server's clock, unless a parameter names another one.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ class PartFile:
     With a key, the part is found again by other processes, and is locked while it is open. Without one, without locks,
     or if another process has the lock, its name is random, and it is removed if it was not finished.
 
-    Nothing is flushed to the disk (`fsync`): a killed process loses nothing that was written, but a loss of power may
-    lose files that were finished within the last seconds.
+    Nothing is flushed to the disk (`fsync`). A killed process loses nothing that was written. A loss of power may lose
+    files that were finished within the last seconds.
     """
 
     def __init__(self, target: Path) -> None:

@@ -119,7 +119,7 @@ async def _wait_for(
             raise
         except (CircleCIError, TimeoutError) as error:
             failure = error
-        if poller.is_over:
+        if poller.has_expired:
             seen = "was not read" if state is None else f"is {state.status!r} so far"
             raise WaitTimeout(state, f"the {noun} has not ended after {timeout:g} s: it {seen}") from failure
         is_on_hold = state is not None and state.status == "on_hold"

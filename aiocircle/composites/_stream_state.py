@@ -1,9 +1,9 @@
-"""What a stream of a project's pipelines remembers, as plain JSON. Pure: no I/O, no clock.
+"""The memory of a stream of a project's pipelines, as plain JSON. Pure: no I/O, no clock.
 
 All times are seconds since the epoch on the server's clock. Pipelines are known by their number.
 
-Of every pipeline created at or after `mark` that a list has shown, `open` or `told` has an entry. A pipeline that was
-created before `mark` and has no entry is over.
+Of every pipeline created at or after `mark` that a list has shown, `open` or `final` has an entry. A pipeline that was
+created before `mark` and has no entry is finished.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StreamState:
     """The state of one stream.
 
     begin: what was final before is not reported; None if everything since `mark` is. open: what is to be read, as
-    number -> (created, outcome reported before or None). told: what is final, as number -> (created, outcome).
+    number -> (created, outcome reported before or None). final: what is final, as number -> (created, outcome).
     newest: the newest pipeline of each branch at the last poll. approvals: the reported jobs of each open workflow.
     is_by_own_clock: True until a response has shown the server's time; `begin` and `mark` are corrected then.
     """
@@ -48,7 +48,7 @@ class StreamState:
         self.begin = begin
         self.mark = mark
         self.open: dict[int, tuple[float, str | None]] = {}
-        self.told: dict[int, tuple[float, str | None]] = {}
+        self.final: dict[int, tuple[float, str | None]] = {}
         self.newest: dict[str, int] = {}
         self.approvals: dict[str, list[str]] = {}
         self.is_by_own_clock = False
@@ -63,7 +63,7 @@ class StreamState:
             "begin": self.begin,
             "mark": self.mark,
             "open": {str(number): list(entry) for number, entry in self.open.items()},
-            "told": {str(number): list(entry) for number, entry in self.told.items()},
+            "told": {str(number): list(entry) for number, entry in self.final.items()},
             "newest": {branch: str(number) for branch, number in self.newest.items()},
         }
         if self.approvals:
@@ -81,7 +81,9 @@ class StreamState:
             state.begin = None if state.begin is None else float(state.begin)
             state.is_by_own_clock = bool(fields.get("is_by_own_clock", False))
             state.open = {int(number): (float(created), before) for number, (created, before) in fields["open"].items()}
-            state.told = {int(number): (float(created), before) for number, (created, before) in fields["told"].items()}
+            state.final = {
+                int(number): (float(created), before) for number, (created, before) in fields["told"].items()
+            }
             state.newest = {str(name): int(number) for name, number in fields["newest"].items()}
             state.approvals = {str(workflow): [*jobs] for workflow, jobs in fields.get("approvals", {}).items()}
         except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -105,13 +107,13 @@ class StreamState:
 
     def take(self, listed: Listed) -> None:
         """Record a pipeline that a list or an event has shown."""
-        if listed.number not in self.open and listed.number not in self.told and listed.created >= self.mark:
+        if listed.number not in self.open and listed.number not in self.final and listed.created >= self.mark:
             self.open[listed.number] = (listed.created, None)
 
     def end_walk(self, shown: Sequence[Listed]) -> tuple[int, ...]:
         """Record that the list was read to its end. Return the final pipelines in which later changes are looked for.
 
-        These are the newest of each branch, as of this poll and of the last one: a rerun may have begun before a newer
+        These are the newest of each branch, as of this poll and of the last one. A rerun may have begun before a newer
         pipeline appeared.
         """
         newest: dict[str, int] = {}
@@ -124,8 +126,8 @@ class StreamState:
 
     def reopen(self, number: int) -> bool:
         """Have a final pipeline read again. Return True if the pipeline is known."""
-        if number in self.told:
-            self.open[number] = self.told.pop(number)
+        if number in self.final:
+            self.open[number] = self.final.pop(number)
         return number in self.open
 
     # --- results ------------------------------------------------------------------------------------------------
@@ -133,14 +135,14 @@ class StreamState:
     def record_open(self, number: int, created: float) -> None:
         """Record that a pipeline is not final."""
         if number not in self.open:
-            self.open[number] = self.told.pop(number, (created, None))
+            self.open[number] = self.final.pop(number, (created, None))
 
     def record_final(self, number: int, created: float, outcome: str | None, final_at: float) -> bool:
         """Record that a pipeline is final. Return True if this is to be reported now."""
         was_open = number in self.open
-        entries = self.open if was_open else self.told
+        entries = self.open if was_open else self.final
         created, before = entries.pop(number, (created, None))
-        self.told[number] = (created, outcome)
+        self.final[number] = (created, outcome)
         if before is not None:
             return outcome != before
         return was_open and (self.begin is None or final_at >= self.begin)
@@ -151,8 +153,8 @@ class StreamState:
 
     def prune(self) -> None:
         """Forget the results that nothing can be compared with any more. Call it after each complete poll."""
-        last = {*[*self.told][-REMEMBERED:], *self.newest.values()}
-        self.told = {number: entry for number, entry in self.told.items() if entry[0] >= self.mark or number in last}
+        last = {*[*self.final][-REMEMBERED:], *self.newest.values()}
+        self.final = {number: entry for number, entry in self.final.items() if entry[0] >= self.mark or number in last}
 
     def prune_approvals(self, ended: Iterable[str]) -> None:
         """Forget the reported jobs of workflows that have ended: none of them waits again."""

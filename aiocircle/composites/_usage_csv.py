@@ -49,7 +49,7 @@ class _Quoting(Enum):
 
 
 class _OpenRecordError(Exception):
-    """A record goes on for more lines than a record has."""
+    """A record has more lines than a record can have."""
 
 
 async def read_usage_rows(chunks: AsyncIterable[bytes]) -> AsyncGenerator[UsageRow, None]:

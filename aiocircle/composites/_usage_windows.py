@@ -18,8 +18,8 @@ _MAX_MONTHS: Final = 13
 def split_window(start: datetime, end: datetime, *, now: datetime) -> tuple[tuple[datetime, datetime], ...]:
     """Return the windows of at most 31 days that cover `start` to `end`, oldest first. Each begins where one ends.
 
-    Raise InvalidArgument if a time has no offset, if the order is wrong, if `end` is in the future, or if `start` is
-    more than 13 months before `now`.
+    Raise InvalidArgument if a time has no offset, or if the order is wrong. It is also raised if `end` is in the
+    future, or `start` more than 13 months before `now`.
     """
     for name, moment in (("start", start), ("end", end)):
         if not isinstance(moment, datetime) or moment.tzinfo is None:

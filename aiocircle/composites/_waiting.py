@@ -99,9 +99,9 @@ class _PipelineFollower:
     # --- polls --------------------------------------------------------------------------------------------------
 
     @property
-    def is_over(self) -> bool:
+    def has_expired(self) -> bool:
         """True if no poll follows: the deadline has passed."""
-        return self._poller.is_over
+        return self._poller.has_expired
 
     async def poll(self) -> tuple[Change, ...]:
         """Read once, and return the changes. An error that a later poll may not meet is kept in `failure`."""
@@ -254,7 +254,7 @@ async def wait_for_pipeline(
             result = follower.view.result()
             if follower.is_final and result is not None:
                 return result
-            if follower.is_over:
+            if follower.has_expired:
                 seen = "was not read" if result is None else f"is {result.outcome!r} so far"
                 message = f"the pipeline is not final after {timeout:g} s: it {seen}"
                 raise WaitTimeout(result, message) from follower.failure

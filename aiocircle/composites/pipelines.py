@@ -68,8 +68,8 @@ class Pipelines(PipelineBots, PipelineFiles):
         `EventRouter`; its events make the wait shorter and cheaper, and it does not depend on them. on_change: called
         with each change of a workflow. poll_interval: seconds between two polls, instead of pauses from 2 to 15 s.
 
-        A pipeline is final when each of its workflows has ended and no other can appear any more: after a setup
-        workflow, by an automatic rerun, or because lists lag. Each poll is one request or two.
+        A pipeline is final when each of its workflows has ended and no other can appear any more. Others appear after
+        a setup workflow, by an automatic rerun, or because lists lag. Each poll is one request or two.
 
         Raises WaitTimeout if the deadline passes first; its `state` is the result so far, or None if nothing was read.
         Failed polls do not end the wait. A 400, 401, 403, 410, the 404 of the pipeline itself, and a closed client do:

@@ -105,7 +105,7 @@ class _OrgListing:
             async for page in pages:
                 known = len(slugs)
                 slugs.update(pipeline.project_slug for pipeline in page.items)
-                # Insights does not know a new project yet: go on until a page shows no other one.
+                # Insights does not know a new project yet: continue until a page shows no other one.
                 if len(slugs) >= len(names) and len(slugs) == known:
                     break
         return slugs

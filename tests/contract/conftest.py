@@ -16,7 +16,7 @@ from tests.support.official_spec import ABSENT, OPERATIONS, Operation
 
 
 class Wire:
-    """The transport of a client that is connected to nothing: it keeps the last request and answers by `answer`."""
+    """The transport of a client that is connected to nothing: it keeps the last request."""
 
     def __init__(self) -> None:
         self.circle = CircleCI("a-token", retry=RetryPolicy(attempts=1))
@@ -24,7 +24,7 @@ class Wire:
         self.request: Request | None = None
         self._answer = Response(500, {}, b"")
 
-    def answer(self, status: int, body: Any, kind: str = "application/json") -> None:
+    def respond_with(self, status: int, body: Any, kind: str = "application/json") -> None:
         """Respond with this from now on: bytes unchanged, any other body as JSON."""
         content = body if isinstance(body, bytes) else msgspec.json.encode(body)
         self._answer = Response(status, CIMultiDict({"Content-Type": kind}), content)

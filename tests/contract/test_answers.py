@@ -61,7 +61,7 @@ async def test_document_responses_are_read_completely(
     for status, schema in operation.answers.items():
         for manner, rng in manners(f"{operation.name} {status}"):
             answer = make(schema, rng, manner)
-            wire.answer(status, answer)
+            wire.respond_with(status, answer)
             count += 1
             try:
                 read = await wire.call(operation, *call.values, **call.keywords)

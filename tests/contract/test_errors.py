@@ -48,7 +48,7 @@ async def test_document_errors_have_class_and_message(operation: Operation) -> N
     assert operation.errors
     for status, schema in operation.errors.items():
         wire = Wire()
-        wire.answer(status, dict.fromkeys(schema.fields, WORDS))
+        wire.respond_with(status, dict.fromkeys(schema.fields, WORDS))
         with pytest.raises(APIError) as caught:
             await wire.call(operation, *call.values, **call.keywords)
         assert type(caught.value) is KINDS[status]
@@ -59,7 +59,7 @@ async def test_document_errors_have_class_and_message(operation: Operation) -> N
 async def test_message_is_found_in_any_body(operation: Operation, wire: Wire, kind: str, body: str) -> None:
     """The message is found in each shape of an error body."""
     call = make_call(operation, needed(operation), random.Random(operation.name))
-    wire.answer(403, body.encode(), kind)
+    wire.respond_with(403, body.encode(), kind)
     with pytest.raises(Forbidden) as caught:
         await wire.call(operation, *call.values, **call.keywords)
     assert caught.value.message == WORDS

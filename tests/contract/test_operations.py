@@ -47,7 +47,7 @@ EXTRAS = {
     "workflows.wait": "a poll is not a wait",
 }
 
-# How the table writes the slugs in our paths. All other placeholders are one segment, whatever their names.
+# How the table writes the slugs in our paths. All other placeholders are one segment, with any name.
 SLUGS = {
     "{project:slug}": "{project-slug}",
     "{project:full_slug}": "{provider}/{organization}/{project}",

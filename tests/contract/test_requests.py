@@ -113,7 +113,7 @@ def selections(operation: Operation) -> Iterator[set[str]]:
 
 def respond_well(wire: Wire, operation: Operation) -> None:
     status, schema = next(iter(operation.answers.items()))
-    wire.answer(status, make(schema, random.Random(operation.name), Manner(empty=1)))
+    wire.respond_with(status, make(schema, random.Random(operation.name), Manner(empty=1)))
 
 
 def check(wire: Wire, operation: Operation, call: Call) -> None:

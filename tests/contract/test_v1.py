@@ -127,7 +127,7 @@ def test_an_operation_has_the_tables_signature(row: Row) -> None:
 async def test_an_operation_sends_the_tables_request(row: Row, wire: Wire) -> None:
     """The long name of the provider in the path, values in the query or the body, and nothing else."""
     is_list = row.returns.startswith("Pager")
-    wire.answer(200, [] if is_list else BODIES.get(row.returns, {}))
+    wire.respond_with(200, [] if is_list else BODIES.get(row.returns, {}))
     keywords = {name: VALUES[name] for name in row.keywords}
     result = row.method(wire.circle)(*[VALUES[name] for name in row.positional], **keywords)
     await (result.page() if is_list else result)
@@ -153,7 +153,7 @@ async def test_a_standalone_slug_stays_as_it_is(row: Row, wire: Wire) -> None:
     if "project" not in row.positional:
         return
     is_list = row.returns.startswith("Pager")
-    wire.answer(200, [] if is_list else BODIES.get(row.returns, {}))
+    wire.respond_with(200, [] if is_list else BODIES.get(row.returns, {}))
     keywords = {name: VALUES[name] for name in row.keywords if name in ("hostname", "private_key", "fingerprint")}
     rest = [VALUES[name] for name in row.positional[1:]]
     result = row.method(wire.circle)("circleci/Org1/Proj2", *rest, **keywords)

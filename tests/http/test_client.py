@@ -482,9 +482,9 @@ async def test_each_attempt_is_logged_at_debug(server, circle, caplog):
     caplog.set_level(logging.DEBUG, "aiocircle")
     server.on(X, server.drop(), server.reply(503), server.reply(200, {}))
     await circle.request("GET", X)
-    told = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
-    assert any("-> 503 in " in line and "(attempt " in line for line in told)
-    assert "-> 200 in " in told[-1]
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG]
+    assert any("-> 503 in " in line and "(attempt " in line for line in lines)
+    assert "-> 200 in " in lines[-1]
 
 
 async def test_cancelled_attempt_is_logged(server, circle, caplog):

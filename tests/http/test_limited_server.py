@@ -154,7 +154,7 @@ def client(server: LimitedServer, **options: Any) -> CircleCI:
 async def load(
     circles: Sequence[CircleCI], seconds: float, workers: int, families: Sequence[str], tally: Tally
 ) -> dict[int, list[float]]:
-    """Workers that ask without pause; how long each of their calls took."""
+    """Run workers that send requests without pause, and return the durations of their calls."""
     end = now() + seconds
     took: dict[int, list[float]] = {}
 

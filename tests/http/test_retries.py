@@ -538,7 +538,7 @@ async def test_many_retry_delays_hold_nothing(server, make, assert_idle):
     await assert_idle(circle)
 
 
-# --- what is told --------------------------------------------------------------------------------------------
+# --- log and errors -------------------------------------------------------------------------------------------
 
 
 async def test_each_retry_logs_reason_and_seconds(server, circle, caplog):

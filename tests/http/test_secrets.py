@@ -248,9 +248,9 @@ async def test_asyncio_debug_log_has_no_token(server, make, holder, log):
     server.on(X, server.reply(200, {}))
     await make().request("GET", X)
     loop.slow_callback_duration = 0.1
-    told = [record.getMessage() for record in log.records if record.name == "asyncio"]
-    assert any("took" in text for text in told)
-    assert_clean("\n".join(told), holder)
+    lines = [record.getMessage() for record in log.records if record.name == "asyncio"]
+    assert any("took" in text for text in lines)
+    assert_clean("\n".join(lines), holder)
 
 
 async def test_secret_query_values_are_redacted(server, make, log):

@@ -45,7 +45,7 @@ async def circle(server: LocalCircleCI) -> AsyncIterator[CircleCI]:
 
 @pytest.fixture
 def answer(server: LocalCircleCI) -> Callable[..., None]:
-    """answer(body, status=200): what the server is to answer next, whatever is asked."""
+    """`answer(body, status=200)` sets the next response of the server, for any request."""
 
     def script(body: Any = b"", status: int = 200) -> None:
         server.inject("answer", status=status, body=body)

@@ -1,4 +1,4 @@
-"""What users ask for on top of the API's own operations."""
+"""Conveniences in addition to the API's own operations."""
 
 from __future__ import annotations
 

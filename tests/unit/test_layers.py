@@ -70,7 +70,7 @@ def home(module: str, name: str) -> str:
 
 @cache
 def imports(module: str) -> set[str]:
-    """The modules of the package that `module` imports at run time, wherever in it."""
+    """Return the modules of the package that `module` imports at run time, in any place."""
     found: set[str] = set()
     package = module if FILES[module].name == "__init__.py" else module.rpartition(".")[0]
     for node in at_run_time(tree(module)):
@@ -95,7 +95,7 @@ def test_the_walk_sees_the_imports_that_are_there() -> None:
 
 @pytest.mark.parametrize("module", sorted(EMPTY))
 def test_packages_import_nothing_of_the_package(module: str) -> None:
-    """What they import would be imported by everything, which also turns the order round."""
+    """Their imports would be imported by everything, which also reverses the order of layers."""
     assert imports(module) == set()
 
 
@@ -142,7 +142,7 @@ SENDS = "aiocircle._core.transport"
 
 
 def aiohttp_names(parsed: ast.Module) -> tuple[set[str], set[str]]:
-    """What a module uses of aiohttp, and what of that it calls."""
+    """Return the names of aiohttp that a module uses, and those of them that it calls."""
     used: set[str] = set()
     called: set[str] = set()
     for node in ast.walk(parsed):
@@ -201,7 +201,7 @@ def test_no_other_http_client_is_used() -> None:
 
 
 def run(code: str) -> Any:
-    """What `code` prints as JSON, in a fresh interpreter."""
+    """Return the value that `code` prints as JSON, in a fresh interpreter."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -343,7 +343,7 @@ def is_public(module: str) -> bool:
     )
 
 
-def test_public_modules_say_what_is_public() -> None:
+def test_public_modules_list_their_public_names() -> None:
     """All that is defined there without an underscore, and nothing else of theirs."""
     silent = {name for name in FILES if is_public(name) and not hasattr(importlib.import_module(name), "__all__")}
     assert silent == {"aiocircle.composites", "aiocircle.resources", "aiocircle.v1"}
@@ -369,7 +369,7 @@ def test_exports_are_sorted_and_exist(module: str) -> None:
         assert getattr(found, name, None) is not None, name
 
 
-def test_the_root_exports_what_design_says() -> None:
+def test_the_root_exports_the_public_names() -> None:
     """The client, what it takes and gives, and the errors. Checkers see the same as the interpreter."""
     assert {*aiocircle.__all__} == {
         *["CircleCI", "ProjectSlug", "OrgSlug", "RetryPolicy", "Throttle", "Pager", "Page", "UNSET", "__version__"],
@@ -407,7 +407,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.checks
 def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
-    """No top-level `tests`, no caches; and what tells checkers that it is typed."""
+    """The wheel has no top-level `tests` and no caches, and has the marker of typed packages."""
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {*archive.namelist()}
@@ -435,7 +435,7 @@ def test_there_is_one_version(built: Path) -> None:
 
 @pytest.mark.checks
 def test_dependencies_have_lower_bounds_only(built: Path) -> None:
-    """An upper one would hold back security releases of aiohttp."""
+    """An upper bound would exclude security releases of aiohttp."""
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         metadata = archive.read(f"aiocircle-{aiocircle.__version__}.dist-info/METADATA").decode()

@@ -91,7 +91,7 @@ def test_last_poll_is_made_at_the_deadline() -> None:
         while True:
             poller.begin()
             seen.append((poller.began_at, poller.is_last))
-            if poller.is_over:
+            if poller.has_expired:
                 return seen
             await poller.pause(15.0)
 
@@ -118,7 +118,7 @@ def test_poll_that_hangs_ends_after_the_deadline() -> None:
         with pytest.raises(TimeoutError):
             async with poller.overtime():
                 await asyncio.sleep(1000)
-        assert poller.is_over
+        assert poller.has_expired
         return asyncio.get_running_loop().time()
 
     assert run(main) == 15
@@ -132,7 +132,7 @@ def test_no_deadline_lets_a_poll_take_any_time() -> None:
         poller.begin()
         async with poller.overtime():
             await asyncio.sleep(100_000)
-        return poller.is_over
+        return poller.has_expired
 
     assert not run(main)
 

@@ -53,7 +53,7 @@ def test_observer_notices_an_early_save() -> None:
     ("rule", "broken", "fault"),
     [
         ("end_walk", lambda self, shown: StreamState_end_walk(self, shown) and (), "a later change was missed"),
-        ("prune", lambda self: self.told.clear(), "reported twice"),
+        ("prune", lambda self: self.final.clear(), "reported twice"),
         ("correct", lambda self, seconds: None, "missed"),
     ],
 )
@@ -423,7 +423,7 @@ def test_state_forgets_old_results(monkeypatch: pytest.MonkeyPatch) -> None:
     state.reopen(1)
     state.record_final(1, 1001.0, "failed", 5.0)
     state.prune()
-    assert [*state.told] == [0, 6, 7, 8, 9, 1]
+    assert [*state.final] == [0, 6, 7, 8, 9, 1]
     assert state.mark == 9001 - 3600
 
 
