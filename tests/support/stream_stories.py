@@ -312,7 +312,7 @@ class Consumer:
 
     def save(self, stream: Any, report: Report) -> None:
         self.saved, report.is_saved = json.dumps(stream.state), True
-        self.largest = max(self.largest, len(stream.state["open"]) + len(stream.state["final"]))
+        self.largest = max(self.largest, len(stream.state["open"]) + len(stream.state["told"]))
 
     def report(self, item: PipelineResult | Approval) -> Report:
         what = item.job.id if isinstance(item, Approval) else item.outcome
