@@ -26,7 +26,8 @@ PAGES: Final = 20
 CALLS: Final = 100
 # The maximum ratio to the floor: the measured one, and one or two per cent for other versions of the libraries.
 # A change that makes one slower on purpose raises its bound, and gives the reason.
-BOUNDS: Final = {"run_pages": 1.165, "run_items": 1.26, "pipeline_items": 1.35, "get": 1.12}
+# Each request has headers of its own since hooks of other libraries write into them, and its URL is masked in a repr.
+BOUNDS: Final = {"run_pages": 1.165, "run_items": 1.26, "pipeline_items": 1.37, "get": 1.14}
 _WHAT: Final = {
     "run_pages": "page of 250 workflow runs, `pages()`",
     "run_items": "page of 250 workflow runs, items",

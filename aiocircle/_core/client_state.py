@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import attrs
 from multidict import CIMultiDict, istr
@@ -35,13 +35,6 @@ class Deprecation:
     deprecation: str | None
     sunset: str | None
     link: str | None
-
-
-class _Headers(CIMultiDict[str]):
-    """Request headers with the token. They cannot be pickled."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("headers with a token cannot be pickled")
 
 
 class ClientState:
@@ -75,8 +68,10 @@ class ClientState:
     def use_present_token(self) -> None:
         """Put the present token into the headers, and count requests towards its budget."""
         self.account = self.credentials.account
-        self.headers = _Headers({"Accept": "application/json", "User-Agent": USER_AGENT, **self.credentials.header})
-        self.headers_with_body = _Headers({**self.headers, "Content-Type": "application/json"})
+        names = {"Accept": "application/json", "User-Agent": USER_AGENT, **self.credentials.header}
+        # Each request gets a copy. From names that are not `istr`, or of a subclass, that takes 3 % of a request.
+        self.headers = CIMultiDict({istr(name): value for name, value in names.items()})
+        self.headers_with_body = CIMultiDict({**self.headers, istr("Content-Type"): "application/json"})
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
         """Keep the reported end of an operation, and warn of it once."""

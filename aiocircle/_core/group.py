@@ -82,18 +82,24 @@ def _in_confidence(function: Callable[..., Any]) -> Callable[..., Any]:
     masks = {parameter.name: mask for parameter in parameters if (mask := _CONFIDENTIAL.get(parameter.name))}
     if not masks:
         return function
-    positions = {
-        position: masks[parameter.name]
+    positions = [
+        (position, masks[parameter.name])
         for position, parameter in enumerate(parameters)
         if parameter.kind is not parameter.KEYWORD_ONLY and parameter.name in masks
-    }
+    ]
 
     # Not a coroutine function: one that is cancelled before it starts would show its arguments as they are.
     @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
-        args = tuple([positions[i](value) if i in positions else value for i, value in enumerate(args)])
-        kwargs = {name: masks[name](value) if name in masks else value for name, value in kwargs.items()}
-        return function(*args, **kwargs)
+        values = [*args]
+        for position, mask in positions:
+            if position < len(values):
+                values[position] = mask(values[position])
+        for name in masks.keys() & kwargs.keys() if kwargs else ():
+            kwargs[name] = masks[name](kwargs[name])
+        # No frame may keep the originals.
+        args = ()
+        return function(*values, **kwargs)
 
     if inspect.iscoroutinefunction(function):
         _mark_coroutine_function(method)
