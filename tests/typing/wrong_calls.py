@@ -182,7 +182,7 @@ async def the_models(pipeline: Pipeline, workflow: Workflow, run: WorkflowRun) -
     workflow.is_finished()  # error
     run.duration.total_seconds()  # error
     User("id", "login", "name")  # error
-    User(id="id", login="login")  # error
+    User(login="login")  # error
     Collaboration(id="id", vcs_type="github", name="n", slug="gh/n", extra=1)  # error
 
 
