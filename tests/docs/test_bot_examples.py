@@ -17,6 +17,7 @@ from aiohttp import web
 from aiocircle import CircleCI
 from aiocircle.testing import JobStory, LocalCircleCI, Story, WorkflowStory
 from tests.support import notifier_day
+from tests.support.thorough import THOROUGH
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs/examples"
@@ -294,8 +295,7 @@ async def test_notifier_continues_after_a_failed_message(
     assert messages[0].startswith(f"{WEB} {BRANCH} newly_broken")
 
 
-@pytest.mark.parametrize("by_events", [True, False], ids=["events", "polls"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "by_events"), [(1, True), (2, False), *([(1, False), (2, True)] if THOROUGH else [])])
 def test_notifier_reports_what_an_observer_would(seed: int, by_events: bool) -> None:
     """A part of a day: lost, doubled and late events, a restart, an hour without network. The script plays a day."""
     outcome = notifier_day.run_day(seed, projects=3, hours=8, by_events=by_events)

@@ -14,7 +14,7 @@ from aiocircle.testing import JobStory, LocalCircleCI, Story, WorkflowStory
 from tests.support.thorough import scaled
 
 WEB, BRANCH = "gh/acme/web", "work"
-SEEDS = range(scaled(10, 60))
+SEEDS = range(scaled(4, 60))
 
 
 def random_story(rng: random.Random) -> Story:

@@ -31,8 +31,9 @@ async def watched_loop() -> AsyncIterator[list[dict[str, Any]]]:
     await iterate()
     gc.collect()
     await iterate()
-    assert found == []
-    assert asyncio.all_tasks() - {asyncio.current_task()} == set()
+    assert found == [], found
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, left
 
 
 def _exempt_old_objects() -> None:
