@@ -90,7 +90,7 @@ def main() -> None:
     with ThreadPoolExecutor(2) as pool:
         for path in sorted(Path("mutants").rglob("*.py.meta")):
             source = path.with_suffix("")
-            codes = json.loads(path.read_text())["exit_code_by_key"]
+            codes = json.loads(path.read_text("utf-8"))["exit_code_by_key"]
             if "--report" not in sys.argv:
                 doubtful = [key for key, code in codes.items() if code in _DOUBTFUL]
                 codes |= zip(doubtful, pool.map(partial(again, source.stem), doubtful), strict=True)
@@ -132,7 +132,7 @@ def again(module: str, mutant: str) -> int:
 
 def judged(source: Path, codes: dict[str, int | None]) -> tuple[Counter[str], list[str]]:
     """The verdicts on one file's mutants, and the survivors as they stand in the code."""
-    functions = dict(_functions(ast.parse(source.read_text())))
+    functions = dict(_functions(ast.parse(source.read_text("utf-8"))))
     counts: Counter[str] = Counter()
     survivors: list[str] = []
     for key, code in codes.items():

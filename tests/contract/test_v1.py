@@ -62,7 +62,7 @@ class Row:
 
 def _read_rows() -> list[Row]:
     rows = []
-    with _TABLE.open() as lines:
+    with _TABLE.open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines, delimiter="\t"):
             if row["api"] == "v1.1":
                 name, _, parameters = row["call"].rstrip(")").partition("(")

@@ -88,14 +88,14 @@ async def eventually(condition: Callable[[], bool], seconds: float = 3600) -> No
 def test_examples_are_short() -> None:
     """A bot has less than 100 lines, and the program of one job less than 30."""
     for name in (*BOTS, *PROGRAMS):
-        lines = len((EXAMPLES / f"{name}.py").read_text().splitlines())
+        lines = len((EXAMPLES / f"{name}.py").read_text("utf-8").splitlines())
         assert lines < (100 if name in BOTS else 30), name
 
 
 def test_examples_use_the_public_package() -> None:
     """No name of an example begins with an underscore, and no module does."""
     for path in EXAMPLES.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not any(part.startswith("_") for name in modules for part in name.split(".") if name != "__future__")
 

@@ -33,7 +33,7 @@ async def test_triage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, is_job: bool
 ) -> None:
     """From a link to a job or a workflow: last lines of failing steps, failing tests, artifacts; in under 30 lines."""
-    assert len((EXAMPLES / "triage.py").read_text().splitlines()) < 30
+    assert len((EXAMPLES / "triage.py").read_text("utf-8").splitlines()) < 30
     steps = [StepStory("checkout", output="quiet\n"), StepStory("pytest", output=8000, status="failed", exit_code=1)]
     job = JobStory("test", 0, status="failed", steps=steps, artifacts=["report/index.html"], tests=60)
     async with LocalCircleCI([WEB]) as server, CircleCI(server.token, base_url=server.url) as circle:

@@ -228,7 +228,7 @@ async def test_vcr_records_and_replays(server, make, canary, tmp_path, own, seri
                 async with aiohttp.ClientSession() as session:
                     await calls(make(session=session))
     assert len(server.requests) == 3
-    assert canary not in (tmp_path / "cassette").read_text()
+    assert canary not in (tmp_path / "cassette").read_text("utf-8")
 
 
 async def test_error_of_a_session_repeats_no_token(server, make, canary):

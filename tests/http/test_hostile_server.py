@@ -233,7 +233,7 @@ async def test_response_memory_is_bounded(
 
 def peak_memory() -> int:
     """The most memory that this process had since the last call, in bytes."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text("utf-8")
     Path("/proc/self/clear_refs").write_text("5")
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found

@@ -113,8 +113,8 @@ class Operation:
 
 
 def _read_operations() -> list[Operation]:
-    document = json.loads(_DOCUMENT.read_text())
-    with _TABLE.open() as lines:
+    document = json.loads(_DOCUMENT.read_text("utf-8"))
+    with _TABLE.open(encoding="utf-8") as lines:
         return [_operation(row, document) for row in csv.DictReader(lines, delimiter="\t")]
 
 

@@ -101,8 +101,8 @@ class Document:
     """The official document, and those of its operations that have responded."""
 
     def __init__(self) -> None:
-        self.document = json.loads((SPEC / "circleci-v2-openapi.json").read_text())
-        with (SPEC / "operations.tsv").open() as rows:
+        self.document = json.loads((SPEC / "circleci-v2-openapi.json").read_text("utf-8"))
+        with (SPEC / "operations.tsv").open(encoding="utf-8") as rows:
             operations = list(csv.DictReader(rows, delimiter="\t"))
         self.operations = {row["client_call"].split("(")[0]: row for row in operations}
         self.answered: set[str] = set()

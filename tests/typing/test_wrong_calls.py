@@ -60,7 +60,7 @@ def messages(request: pytest.FixtureRequest) -> Messages:
 
 def test_wrong_calls_are_rejected_and_no_others(messages: Messages) -> None:
     """Both checkers, in strict mode, reject a misspelt or missing keyword and a surplus `await`."""
-    lines = WRONG.read_text().splitlines()
+    lines = WRONG.read_text("utf-8").splitlines()
     marked = {number for number, line in enumerate(lines, 1) if line.endswith("# error")}
     assert len(marked) > 90
     found = messages.get(WRONG, {})
@@ -71,6 +71,6 @@ def test_wrong_calls_are_rejected_and_no_others(messages: Messages) -> None:
 
 def test_right_calls_are_accepted_with_their_types(messages: Messages) -> None:
     """Items, pages, models and errors have the types that a caller annotates."""
-    lines = RIGHT.read_text().splitlines()
+    lines = RIGHT.read_text("utf-8").splitlines()
     found = messages.get(RIGHT, {})
     assert [f"{lines[number - 1].strip()} -> {message}" for number, message in sorted(found.items())] == []

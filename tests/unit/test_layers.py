@@ -360,7 +360,7 @@ def in_order(name: str) -> tuple[int, str]:
     return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
 
 
-@pytest.mark.parametrize("module", [name for name, path in FILES.items() if "__all__" in path.read_text()])
+@pytest.mark.parametrize("module", [name for name, path in FILES.items() if "__all__" in path.read_text("utf-8")])
 def test_exports_are_sorted_and_exist(module: str) -> None:
     """Once each."""
     found = importlib.import_module(module)
@@ -429,7 +429,7 @@ def test_there_is_one_version(built: Path) -> None:
         metadata = archive.read(f"aiocircle-{version}.dist-info/METADATA").decode()
     assert f"\nVersion: {version}\n" in metadata
     assert USER_AGENT.startswith(f"aiocircle/{version} ")
-    written = [path for path in FILES.values() if f'"{version}"' in path.read_text()]
+    written = [path for path in FILES.values() if f'"{version}"' in path.read_text("utf-8")]
     assert written == [PACKAGE / "_version.py"]
 
 
@@ -463,7 +463,7 @@ def test_the_sources_can_be_built_and_tested_again(built: Path) -> None:
 
 def test_mutated_files_and_their_tests_exist() -> None:
     """The paths of mutmut in pyproject.toml and in tests/mutants.py are those of the package."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
     selection = settings["pytest_add_cli_args_test_selection"]
     assert [path for path in (*settings["only_mutate"], *selection) if not (ROOT / path).exists()] == []
     assert {Path(path).stem for path in settings["only_mutate"]} == mutants._TESTS.keys()

@@ -187,7 +187,7 @@ async def test_failure_waits_for_all_others(server: FileServer, open_: Any, tmp_
     group = pickle.loads(pickle.dumps(caught.value))
     assert isinstance(group, CircleCIError)
     assert [(error.name, error.status) for error in group.exceptions] == [("a", 404), ("../x", None), ("d", 403)]
-    assert [done.path.read_text() for done in group.done] == ["b", "c"]
+    assert [done.path.read_text("utf-8") for done in group.done] == ["b", "c"]
     assert group.outcome == "done"
     assert names(tmp_path) == ["b", "c"]
     part = group.split(lambda error: getattr(error, "status", None) == 404)[0]
@@ -250,8 +250,8 @@ async def test_link_in_the_folder_is_not_followed(server: FileServer, open_: Any
     error = await failure(open_, server, into, "link/new", "file")
     assert error.name == "link/new"
     assert names(outside) == ["canary"]
-    assert (outside / "canary").read_text() == "canary"
-    assert (into / "file").read_text() == "written"
+    assert (outside / "canary").read_text("utf-8") == "canary"
+    assert (into / "file").read_text("utf-8") == "written"
     assert not (into / "file").is_symlink()
 
 
@@ -418,7 +418,7 @@ async def test_trap_with_the_parts_name(server: FileServer, open_: Any, tmp_path
     server.files["/f/0/out.bin"] = File(body=content(5000))
     (done,) = await fetch(open_, server, into)
     assert done.path.read_bytes() == content(5000)
-    assert canary.read_text() == "canary"
+    assert canary.read_text("utf-8") == "canary"
     assert trap.name in os.listdir(into)
 
 

@@ -85,7 +85,7 @@ def test_columns_are_the_documented_ones() -> None:
     table = Path(__file__).parents[5] / "shared" / "spec" / "usage-export-columns.tsv"
     if not table.is_file():
         pytest.skip("the list of columns is not at ../shared/spec")
-    documented = list(csv.DictReader(table.read_text().splitlines(), delimiter="\t"))
+    documented = list(csv.DictReader(table.read_text("utf-8").splitlines(), delimiter="\t"))
     assert [each["column"] for each in documented] == COLUMNS
     fields = attrs.fields_dict(attrs.resolve_types(UsageRow))
     assert [each["column"] for each in documented if each["nullable"] == "no"] == [
