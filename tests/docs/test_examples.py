@@ -64,7 +64,7 @@ async def test_usage_credits(tmp_path: Path) -> None:
         (path,) = await circle.usage.download_export(org_id, tmp_path, start=end - timedelta(days=30), end=end)
     expected: Counter[str] = Counter()
     seats = 0.0
-    with gzip.open(path, "rt", newline="") as file:
+    with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             expected[row["PROJECT_NAME"]] += float(row["TOTAL_CREDITS"]) - float(row["USER_CREDITS"])
             seats += float(row["USER_CREDITS"])
