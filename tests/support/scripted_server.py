@@ -184,6 +184,9 @@ class ScriptedServer:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        # A client that disconnects while the server writes is an error of this future, which nothing else retrieves.
+        protocol: Any = writer.transport.get_protocol()
+        protocol._get_close_waiter(writer).add_done_callback(lambda closed: closed.cancelled() or closed.exception())
         self.tasks.add(task)
         self.accepted += 1
         try:
