@@ -26,13 +26,18 @@ ROOT: Final = Path(__file__).parents[1]
 TESTS: Final = ("tests/unit", "tests/http", "tests/cli", "tests/docs/test_code_blocks.py")
 # Of the extra `test`, without checkers and builders. pytest finds the package by PYTHONPATH.
 TOOLS: Final = {
-    "aioresponses",
+    "aioresponses-ng",
+    "fastapi",
+    "httpx",
     "hypothesis",
     "jsonschema",
+    "packaging",
     "pytest",
     "pytest-asyncio",
     "pytest-randomly",
     "pytest-xdist",
+    "starlette",
+    "trustme",
 }
 
 
