@@ -38,6 +38,7 @@ from aiocircle._core.proxy import parse_proxy
 from aiocircle._core.rate_headers import RateLimit
 from aiocircle._core.rate_limiter import RateLimiter
 from aiocircle._core.retry import RetryPolicy
+from aiocircle._core.session import Session
 from aiocircle._core.throttle import Throttle
 from aiocircle._core.timeouts import client_timeout
 from aiocircle._core.transport import Transport
@@ -109,7 +110,7 @@ class CircleCI(ClientGroups):
         max_concurrency = bound_concurrency(max_concurrency, session)
         self._owns_throttle = not isinstance(throttle, Throttle)
         credentials = Credentials(root, auth, token)
-        transport = Transport(
+        http_session = Session(
             session,
             max_concurrency=max_concurrency,
             trace_configs=trace_configs,
@@ -119,7 +120,7 @@ class CircleCI(ClientGroups):
         state = ClientState(
             root,
             credentials,
-            transport,
+            Transport(http_session, credentials.mask),
             throttle if isinstance(throttle, Throttle) else Throttle(throttle),
             max_concurrency,
             Clock(),

@@ -70,10 +70,20 @@ class ClientState:
         # More polls would only wait in the queue, before the requests of other callers.
         self.poll_slots = asyncio.Semaphore(max_concurrency)
         self.polls = SharedCalls()
+        self._set_headers()
+
+    async def follow_token(self) -> None:
+        """Use the present token. The first one is requested from the provider."""
+        if self.credentials.token is None:
+            await self.credentials.renew(None)
         self.use_present_token()
 
     def use_present_token(self) -> None:
-        """Put the present token into the headers, and count requests towards its budget."""
+        """Put the present token into the headers if it is another one, and count requests towards its budget."""
+        if self.account != self.credentials.account:
+            self._set_headers()
+
+    def _set_headers(self) -> None:
         self.account = self.credentials.account
         names = {"Accept": "application/json", "User-Agent": USER_AGENT, **self.credentials.header}
         # Each request gets a copy, which is faster from names that are `istr`.

@@ -22,7 +22,7 @@ from aiocircle._core.structure import StructureProblems
 from aiocircle._core.throttle import Caller
 from aiocircle._core.timeouts import Timeout
 from aiocircle._redact import RedactedURL
-from aiocircle.errors import CircleCIError, DecodeError, RequestError
+from aiocircle.errors import CircleCIError, DecodeError
 
 __all__ = ["Executor"]
 
@@ -179,10 +179,7 @@ class Executor:
     async def _follow_token(self) -> None:
         """Use the present token and its budget. The first one is requested from the provider."""
         state = self.state
-        if state.credentials.token is None:
-            await state.credentials.renew(None)
-        if state.account != state.credentials.account:
-            state.use_present_token()
+        await state.follow_token()
         if self.caller.account != state.account:
             self.caller = Caller(state.account, state.places)
 
@@ -199,9 +196,7 @@ class Executor:
         state, request = self.state, call.request
         call.attempts += 1
         if state.credentials.can_renew:
-            # It may have been replaced while the request waited.
-            if state.account != state.credentials.account:
-                state.use_present_token()
+            state.use_present_token()  # It may have been replaced while the request waited.
             call.token = state.credentials.token
             request.headers = state.headers if request.body is None else state.headers_with_body
         for notify in state.observers.on_attempt:
@@ -211,7 +206,6 @@ class Executor:
             response = await state.transport.send(request, self.timeout)
             result = response.status
         except CircleCIError as error:
-            self._mask(error)
             result = error
             raise
         finally:
@@ -264,13 +258,6 @@ class Executor:
             url=call.request.url,
             mask=self.state.credentials.mask,
         )
-
-    def _mask(self, error: CircleCIError) -> None:
-        """Mask the tokens in an error of the transport: its text may repeat what the server has sent."""
-        mask = self.state.credentials.mask
-        error.args = tuple(mask.apply(arg) if isinstance(arg, str) else arg for arg in error.args)
-        if isinstance(error, RequestError):
-            error.url = mask.apply(error.url)
 
 
 def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:

@@ -22,14 +22,13 @@ from aiocircle._core.ranges import FailureCount, Verdict, plan_body, range_heade
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import Caller
 from aiocircle._core.timeouts import stream_timeout
+from aiocircle._core.transport import MAX_REDIRECTS, REDIRECTS
 from aiocircle._core.transport import StreamedResponse as TransportResponse
 from aiocircle._redact import Secret
 from aiocircle.errors import CircleCIError, DownloadError, InvalidArgument, RequestError
 
 __all__ = ["FileOpener", "Open", "StreamedResponse", "check_url", "receives_token", "stream_body"]
 
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_MAX_REDIRECTS: Final = 5
 _TOKEN_HEADERS: Final = ("Circle-Token", "Authorization")
 # https://circleci.com/docs/artifacts/: the host itself and all below it.
 _ARTIFACT_HOST: Final = "circle-artifacts.com"
@@ -178,13 +177,15 @@ class _OpenFile:
 
     async def _follow(self, url: URL) -> None:
         """Open the URL, or what its redirects lead to. A redirect that cannot be followed is the response."""
-        base_url, first_url = self._opener.state.base_url, url
+        state, first_url = self._opener.state, url
+        base_url, mask = state.base_url, state.credentials.mask
         has_token = receives_token(url, base_url)
         response = await self._send(url, has_token=has_token)
         self._first = Response(response.status, response.headers, b"")
-        for _ in range(_MAX_REDIRECTS):
-            location = response.headers.get("Location") if response.status in _REDIRECTS else None
-            target = None if location is None else _parse_url(location, url)
+        for _ in range(MAX_REDIRECTS):
+            location = response.headers.get("Location") if response.status in REDIRECTS else None
+            # A URL with the token in it would carry it to another host.
+            target = None if location is None or mask.apply(location) != location else _parse_url(location, url)
             if target is None:
                 break
             await self._close()
@@ -200,13 +201,9 @@ class _OpenFile:
         self.status, self.headers = response.status, response.headers
 
     async def _use_present_token(self) -> None:
-        """Put the present token into the headers. The first one is requested from the provider."""
         state = self._opener.state
         if state.credentials.can_renew:
-            if state.credentials.token is None:
-                await state.credentials.renew(None)
-            if state.account != state.credentials.account:
-                state.use_present_token()
+            await state.follow_token()
 
     async def _renew_token(self) -> bool:
         """Return True if the token that was refused has been replaced, so that the file is opened again, once."""
@@ -284,6 +281,7 @@ async def stream_body(open_: Open, url: str, *, name: str, policy: RetryPolicy) 
                     async for chunk in response:
                         offset += len(chunk)
                         yield chunk
+                        del chunk  # An exception keeps this frame: the server may have repeated the token.
                     if plan.is_complete(offset):
                         return
                     reason = f"the body ended after {offset} bytes"

@@ -4,51 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncGenerator, Sequence
-from ssl import SSLContext
+from collections.abc import AsyncGenerator
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import aiohttp
 import yarl
 from multidict import CIMultiDictProxy
 
 from aiocircle._core.message import Request, Response, is_safe
-from aiocircle._core.proxy import Proxy
 from aiocircle._core.session import Session
 from aiocircle._core.timeouts import Timeout, TimeoutScheduler
-from aiocircle._redact import RedactedURL, redact_url
+from aiocircle._redact import RedactedURL, SecretMask, redact_url
 from aiocircle._version import __version__
-from aiocircle.errors import ConfigurationError, ConnectionFailed, Outcome, RequestError, RequestTimeout
+from aiocircle.errors import (
+    CircleCIError,
+    ConfigurationError,
+    ConnectionFailed,
+    Outcome,
+    RequestError,
+    RequestTimeout,
+)
 
-__all__ = ["MAX_BODY", "USER_AGENT", "StreamedResponse", "Transport"]
+__all__ = ["MAX_BODY", "MAX_REDIRECTS", "REDIRECTS", "USER_AGENT", "StreamedResponse", "Transport"]
+
+E = TypeVar("E", bound=Exception)
 
 MAX_BODY: Final = 64 * 1024 * 1024  # bytes, decompressed
 MAX_REDIRECTS: Final = 5
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 USER_AGENT: Final = f"aiocircle/{__version__} aiohttp/{aiohttp.__version__} Python/{platform.python_version()}"
 
 
 class Transport:
-    """Sends requests over an aiohttp session: the caller's, or one of its own."""
+    """Sends requests over an aiohttp session: the caller's, or one of its own. Its errors are masked by `mask`."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession | None,
-        *,
-        max_concurrency: int,
-        trace_configs: Sequence[aiohttp.TraceConfig],
-        proxy: Proxy | None = None,
-        ssl_context: SSLContext | None = None,
-        max_body: int = MAX_BODY,
-    ) -> None:
-        self._session = Session(
-            session,
-            max_concurrency=max_concurrency,
-            trace_configs=trace_configs,
-            proxy=proxy,
-            ssl_context=ssl_context,
-        )
+    def __init__(self, session: Session, mask: SecretMask, *, max_body: int = MAX_BODY) -> None:
+        self._session = session
+        self._mask = mask
         self._max_body = max_body
         # By identity: a response that a cache has kept is not hashable.
         self._open_responses: dict[int, aiohttp.ClientResponse] = {}
@@ -83,9 +76,10 @@ class Transport:
                 raise
         finally:
             self._timeouts.cancel(scheduled)
-        raise _map_exception(
+        failure = _map_exception(
             TimeoutError(), request.method, request.redacted_url, timeout.client_timeout, closed=self.closed
         )
+        raise _masked(failure, self._mask)
 
     def open(self, request: Request, timeout: aiohttp.ClientTimeout) -> StreamedResponse:
         """Return a response to be entered: `async with transport.open(request, timeout) as response`.
@@ -94,7 +88,7 @@ class Transport:
         host. Leaving it gives the connection back, or closes it if the body was not read to its end. Raise RequestError
         if no response arrives. ensure_open() must be called before.
         """
-        return StreamedResponse(self._session, self._open_responses, request, timeout)
+        return StreamedResponse(self._session, self._mask, self._open_responses, request, timeout)
 
     async def close(self) -> None:
         """Close the client's own session and its connections. The caller's session stays open."""
@@ -106,7 +100,18 @@ class Transport:
 class StreamedResponse:
     """One HTTP response whose body is read as it comes: by read(), or by `async for chunk in response`."""
 
-    __slots__ = ("_is_safe", "_open_responses", "_raw", "_request", "_session", "_timeout", "_url", "headers", "status")
+    __slots__ = (
+        "_is_safe",
+        "_mask",
+        "_open_responses",
+        "_raw",
+        "_request",
+        "_session",
+        "_timeout",
+        "_url",
+        "headers",
+        "status",
+    )
 
     status: int
     headers: CIMultiDictProxy[str]
@@ -115,11 +120,13 @@ class StreamedResponse:
     def __init__(
         self,
         session: Session,
+        mask: SecretMask,
         open_responses: dict[int, aiohttp.ClientResponse],
         request: Request,
         timeout: aiohttp.ClientTimeout,
     ) -> None:
         self._session = session
+        self._mask = mask
         self._open_responses = open_responses
         self._request = request
         self._timeout = timeout
@@ -128,7 +135,7 @@ class StreamedResponse:
 
     async def __aenter__(self) -> Self:
         raw = await self._send()
-        if self._is_safe and raw.status in _REDIRECTS:
+        if self._is_safe and raw.status in REDIRECTS:
             raw = await self._follow(raw)
         self._raw = raw
         self.status, self.headers = raw.status, raw.headers
@@ -188,7 +195,9 @@ class StreamedResponse:
         except Exception as error:
             reason = self._cut_reason(error, size)
             failure = self._failure(error) if reason is None else None
-        raise failure or ConnectionFailed(f"{method} {url}: {reason}", method=method, url=url) from None
+        if failure is None:
+            failure = _masked(ConnectionFailed(f"{method} {url}: {reason}", method=method, url=url), self._mask)
+        raise failure from None
 
     async def _follow(self, raw: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
         """Return the response that redirects within the host lead to, or the first one that is not followed."""
@@ -199,15 +208,15 @@ class StreamedResponse:
             raw.close()
             self._url = target
             raw = await self._send()
-            if raw.status not in _REDIRECTS:
+            if raw.status not in REDIRECTS:
                 break
         return raw
 
     async def _send(self) -> aiohttp.ClientResponse:
         """Return the response to one request when its headers have arrived."""
         request, session = self._request, self._session.get()
+        middlewares = () if self._is_safe else (_no_auto_retry,)
         try:
-            middlewares = () if is_safe(request.method) else (_no_auto_retry,)
             return await session.request(
                 request.method,
                 yarl.URL(self._url, encoded=True),
@@ -228,6 +237,9 @@ class StreamedResponse:
         Exceptions that are not aiohttp's come from hooks. Those of a caller's session become a RequestError. Those of
         the client's own trace_configs stay as they are.
         """
+        return _masked(self._unmasked_failure(error), self._mask)
+
+    def _unmasked_failure(self, error: Exception) -> Exception:
         url = redact_url(self._url)
         if isinstance(error, ConfigurationError):
             return error
@@ -310,6 +322,15 @@ def _map_exception(
         within = "" if seconds is None else f" within {seconds:g} s"
         return RequestTimeout(f"{where}: {what}{within}", method=method, url=url, outcome=outcome)
     return ConnectionFailed(f"{where}: {_describe(error)}", method=method, url=url, outcome=outcome)
+
+
+def _masked(error: E, mask: SecretMask) -> E:
+    """Mask the tokens in an error of ours: its text may repeat what the server has sent."""
+    if isinstance(error, CircleCIError):
+        error.args = tuple(mask.apply(arg) if isinstance(arg, str) else arg for arg in error.args)
+        if isinstance(error, RequestError):
+            error.url = mask.apply(error.url)
+    return error
 
 
 def _describe(error: BaseException) -> str:
