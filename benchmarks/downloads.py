@@ -24,6 +24,7 @@ from aiocircle import CircleCI
 from aiocircle._core.streams import FileOpener
 from aiocircle.composites._downloads import download_artifacts, list_targets
 from aiocircle.resources.jobs import Artifact
+from benchmarks.loop_watch import watched_loop
 
 _PIECE = bytes(256 * 1024)
 _CONCURRENCY = 8
@@ -50,7 +51,7 @@ def _serve(size: int, port: Connection) -> None:
 async def _ours(session: aiohttp.ClientSession, urls: list[str], into: Path) -> None:
     base_url = urls[0].partition("/output/")[0]
     circle = CircleCI("a-token", base_url=base_url, session=session)
-    executor = circle._executor.for_job()
+    executor = circle._executor.new_caller()
     artifacts = [Artifact(path=f"{number}.bin", node_index=0, url=url) for number, url in enumerate(urls)]
     opener = FileOpener(executor, "jobs.download_artifacts")
     await download_artifacts(
@@ -72,28 +73,18 @@ async def _bare(session: aiohttp.ClientSession, urls: list[str], into: Path) -> 
 
 
 async def _measure(subject: str, base: str, files: int, into: Path) -> None:
-    longest, last = 0.0, time.perf_counter()
-
-    async def watch() -> None:
-        nonlocal longest, last
-        while True:
-            await asyncio.sleep(0.005)
-            now = time.perf_counter()
-            longest, last = max(longest, now - last - 0.005), now
-
-    watcher = asyncio.create_task(watch())
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+    no_timeout = aiohttp.ClientTimeout(total=None)
+    async with watched_loop() as watch, aiohttp.ClientSession(timeout=no_timeout) as session:
         started = time.perf_counter()
         await {"ours": _ours, "bare": _bare}[subject](
             session, [f"{base}/output/{number}" for number in range(files)], into
         )
         took = time.perf_counter() - started
-    watcher.cancel()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     print(
         f"{subject:5} {took:7.2f} s  cpu {cpu:6.2f} s  peak {peak:5.1f} MiB  "
-        f"longest stretch of the loop {longest * 1000:.0f} ms",
+        f"longest stretch of the loop {watch.longest * 1000:.0f} ms",
         flush=True,
     )
 

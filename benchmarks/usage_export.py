@@ -25,6 +25,7 @@ import attrs
 
 from aiocircle.composites._usage_csv import read_usage_rows
 from aiocircle.resources.usage import UsageRow
+from benchmarks.loop_watch import watched_loop
 
 _COLUMNS = [field.name.upper() for field in attrs.fields(UsageRow)][:-1]
 _CHUNK = 64 * 1024
@@ -79,21 +80,12 @@ async def _chunks(path: Path) -> AsyncIterator[bytes]:
 
 
 async def _ours(paths: list[Path]) -> tuple[int, float]:
-    rows, longest, last = 0, 0.0, time.perf_counter()
-
-    async def watch() -> None:
-        nonlocal longest, last
-        while True:
-            await asyncio.sleep(0.001)
-            now = time.perf_counter()
-            longest, last = max(longest, now - last - 0.001), now
-
-    watcher = asyncio.create_task(watch())
-    for path in paths:
-        async for _ in read_usage_rows(_chunks(path)):
-            rows += 1
-    watcher.cancel()
-    return rows, longest
+    rows = 0
+    async with watched_loop() as watch:
+        for path in paths:
+            async for _ in read_usage_rows(_chunks(path)):
+                rows += 1
+    return rows, watch.longest
 
 
 def _csv_alone(paths: list[Path]) -> Iterator[int]:
