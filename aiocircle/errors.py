@@ -249,6 +249,11 @@ class ServerError(APIError):
     """5xx: the server failed. A change may or may not have been made: see `outcome`."""
 
 
+def _listed(problems: Sequence[str]) -> str:
+    shown = "; ".join(map(single_line, problems[:5]))
+    return shown if len(problems) <= 5 else f"{shown}; and {len(problems) - 5} more"
+
+
 class DecodeError(CircleCIError):
     """The response does not match the type that the operation declares.
 
@@ -281,9 +286,7 @@ class DecodeError(CircleCIError):
         self.request_id = request_id
         self.body = body
         self.next_page_token = next_page_token
-        shown = "; ".join(map(single_line, self.problems[:5]))
-        if len(self.problems) > 5:
-            shown += f"; and {len(self.problems) - 5} more"
+        shown = _listed(self.problems)
         super().__init__(f"{method} {url} -> {status}: the response does not match the declared type: {shown}".lstrip())
 
     @property
@@ -398,7 +401,4 @@ class MalformedEvent(EventError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        shown = "; ".join(map(single_line, self.problems[:5]))
-        if len(self.problems) > 5:
-            shown += f"; and {len(self.problems) - 5} more"
-        super().__init__(f"the body is not an event of CircleCI: {shown}")
+        super().__init__(f"the body is not an event of CircleCI: {_listed(self.problems)}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar, cast, overload
 
-__all__ = ["bounded_map", "gather"]
+__all__ = ["bounded_map", "gather", "gather_map"]
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -28,6 +28,22 @@ async def gather(*coroutines: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return tuple(task.result() for task in tasks)
+
+
+async def gather_map(func: Callable[[T], Coroutine[Any, Any, U]], items: Sequence[T], concurrency: int) -> list[U]:
+    """Return the results of `func` for all items, in their order. At most `concurrency` of them run concurrently.
+
+    If one fails the others are cancelled, and its own exception is raised.
+    """
+    results: dict[int, U] = {}
+    remaining = iter(enumerate(items))
+
+    async def work() -> None:
+        for index, item in remaining:
+            results[index] = await func(item)
+
+    await gather(*(work() for _ in range(min(concurrency, len(items)))))
+    return [results[index] for index in range(len(items))]
 
 
 async def bounded_map(

@@ -27,7 +27,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(NotImplementedError):  # by asyncio on Windows; run() handles Ctrl-C there
             loop.add_signal_handler(number, stop.set)
     server = LocalCircleCI(
         projects=arguments.projects,

@@ -10,7 +10,7 @@ import attrs
 
 from aiocircle._core.executor import Executor
 from aiocircle._core.streams import FileOpener, stream_body
-from aiocircle._core.tasks import gather
+from aiocircle._core.tasks import gather_map
 from aiocircle.composites._logs import list_outputs, make_output, read_last_lines, read_output
 from aiocircle.errors import DownloadError, InvalidArgument
 from aiocircle.resources.jobs import OutputLine, StepOutput
@@ -75,17 +75,13 @@ async def get_failed_output(
     """Return the last lines of each action that failed, in the order of the steps."""
     build = await Builds(executor).get(project, number)
     opener = FileOpener(executor, "jobs.get_failed_output")
-    actions = list_outputs(build, failed_only=True)
-    results: list[StepOutput | None] = [None] * len(actions)
-    remaining = iter(enumerate(actions))
 
-    async def work() -> None:
-        for place, (name, action) in remaining:
-            last: Sequence[OutputLine] = ()
-            if action.has_output:
-                async with aclosing(open_output(executor, opener, name, action)) as chunks:
-                    last = await read_last_lines(read_output(chunks, step=name, index=action.index), lines)
-            results[place] = make_output(name, action, last)
+    async def read(named: tuple[str, BuildAction]) -> StepOutput:
+        name, action = named
+        last: Sequence[OutputLine] = ()
+        if action.has_output:
+            async with aclosing(open_output(executor, opener, name, action)) as chunks:
+                last = await read_last_lines(read_output(chunks, step=name, index=action.index), lines)
+        return make_output(name, action, last)
 
-    await gather(*(work() for _ in range(min(_CONCURRENCY, len(actions)))))
-    return tuple(result for result in results if result is not None)
+    return tuple(await gather_map(read, list_outputs(build, failed_only=True), _CONCURRENCY))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from aiocircle._core.executor import Executor
 from aiocircle._core.group import Group, Id
-from aiocircle._core.tasks import gather
+from aiocircle._core.tasks import gather_map
 
 if TYPE_CHECKING:
     from aiocircle.composites._downloads import Target
@@ -69,15 +69,13 @@ async def _list_targets(executor: Executor, pipeline_id: Id, match: str, concurr
     for workflow in await Pipelines(executor).list_workflows(pipeline_id).collect():
         if workflow.id:  # An expired workflow has none.
             found += [(workflow, job) for job in await Workflows(executor).list_jobs(workflow.id).collect()]
-    targets: list[list[Target]] = [[] for _ in found]
-    remaining = iter(enumerate(found))
 
-    async def work() -> None:
-        for place, (workflow, job) in remaining:
-            if job.job_number is not None and job.project_slug:
-                artifacts = await Jobs(executor).list_artifacts(job.project_slug, job.job_number).collect()
-                folder = (folder_name(workflow.name), f"{folder_name(job.name)}-{job.job_number}")
-                targets[place] = list_targets(artifacts, match=match, folder=folder)
+    async def read(of: tuple[Workflow, WorkflowJob]) -> list[Target]:
+        workflow, job = of
+        if job.job_number is None or not job.project_slug:
+            return []
+        artifacts = await Jobs(executor).list_artifacts(job.project_slug, job.job_number).collect()
+        folder = (folder_name(workflow.name), f"{folder_name(job.name)}-{job.job_number}")
+        return list_targets(artifacts, match=match, folder=folder)
 
-    await gather(*(work() for _ in range(min(concurrency, len(found)))))
-    return [target for group in targets for target in group]
+    return [target for targets in await gather_map(read, found, concurrency) for target in targets]

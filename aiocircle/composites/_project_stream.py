@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from types import TracebackType
@@ -81,7 +82,7 @@ class _SeenPipeline:
     read_at: float
 
 
-class ProjectStream(Generic[T]):
+class ProjectStream(ABC, Generic[T]):
     """An async iterator with a `state` that can be kept. It never ends by itself; `aclose` ends it.
 
     A cancelled `__anext__` loses nothing: what it was reading is read again by the next one.
@@ -323,8 +324,9 @@ class ProjectStream(Generic[T]):
         self._queue.pop(number, None)
         return item
 
+    @abstractmethod
     async def _look(self, number: int) -> T | None:
-        raise NotImplementedError
+        """Read a pipeline, record it in the state, and return the item that this gives."""
 
     async def _update(self, number: int) -> bool:
         """Read a pipeline and its workflows. Return True if it is final."""

@@ -74,7 +74,7 @@ class Recorder:
         return statistics.requests
 
     def end(self) -> None:
-        """Count a request that is no longer in flight."""
+        """Count the end of a request."""
         self.statistics.in_flight -= 1
 
     def record_operation(self, received: ReceivedRequest, operation: str) -> None:

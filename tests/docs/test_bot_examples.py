@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from aiohttp import web
 from aiocircle import CircleCI
 from aiocircle.testing import JobStory, LocalCircleCI, Story, WorkflowStory
 from tests.support import notifier_day
+from tests.support.notifier_day import own_clock
 from tests.support.thorough import THOROUGH
 
 ROOT = Path(__file__).parents[2]
@@ -42,17 +42,10 @@ def example(name: str) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_clock() -> Iterator[None]:
     """The own clock advances with the loop."""
-    epoch = time.time()
-
-    def wall() -> float:
-        try:
-            return epoch + asyncio.get_running_loop().time()
-        except RuntimeError:
-            return epoch
-
-    monkeypatch.setattr("time.time", wall)
+    with own_clock():
+        yield
 
 
 @pytest.fixture

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import aiohttp
 import pytest
 
-from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.streams import stream_body
 from aiocircle.errors import DownloadError
-from tests.unit.composites.file_server import File, FileServer, content, opener
-
-POLICY = RetryPolicy(attempts=4, base=0.001, cap=0.002)
-MIB = 1024 * 1024
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FileServer]:
-    async with FileServer().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def open_() -> AsyncIterator[Any]:
-    async with aiohttp.ClientSession() as session:
-        yield opener(session)
+from tests.unit.composites.file_server import MIB, POLICY, File, FileServer, content
 
 
 async def test_stream_is_continued(server: FileServer, open_: Any) -> None:

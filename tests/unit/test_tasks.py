@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aiocircle._core.tasks import bounded_map, gather
+from aiocircle._core.tasks import bounded_map, gather, gather_map
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 from tests.support.thorough import scaled
 
@@ -42,6 +42,27 @@ def test_gather_returns_results_in_the_given_order() -> None:
     async def main() -> None:
         assert await gather(nap(3), nap(1), nap(2)) == (3, 1, 2)
         assert await gather() == ()
+
+    virtually(main)
+
+
+def test_gather_map_keeps_order_and_bound() -> None:
+    """Results are in the order of the items, and never more items than the bound are in work."""
+    in_work: list[int] = []
+    most = 0
+
+    async def work(seconds: int) -> int:
+        nonlocal most
+        in_work.append(seconds)
+        most = max(most, len(in_work))
+        await asyncio.sleep(seconds)
+        in_work.remove(seconds)
+        return -seconds
+
+    async def main() -> None:
+        assert await gather_map(work, [3, 1, 2, 5, 4], 2) == [-3, -1, -2, -5, -4]
+        assert most == 2
+        assert await gather_map(work, [], 2) == []
 
     virtually(main)
 

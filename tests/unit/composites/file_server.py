@@ -12,7 +12,11 @@ import aiohttp
 import attrs
 from aiohttp import web
 
+from aiocircle._core.retry import RetryPolicy
 from aiocircle.errors import ConnectionFailed
+
+POLICY = RetryPolicy(attempts=4, base=0.001, cap=0.002)
+MIB = 1024 * 1024
 
 
 def content(size: int, seed: int = 0) -> bytes:

@@ -9,36 +9,18 @@ import pickle
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from aiocircle._core.retry import RetryPolicy
 from aiocircle.composites import _downloads, _parts
 from aiocircle.composites._downloads import check_options, download_artifacts, list_targets
 from aiocircle.composites._parts import PartFile, part_key
 from aiocircle.errors import CircleCIError, DownloadError, DownloadErrors, InvalidArgument
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact, DownloadProgress
 from tests.support.thorough import scaled
-from tests.unit.composites.file_server import File, FileServer, content, opener, raw_server
-
-POLICY = RetryPolicy(attempts=4, base=0.001, cap=0.002)
-MIB = 1024 * 1024
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FileServer]:
-    async with FileServer().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def open_() -> AsyncIterator[Any]:
-    async with aiohttp.ClientSession() as session:
-        yield opener(session)
+from tests.unit.composites.file_server import MIB, POLICY, File, FileServer, content, raw_server
 
 
 def artifact(server: FileServer, path: str = "out.bin", node: int = 0) -> Artifact:
@@ -531,7 +513,7 @@ from pathlib import Path
 from aiocircle._core.retry import RetryPolicy
 from aiocircle.composites._downloads import download_artifacts, list_targets
 from aiocircle.resources.jobs import Artifact
-from tests.unit.composites.file_server import opener
+from tests.unit.composites.file_server import MIB, POLICY, opener
 from tests.support.thorough import scaled
 
 async def main(url, into):
