@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from aiocircle._core.observer import RetryDetails
 from aiocircle._core.path import raw_path
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._redact import Secret, type_name
+from aiocircle._urls import is_loopback
 from aiocircle.errors import ConfigurationError, InvalidArgument
 
 __all__ = [
@@ -127,7 +127,7 @@ def parse_base_url(base_url: str | None, *, allow_http: bool) -> str:
         raise ConfigurationError("base_url must be the root of a host, such as https://circleci.example.com")
     if url.raw_query_string or url.raw_fragment:
         raise ConfigurationError("base_url must not have a query or a fragment. Pass the token as token=…")
-    if scheme == "http" and not allow_http and not _is_loopback(host):
+    if scheme == "http" and not allow_http and not is_loopback(host):
         raise ConfigurationError(f"base_url would send the token over plain http to {host}; allow_http=True permits it")
     return root + _gateway_path(Secret(base_url))
 
@@ -202,15 +202,6 @@ def check_retry(retry: RetryPolicy) -> RetryPolicy:
     if not isinstance(retry, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, got {type_name(retry)}")
     return retry
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _type_or_number(value: object) -> str:

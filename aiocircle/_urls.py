@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -156,6 +157,8 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+# An address takes longer to read than all else of a path. Clients have few hosts.
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Return True for localhost and for addresses of this machine."""
     if host == "localhost":

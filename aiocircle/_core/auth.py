@@ -8,8 +8,10 @@ import hashlib
 import inspect
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
+
+from multidict import istr
 
 from aiocircle._redact import Secret, SecretHeader, SecretMask
 from aiocircle.errors import ConfigurationError
@@ -24,6 +26,8 @@ TokenProvider = Callable[[], str | Awaitable[str]]
 It is called before the first request, and once more after a 401.
 """
 
+_CIRCLE_TOKEN: Final = istr("Circle-Token")
+_AUTHORIZATION: Final = istr("Authorization")
 # The characters that an HTTP header can carry unchanged.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -68,10 +72,11 @@ class Credentials:
         self._calling: asyncio.Lock | None = None
         self.can_renew = self._provider is not None
         self.header: dict[str, str] = {}
-        self.account = hash_account(root, "")
         self.mask = SecretMask()
         if isinstance(token, Secret):
             self._use(token)
+        else:
+            self.account = hash_account(root, "")
 
     @property
     def token(self) -> Secret | None:
@@ -115,11 +120,11 @@ class Credentials:
         self.account = hash_account(self._root, token)
         self.mask.add(token)
         if self._auth == "circle-token":
-            self.header = {"Circle-Token": SecretHeader(token)}
+            self.header = {_CIRCLE_TOKEN: SecretHeader(token)}
         elif self._auth == "bearer":
-            self.header = {"Authorization": SecretHeader(f"Bearer {token}")}
+            self.header = {_AUTHORIZATION: SecretHeader(f"Bearer {token}")}
         else:
-            self.header = {"Authorization": SecretHeader("Basic " + base64.b64encode(f"{token}:".encode()).decode())}
+            self.header = {_AUTHORIZATION: SecretHeader("Basic " + base64.b64encode(f"{token}:".encode()).decode())}
 
 
 async def _call(provider: TokenProvider) -> Secret:

@@ -23,6 +23,9 @@ __all__ = ["ClientState", "Deprecation"]
 
 _log: Final = logging.getLogger("aiocircle")
 
+# Each request gets a copy, which is faster from names that are `istr`.
+_HEADERS: Final[Mapping[str, str]] = {istr("Accept"): "application/json", istr("User-Agent"): USER_AGENT}
+_WITH_BODY: Final[Mapping[str, str]] = {istr("Content-Type"): "application/json"}
 _DEPRECATION: Final = istr("Deprecation")
 _SUNSET: Final = istr("Sunset")
 _MAX_DEPRECATIONS: Final = 256  # operations: raw paths may have ids in them
@@ -85,10 +88,8 @@ class ClientState:
 
     def _set_headers(self) -> None:
         self.account = self.credentials.account
-        names = {"Accept": "application/json", "User-Agent": USER_AGENT, **self.credentials.header}
-        # Each request gets a copy, which is faster from names that are `istr`.
-        self.headers = _Headers({istr(name): value for name, value in names.items()})
-        self.headers_with_body = _Headers({**self.headers, istr("Content-Type"): "application/json"})
+        self.headers = _Headers({**_HEADERS, **self.credentials.header})
+        self.headers_with_body = _Headers({**self.headers, **_WITH_BODY})
 
     def note_deprecation(self, operation: str, headers: Mapping[str, str]) -> None:
         """Keep the reported end of an operation, and warn of it once."""

@@ -13,7 +13,7 @@ import attrs
 
 from aiocircle._core.api import V2, Api, Spelling, family_of, snake, split_api
 from aiocircle._core.decode import decode, decode_items, decode_json
-from aiocircle._core.message import Response, is_idempotent
+from aiocircle._core.message import IDEMPOTENT, Response
 from aiocircle._core.pagination import NONE, PAGE_TOKEN, Page, Pagination, array_type
 from aiocircle._core.path import expand_path, split_template
 from aiocircle._core.structure import StructureProblems, structure
@@ -71,7 +71,7 @@ class Route:
     _template: Any = attrs.field(init=False, repr=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        self.is_idempotent = is_idempotent(self.method)
+        self.is_idempotent = self.method in IDEMPOTENT
         self._template = split_template(self.path)
 
     def __set_name__(self, _: type, name: str) -> None:

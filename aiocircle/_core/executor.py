@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Coroutine, Mapping
+from functools import lru_cache, partial
 from typing import Any, Self, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from aiocircle._core.admission_queue import Queue
 from aiocircle._core.api_errors import decode_error, error_for, is_api_error
@@ -22,7 +22,7 @@ from aiocircle._core.structure import StructureProblems
 from aiocircle._core.throttle import Caller
 from aiocircle._core.timeouts import Timeout
 from aiocircle._redact import RedactedURL
-from aiocircle.errors import CircleCIError, DecodeError
+from aiocircle.errors import CircleCIError, ConfigurationError, DecodeError
 
 __all__ = ["Executor"]
 
@@ -41,6 +41,7 @@ class Executor:
         self.timeout = timeout
         self.retry = retry
         self.caller = Caller(state.account, state.places)
+        self._can_renew = state.credentials.can_renew
         self._on_headers: Callable[[Mapping[str, str]], object] | None = None
 
     def new_caller(self) -> Executor:
@@ -53,18 +54,18 @@ class Executor:
         other._on_headers = on_headers
         return other
 
-    async def call(
+    def call(
         self,
         endpoint: Operation[T],
         *values: Any,
         query: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | bytes | None = None,
-    ) -> T:
-        """Return the result of the endpoint: a model, or None."""
+    ) -> Coroutine[Any, Any, T]:
+        """Return an awaitable of the endpoint's result: a model, or None. All arguments are checked here."""
         url = self._url(endpoint, values, query)
         if body is not None and not isinstance(body, bytes):
             body = encode_body(body, endpoint.body)
-        return await self._execute(self._new_call(endpoint, url, body), endpoint.parse)
+        return self._execute(self._new_call(endpoint, url, body), endpoint.parse)
 
     def list(
         self,
@@ -136,7 +137,7 @@ class Executor:
     async def _attempt(self, call: CallState, parse: _Parse[R]) -> R:
         try:
             response = await self._send(call)
-            if response.status == 401 and self.state.credentials.can_renew and await self._renew(call):
+            if response.status == 401 and self._can_renew and await self._renew(call):
                 response = await self._send(call)
             return self._handle_response(call, response, parse)
         except CircleCIError as error:
@@ -144,24 +145,43 @@ class Executor:
             raise
 
     async def _send(self, call: CallState) -> Response:
-        """Return the response to one attempt, sent when it is its turn."""
-        if self.state.credentials.can_renew:
+        """Return the response to one attempt, sent when it is its turn, and report it to the observers."""
+        state = self.state
+        if self._can_renew:
             await self._follow_token()
         caller = self.caller
-        queue = self.state.throttle.admit_nowait(caller, call.family)
-        is_delayed = queue is None or call.attempts > 0
-        if queue is None:
-            queue = await self._wait(call, caller)
-        sent_at = self.state.clock.monotonic()
-        result: Response | None = None
+        if call.attempts:  # The client may have been closed since.
+            state.transport.ensure_open()
+        queue = state.throttle.admit_nowait(caller, call.family) or await self._wait(call, caller)
+        sent_at = state.clock.monotonic()
+        received: Response | None = None
+        error: CircleCIError | None = None
+        result: int | CircleCIError | None = None
         try:
-            if is_delayed:  # The client may have been closed during the wait.
-                self.state.transport.ensure_open()
-            response = result = await self._send_once(call, sent_at)
+            call.attempts += 1
+            if self._can_renew:
+                self._use_present_token(call)
+            for notify in state.observers.on_attempt:
+                notify(call.operation, call.request, call.attempts)
+            response = received = await state.transport.send(call.request, self.timeout)
+        except CircleCIError as failure:
+            error = failure
+            raise
         finally:
-            queue.release(caller, result, sent_at)
-        self.state.note_deprecation(call.operation, response.headers)
+            queue.release(caller, received, sent_at)
+            for report in state.observers.on_response:
+                result = error if received is None else received.status
+                report(call.operation, call.request, call.attempts, result, sent_at)
+            error = result = None  # An error that refers to itself by its frames would stay in memory.
+        state.note_deprecation(call.operation, response.headers)
         return response
+
+    def _use_present_token(self, call: CallState) -> None:
+        """Send the present token with a request: it may have been replaced while the request waited."""
+        state, request = self.state, call.request
+        state.use_present_token()
+        call.token = state.credentials.token
+        request.headers = state.headers if request.body is None else state.headers_with_body
 
     async def _renew(self, call: CallState) -> bool:
         """Return True if the token that was refused has been replaced, so that the call is sent again, once.
@@ -188,31 +208,14 @@ class Executor:
         started, max_wait = clock.monotonic(), self.retry.remaining_wait(call.waited)
         is_retry = call.attempts > 0 or call.is_renewed
         queue = await throttle.admit(caller, call.family, call.request, max_wait, is_retry=is_retry)
-        call.waited += clock.monotonic() - started
-        return queue
-
-    async def _send_once(self, call: CallState, started: float) -> Response:
-        """Send one request, and report it to the observers."""
-        state, request = self.state, call.request
-        call.attempts += 1
-        if state.credentials.can_renew:
-            state.use_present_token()  # It may have been replaced while the request waited.
-            call.token = state.credentials.token
-            request.headers = state.headers if request.body is None else state.headers_with_body
-        for notify in state.observers.on_attempt:
-            notify(call.operation, request, call.attempts)
-        result: int | CircleCIError | None = None
+        ended = clock.monotonic()
+        call.waited += ended - started
         try:
-            response = await state.transport.send(request, self.timeout)
-            result = response.status
-        except CircleCIError as error:
-            result = error
+            self.state.transport.ensure_open()  # The client may have been closed during the wait.
+        except ConfigurationError:
+            queue.release(caller, None, ended)
             raise
-        finally:
-            for report in state.observers.on_response:
-                report(call.operation, request, call.attempts, result, started)
-            result = None  # An error that refers to itself by its frames would stay in memory.
-        return response
+        return queue
 
     def _handle_response(self, call: CallState, response: Response, parse: _Parse[R]) -> R:
         request, status = call.request, response.status
@@ -261,4 +264,9 @@ class Executor:
 
 
 def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:
-    return RedactedURL(f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}")
+    query = "&".join([f"{_quoted_name(name)}={quote_plus(value)}" for name, value in pairs])
+    return RedactedURL(f"{url}{'&' if '?' in url else '?'}{query}")
+
+
+# Names are few, and most are sent with every page.
+_quoted_name = lru_cache(maxsize=256)(quote_plus)

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
 from multidict import CIMultiDict
 
 from aiocircle._redact import redact_url
 
-__all__ = ["Request", "Response", "is_idempotent", "is_safe", "redact_headers"]
+__all__ = ["IDEMPOTENT", "SAFE", "Request", "Response", "redact_headers"]
 
-_SAFE = frozenset({"GET", "HEAD"})
-_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+SAFE: Final = frozenset({"GET", "HEAD"})
+"""The methods that change nothing on the server."""
 
-
-def is_safe(method: str) -> bool:
-    """Return True if a request with this method changes nothing on the server."""
-    return method in _SAFE
-
-
-def is_idempotent(method: str) -> bool:
-    """Return True if a request with this method has the same effect when it is sent twice."""
-    return method in _IDEMPOTENT
+IDEMPOTENT: Final = SAFE | {"PUT", "DELETE"}
+"""The methods that have the same effect when a request is sent twice."""
 
 
 def redact_headers(headers: Mapping[str, str]) -> CIMultiDict[str]:

@@ -71,8 +71,8 @@ class Pager(Generic[T]):
         keep: Callable[[T], bool] | None = None,
     ) -> None:
         self._fetch = fetch
-        self._options = _Options(start=None, paged=paged, stop=stop, identity=identity, keep=keep)
-        self._options = attrs.evolve(self._options, start=self._checked(page_token))
+        start = _checked(page_token, is_paged=paged)
+        self._options = _Options(start=start, paged=paged, stop=stop, identity=identity, keep=keep)
         self._open: weakref.WeakKeyDictionary[AsyncGenerator[Any, None], _Iteration] = weakref.WeakKeyDictionary()
 
     def __aiter__(self) -> AsyncGenerator[T, None]:
@@ -92,7 +92,7 @@ class Pager(Generic[T]):
 
         Raise DecodeError if an item cannot be decoded; its `items` are the good items of the page.
         """
-        token = self._options.start if page_token is None else self._checked(page_token)
+        token = self._options.start if page_token is None else _checked(page_token, is_paged=self._options.paged)
         page = await self._get(token)
         if self._options.keep is not None:
             page = _keep(page, self._options.keep)
@@ -173,19 +173,6 @@ class Pager(Generic[T]):
         other._options = attrs.evolve(self._options, **changes)
         return other
 
-    def _checked(self, page_token: str | None) -> str | None:
-        if page_token is None:
-            return None
-        if not isinstance(page_token, str):
-            raise InvalidArgument(f"page_token must be a text, got {type(page_token).__name__}. Take it from a page")
-        if not page_token or _NOT_IN_A_QUERY.search(page_token):
-            raise InvalidArgument(
-                "page_token must be the token of a page, got a text that no page has. Use None to start"
-            )
-        if not self._options.paged:
-            raise InvalidArgument("page_token must be None, got a text. The API returns this list in one piece")
-        return page_token
-
     def _track(self, generator: AsyncGenerator[Any, None], iteration: _Iteration) -> AsyncGenerator[Any, None]:
         self._open[generator] = iteration
         return generator
@@ -233,7 +220,8 @@ class Pager(Generic[T]):
         token = options.start
         try:
             while True:
-                task = iteration.task = cast("asyncio.Task[Any]", asyncio.current_task())
+                task = iteration.task = asyncio.current_task()
+                assert task is not None
                 cancelling = task.cancelling()
                 try:
                     # A consumer that is cancelled here takes the prefetched request with it, in the `finally` below.
@@ -273,6 +261,19 @@ class Pager(Generic[T]):
             if self._options.on_skip is not None:
                 self._options.on_skip(error)
         return attrs.evolve(page, errors=())
+
+
+def _checked(page_token: str | None, *, is_paged: bool) -> str | None:
+    """Return the token of the page to start at. Raise InvalidArgument if it cannot be one."""
+    if page_token is None:
+        return None
+    if not isinstance(page_token, str):
+        raise InvalidArgument(f"page_token must be a text, got {type(page_token).__name__}. Take it from a page")
+    if not page_token or _NOT_IN_A_QUERY.search(page_token):
+        raise InvalidArgument("page_token must be the token of a page, got a text that no page has. Use None to start")
+    if not is_paged:
+        raise InvalidArgument("page_token must be None, got a text. The API returns this list in one piece")
+    return page_token
 
 
 def _until_stop(page: Page[T], stop: Callable[[T], bool]) -> Page[T]:

@@ -14,6 +14,7 @@ import attrs
 import yarl
 
 from aiocircle._redact import Secret, SecretHeader
+from aiocircle._urls import is_loopback
 from aiocircle.errors import ConfigurationError
 
 __all__ = ["Proxies", "Proxy", "parse_proxy", "proxies_of", "read_environment"]
@@ -68,9 +69,8 @@ class Proxies:
         """Return the proxy for a URL; None for a direct connection, as to a loopback host."""
         proxy = self.by_scheme.get(url.scheme)
         host = (url.raw_host or "").rstrip(".").lower()
-        if proxy is None or not host or _is_loopback(host) or self._excludes(host, url.port):
-            return None
-        return proxy
+        is_here = is_loopback(host) or host.endswith(".localhost")
+        return None if not host or is_here or self._excludes(host, url.port) else proxy
 
     def _excludes(self, host: str, port: int | None) -> bool:
         return any(_matches(entry, host, port) for entry in self.excluded)
@@ -104,11 +104,6 @@ def _variable(environment: Mapping[str, str], name: str) -> tuple[str, Secret]:
         if each in environment:
             return each, Secret(environment[each].strip())
     return name, Secret()
-
-
-def _is_loopback(host: str) -> bool:
-    address = _address(host)
-    return host == "localhost" or host.endswith(".localhost") if address is None else address.is_loopback
 
 
 def _matches(entry: str, host: str, port: int | None) -> bool:

@@ -45,7 +45,7 @@ class _HeaderNames:
         self.limit, self.remaining, self.reset = _istrs(prefix, "")
         self.windows = [(*_istrs(prefix, f"-{name}"), window) for name, window in _WINDOWS.items()]
         # A response that has none of these has no limit of this kind.
-        self.telling = [self.limit, self.remaining, *[names[0] for names in self.windows]]
+        self.telling = (self.limit, self.remaining, *(names[0] for names in self.windows))
 
 
 def _istrs(prefix: str, suffix: str) -> tuple[istr, istr, istr]:
@@ -54,21 +54,21 @@ def _istrs(prefix: str, suffix: str) -> tuple[istr, istr, istr]:
 
 
 _NAMES: Final = (_HeaderNames("X-RateLimit"), _HeaderNames("RateLimit"))
+_TELLING: Final = tuple(name for names in _NAMES for name in names.telling)
 
 
 def parse_rate_limits(headers: Mapping[str, str]) -> list[RateLimit]:
     """Return all limits that the headers name."""
-    limits: list[RateLimit] = []
-    for names in _NAMES:
-        for name in names.telling:
-            if name in headers:
-                limits += _parse_kind(headers, names)
-                break
-    return limits
+    for name in _TELLING:
+        if name in headers:
+            return [limit for names in _NAMES for limit in _parse_kind(headers, names)]
+    return []
 
 
 def _parse_kind(headers: Mapping[str, str], names: _HeaderNames) -> list[RateLimit]:
     limits: list[RateLimit] = []
+    if not any(name in headers for name in names.telling):
+        return limits
     # The plain numbers belong to the shortest window that is named, or to the only limit.
     remaining, reset = _number(headers.get(names.remaining)), _number(headers.get(names.reset))
     for limit_name, remaining_name, reset_name, window in names.windows:

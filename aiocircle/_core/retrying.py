@@ -10,7 +10,7 @@ import tenacity
 
 from aiocircle._core.api_errors import outcome_of
 from aiocircle._core.clock import Clock
-from aiocircle._core.message import Request, is_safe
+from aiocircle._core.message import SAFE, Request
 from aiocircle._core.observer import Observers, RetryDetails
 from aiocircle._core.rate_headers import retry_after
 from aiocircle._core.retry import RetryPolicy
@@ -49,7 +49,7 @@ class CallState:
     def record_failure(self, error: CircleCIError) -> None:
         """Keep the outcome of a failed attempt, and add that of the whole call to the error."""
         error.attempts = self.attempts
-        if not is_safe(self.request.method):
+        if self.request.method not in SAFE:
             outcomes = (self.outcome, outcome_of(error))
             self.outcome = max(outcomes, key=_OUTCOMES.index)
             self.was_lost = self.was_lost or (isinstance(error, RequestError) and error.outcome == "unknown")

@@ -11,12 +11,13 @@ import aiohttp
 import yarl
 from multidict import CIMultiDict
 
-from aiocircle._core.message import Request
 from aiocircle._core.proxy import Proxies, Proxy, proxies_of, read_environment
 from aiocircle._redact import SecretHeader
 from aiocircle.errors import ConfigurationError
 
-__all__ = ["Session"]
+__all__ = ["Middlewares", "Session"]
+
+Middlewares = tuple[aiohttp.ClientMiddlewareType, ...]
 
 # The request headers that carry credentials.
 _CREDENTIALS: Final = ("Authorization", "Circle-Token", "Cookie")
@@ -44,6 +45,7 @@ class Session:
         self._proxy = proxy
         self._proxies: Proxies | None = None
         self._ssl_context = ssl_context
+        self.is_plain = False  # True once it is known that adapt() would change nothing
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -83,29 +85,21 @@ class Session:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=list(self._trace_configs) or None,
             )
+            self.is_plain = self._proxy is None and self._proxies is None
         return self._session
 
-    def options(self, request: Request, url: str, *middlewares: aiohttp.ClientMiddlewareType) -> dict[str, Any]:
-        """Return the arguments of one request that depend on the session: headers, body, middlewares, and the proxy.
+    def adapt(
+        self, url: str, headers: CIMultiDict[str], body: bytes | None, middlewares: Middlewares
+    ) -> tuple[bytes | None, Middlewares, dict[str, Any]]:
+        """Return the body, the middlewares and further arguments of one request, and change its headers."""
+        if self.is_own:
+            return body, middlewares, self._proxy_options(url, headers)
+        # Recorders of requests know plain bytes only.
+        body = None if body is None else bytes(body)
+        return body, self._foreign_middlewares(headers, middlewares), {}
 
-        The headers are a copy: instrumentation of aiohttp writes into them.
-        """
-        copy = CIMultiDict(request.headers)
-        if not self.is_own:
-            # Recorders of requests know plain bytes only.
-            body = None if request.body is None else bytes(request.body)
-            return {"data": body, **self._foreign_options(copy, middlewares)}
-        options: dict[str, Any] = {"headers": copy, "data": request.body}
-        if middlewares:
-            options["middlewares"] = middlewares
-        if self._proxy is not None or self._proxies is not None:
-            options |= self._proxy_options(url, copy)
-        return options
-
-    def _foreign_options(
-        self, headers: CIMultiDict[str], middlewares: tuple[aiohttp.ClientMiddlewareType, ...]
-    ) -> dict[str, Any]:
-        """Return the arguments that keep the credentials of the caller's session out of a request.
+    def _foreign_middlewares(self, headers: CIMultiDict[str], middlewares: Middlewares) -> Middlewares:
+        """Return the middlewares that keep the credentials of the caller's session out of a request.
 
         A middleware sets the client's in place of the session's. aiohttp would refuse a request that has both, and
         what records or caches requests gets no token.
@@ -122,7 +116,7 @@ class Session:
 
         # Middlewares of a request replace those of the session, which has no public way to reveal them.
         own = tuple(getattr(self._session, "_middlewares", ()))
-        return {"headers": headers, "middlewares": (*own, *middlewares, use_own_credentials)}
+        return (*own, *middlewares, use_own_credentials)
 
     def _proxy_options(self, url: str, headers: CIMultiDict[str]) -> dict[str, Any]:
         proxy = self._proxy or (self._proxies and self._proxies.find(yarl.URL(url, encoded=True)))

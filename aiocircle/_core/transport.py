@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import aiohttp
 import yarl
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 
-from aiocircle._core.message import Request, Response, is_safe
-from aiocircle._core.session import Session
+from aiocircle._core.message import SAFE, Request, Response
+from aiocircle._core.session import Middlewares, Session
 from aiocircle._core.timeouts import Timeout, TimeoutScheduler
 from aiocircle._redact import RedactedURL, SecretMask, redact_url
 from aiocircle._version import __version__
@@ -59,7 +59,7 @@ class Transport:
 
         Raise RequestError if no complete response arrives. ensure_open() must be called before.
         """
-        if timeout.total is None or not is_safe(request.method):
+        if timeout.total is None or request.method not in SAFE:
             # aiohttp's own total timeout reveals whether a connection was made: if it was not, a POST is repeated.
             async with self.open(request, timeout.client_timeout) as response:
                 return await response.read(self._max_body)
@@ -131,16 +131,22 @@ class StreamedResponse:
         self._request = request
         self._timeout = timeout
         self._url = request.url
-        self._is_safe = is_safe(request.method)
+        self._is_safe = request.method in SAFE
 
     async def __aenter__(self) -> Self:
-        raw = await self._send()
-        if self._is_safe and raw.status in REDIRECTS:
-            raw = await self._follow(raw)
-        self._raw = raw
-        self.status, self.headers = raw.status, raw.headers
-        self._open_responses[id(raw)] = raw
-        return self
+        try:
+            raw = await self._send()
+            if self._is_safe and raw.status in REDIRECTS:
+                raw = await self._follow(raw)
+        except Exception as error:
+            # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.
+            failure = self._failure(error)
+        else:
+            self._raw = raw
+            self.status, self.headers = raw.status, raw.headers
+            self._open_responses[id(raw)] = raw
+            return self
+        raise failure from None
 
     async def __aexit__(
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -212,24 +218,26 @@ class StreamedResponse:
                 break
         return raw
 
-    async def _send(self) -> aiohttp.ClientResponse:
-        """Return the response to one request when its headers have arrived."""
+    def _send(self) -> Awaitable[aiohttp.ClientResponse]:
+        """Return an awaitable that sends one request, and returns the response when its headers have arrived."""
         request, session = self._request, self._session.get()
-        middlewares = () if self._is_safe else (_no_auto_retry,)
-        try:
-            return await session.request(
-                request.method,
-                yarl.URL(self._url, encoded=True),
-                allow_redirects=False,
-                auto_decompress=True,
-                timeout=self._timeout,
-                raise_for_status=False,
-                **self._session.options(request, self._url, *middlewares),
-            )
-        except Exception as error:
-            # aiohttp's exceptions hold the request with its headers: none may travel on, not even as a context.
-            failure = self._failure(error)
-        raise failure from None
+        # A copy: instrumentation of aiohttp writes into it.
+        headers: CIMultiDict[str] = CIMultiDict(request.headers)
+        body, middlewares, proxy = request.body, () if self._is_safe else _NO_AUTO_RETRY, _NO_PROXY
+        if not self._session.is_plain:
+            body, middlewares, proxy = self._session.adapt(self._url, headers, body, middlewares)
+        return session.request(
+            request.method,
+            yarl.URL(self._url, encoded=True),
+            allow_redirects=False,
+            auto_decompress=True,
+            timeout=self._timeout,
+            raise_for_status=False,
+            headers=headers,
+            data=body,
+            middlewares=middlewares or None,
+            **proxy,
+        )
 
     def _failure(self, error: Exception) -> Exception:
         """Return the error for callers.
@@ -272,6 +280,10 @@ async def _no_auto_retry(request: aiohttp.ClientRequest, send: aiohttp.ClientHan
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         # The base class, which aiohttp does not repeat.
         raise aiohttp.ClientConnectionError(_describe(error)) from None
+
+
+_NO_AUTO_RETRY: Final[Middlewares] = (_no_auto_retry,)
+_NO_PROXY: Final[dict[str, Any]] = {}
 
 
 def _tls_failure(error: aiohttp.ClientConnectorCertificateError, where: str) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from aiocircle import CircleCI
-from aiocircle._core.message import is_safe
+from aiocircle._core.message import SAFE
 from aiocircle.testing import LocalCircleCI
 from tests.contract.tables import ENDPOINTS
 
@@ -23,7 +23,7 @@ _HOOK: Final[Any] = {"provider": "webhook", "webhook": {"sender": "DataDog"}}
 _NIGHTLY: Final[Any] = {"per_hour": 1, "hours_of_day": [3], "days_of_week": ["MON"]}
 _UNTIL: Final = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=2)
 
-CHANGING: Final = sorted(name for name, endpoint in ENDPOINTS.items() if not is_safe(endpoint.method))
+CHANGING: Final = sorted(name for name, endpoint in ENDPOINTS.items() if endpoint.method not in SAFE)
 
 # Brings a server to where the operation makes one change, and gives the call that makes it.
 Call = Callable[[], Awaitable[object]]
