@@ -149,7 +149,6 @@ class HistoryGenerator:
 
     seed: int
     midnight: int  # midnight that the past ends at
-    ids: IdFactory
     people: Sequence[User]
 
     def configure(self, project: Project, rng: random.Random) -> None:
@@ -215,11 +214,9 @@ class HistoryGenerator:
         actor: User | None = None,
     ) -> Pipeline:
         pipelines = project.history.pipelines
-        number = len(pipelines) + 1
         pipeline = Pipeline(
-            id=self.ids.uuid(Kind.PIPELINE, project.key, number),
             project=project,
-            number=number,
+            number=len(pipelines) + 1,
             created=created,
             salt=rng.getrandbits(30),
             trigger="Decoupled Ingestion System" if project.organization.standalone else trigger,
@@ -234,11 +231,9 @@ class HistoryGenerator:
         self, pipeline: Pipeline, plan: WorkflowPlan, created: float, salt: int, started_by: User | None = None
     ) -> Workflow:
         """Start one more workflow of a pipeline; its jobs are laid out, and no time has passed."""
-        sub = len(pipeline.workflows)
         workflow = Workflow(
-            id=self.ids.uuid(Kind.WORKFLOW, pipeline.project.key, pipeline.number, sub),
             pipeline=pipeline,
-            sub=sub,
+            sub=len(pipeline.workflows),
             plan=plan,
             created=created,
             salt=salt,

@@ -9,6 +9,7 @@ import bisect
 import math
 import random
 from collections.abc import Callable
+from functools import cache
 
 import attrs
 
@@ -113,6 +114,7 @@ class WorkflowPlan:
     story: WorkflowStory | None = None
 
 
+@cache
 def _generated_content(path: str) -> str:
     """Return a text that depends on the path alone, in the format of its ending."""
     ending = path.rpartition(".")[2]
@@ -130,6 +132,7 @@ class Project:
 
     key: int
     id: str
+    ids: IdFactory
     organization: Organization
     name: str
     fragment: str
@@ -215,7 +218,6 @@ class CheckoutKey:
 class Pipeline:
     """One trigger of a project's configuration."""
 
-    id: str
     project: Project
     number: int
     created: float
@@ -232,6 +234,11 @@ class Pipeline:
     story: Story | None = None
     list_requests: int = 0  # requests for the list of its workflows
     continued: bool = True  # False while a setup pipeline waits for its continuation
+
+    @property
+    def id(self) -> str:
+        """Its UUID. Few of a history's are ever read."""
+        return self.project.ids.uuid(Kind.PIPELINE, self.project.key, self.number)
 
     @property
     def revision(self) -> str:
@@ -253,7 +260,7 @@ class Job:
     approved_by: User | None = None
     canceled_by: User | None = None
     is_reported: bool = False  # True once its end has been reported to the listeners
-    ssh_users: list[User] = attrs.field(factory=list[User])
+    ssh_users: tuple[User, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -281,7 +288,6 @@ class Job:
 class Workflow:
     """One run of a workflow, a rerun being a run of its own."""
 
-    id: str
     pipeline: Pipeline
     sub: int
     plan: WorkflowPlan
@@ -308,6 +314,12 @@ class Workflow:
     is_manual_rerun: bool = False
     is_reported: bool = False  # True once its end has been reported to the listeners
     status_history: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])  # only of a story
+
+    @property
+    def id(self) -> str:
+        """Its UUID. Few of a history's are ever read."""
+        project = self.pipeline.project
+        return project.ids.uuid(Kind.WORKFLOW, project.key, self.pipeline.number, self.sub)
 
     @property
     def name(self) -> str:
@@ -416,6 +428,9 @@ class Workflow:
     def _conclude(self) -> None:
         """Set the status to that of the jobs."""
         statuses = {job.status for job in self.jobs}
+        if statuses == {"success"}:
+            self.status, self.stopped = "success", max([job.stopped or 0.0 for job in self.jobs])
+            return
         broken = any(job.finished and job.status != "success" for job in self.jobs)
         if statuses & {"running", "queued"}:
             self.status, self.stopped = ("failing" if broken else "running"), None
@@ -428,7 +443,7 @@ class Workflow:
             self.status = final or ("canceled" if broken else "success")
             if self.status in _BROKEN:
                 self.status = "failed"
-            self.stopped = max((job.stopped for job in self.jobs if job.stopped is not None), default=self.created)
+            self.stopped = max([job.stopped for job in self.jobs if job.stopped is not None], default=self.created)
 
     def _follow(self, story: WorkflowStory) -> None:
         """Replace the status by that of the story."""

@@ -43,7 +43,7 @@ class State:
         self.midnight = int(self.clock.now()) // DAY * DAY
         self.ids = IdFactory(seed)
         self.people = people(self.ids)
-        self.generator = HistoryGenerator(seed, self.midnight, self.ids, self.people)
+        self.generator = HistoryGenerator(seed, self.midnight, self.people)
         self.workflow_seconds = workflow_seconds
         self.organizations: dict[str, Organization] = {}
         self.projects: dict[int, Project] = {}  # by key, in the order of their creation
@@ -104,6 +104,7 @@ class State:
         project = Project(
             key=key,
             id=ident,
+            ids=self.ids,
             organization=organization,
             name=name,
             fragment=fragment,
@@ -253,7 +254,6 @@ class State:
         number = len(history.pipelines) + 1
         now = self.now()
         pipeline = Pipeline(
-            id=self.ids.uuid(Kind.PIPELINE, project.key, number),
             project=project,
             number=number,
             created=now,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Final
 
 __all__ = ["VirtualTimeLoop"]
 
-# Real seconds in which the kernel may still deliver what was written to a local socket, before the clock jumps: a
-# share of the jump, within bounds. A long jump is likely to end in a timeout, which must not fire only because the
-# machine is busy. Loopback delivers within some 50 microseconds on an idle machine.
-_GRACE_SHARE: Final = 0.0002
-_MIN_GRACE: Final = 0.0005
-_MAX_GRACE: Final = 0.004
+# Bytes that must arrive one after the other, with nothing else to read, before the clock jumps. What was written before
+# the first one is there by then, and so is what the kernel sends by itself, as for a new connection. On a busy machine
+# each takes longer.
+_PROBES: Final = 5
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -69,15 +68,48 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self, loop: VirtualTimeLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._probe = _Probe()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
-        # The loop's own pipe is always registered. Without any other file, nothing can arrive.
-        has_files = len(self.get_map()) > 1
-        grace = min(max(timeout * _GRACE_SHARE, _MIN_GRACE), _MAX_GRACE) if has_files else 0.0
-        if ready := super().select(grace):
+        if ready := self._settle():
             return ready
         if self._loop.jump(timeout):
             return []
         return super().select(None)
+
+    def close(self) -> None:
+        self._probe.close()
+        super().close()
+
+    def _settle(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return what can be read once the kernel has delivered all that was written to local sockets."""
+        ready = super().select(0)
+        # The loop's own pipe is always registered. Without any other file, nothing can arrive.
+        if ready or len(self.get_map()) == 1:
+            return ready
+        for _ in range(_PROBES):
+            self._probe.wait()
+            if ready := super().select(0):
+                break
+        return ready
+
+
+class _Probe:
+    """A local connection that takes as long as all others."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._writer = socket.create_connection(listener.getsockname())
+            self._reader, _ = listener.accept()
+        self._writer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def wait(self) -> None:
+        """Send a byte, and return when it has arrived."""
+        self._writer.send(b"\0")
+        self._reader.recv(1)
+
+    def close(self) -> None:
+        self._writer.close()
+        self._reader.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 
@@ -12,26 +11,12 @@ LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
 
 class CountingLoop(VirtualTimeLoop):
-    """A loop with virtual time that counts its iterations, so that a test can act between any two of them.
-
-    Both ends of all sockets are in one thread, where the kernel delivers immediately what was written: short jumps of
-    the clock need no grace.
-    """
+    """A loop with virtual time that counts its iterations, so that a test can act between any two of them."""
 
     def __init__(self) -> None:
         self.iterations = 0
         self._actions: dict[int, Callable[[], object]] = {}
         super().__init__()
-        selector: Any = self._selector  # type: ignore[attr-defined]
-        careful = selector.select
-
-        def select(timeout: float | None = None) -> Any:
-            if timeout is None or not 0 < timeout < 0.5:
-                return careful(timeout)
-            ready = careful(0) or careful(0)
-            return ready if ready or self.jump(timeout) else careful(timeout)
-
-        selector.select = select
 
     def at_iteration(self, number: int, action: Callable[[], object]) -> None:
         """Call `action` before iteration `number` from now."""

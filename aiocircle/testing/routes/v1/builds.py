@@ -112,7 +112,7 @@ def cancel(request: RequestContext) -> Response:
 def add_ssh_user(request: RequestContext) -> Response:
     """Give the owner of the token SSH access to a build."""
     job = build_of(request)
-    job.ssh_users.append(request.state.token_owner)
+    job.ssh_users += (request.state.token_owner,)
     request.record_change(job_id(request.state.ids, job))
     return request.respond(_details(request, job))
 
