@@ -326,7 +326,7 @@ def test_terminal_without_rich_gets_a_hint(tmp_path: Path) -> None:
 def test_verbose_shows_retries() -> None:
     done = subprocess.run(
         command(
-            "demo", "--projects", "2", "--latency", "0", "--rate-limit", "0", "--faults", "0.1", "--seed", "1", "-v"
+            "demo", "--projects", "1", "--latency", "0", "--rate-limit", "0", "--faults", "0.1", "--seed", "3", "-v"
         ),
         env=environment(),
         capture_output=True,

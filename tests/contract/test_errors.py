@@ -55,13 +55,13 @@ async def test_document_errors_have_class_and_message(operation: Operation) -> N
         assert (caught.value.status, caught.value.message) == (status, WORDS)
 
 
-@pytest.mark.parametrize(("kind", "body"), BODIES, ids=["message", "error", "v3", "text", "html"])
-async def test_message_is_found_in_any_body(operation: Operation, wire: Wire, kind: str, body: str) -> None:
+async def test_message_is_found_in_any_body(operation: Operation, wire: Wire) -> None:
     """The message is found in each shape of an error body."""
     call = make_call(operation, needed(operation), random.Random(operation.name))
-    wire.respond_with(403, body.encode(), kind)
-    with pytest.raises(Forbidden) as caught:
-        await wire.call(operation, *call.values, **call.keywords)
-    assert caught.value.message == WORDS
-    assert caught.value.method == operation.verb
-    assert call.path in caught.value.url
+    for kind, body in BODIES:
+        wire.respond_with(403, body.encode(), kind)
+        with pytest.raises(Forbidden) as caught:
+            await wire.call(operation, *call.values, **call.keywords)
+        assert caught.value.message == WORDS, body
+        assert caught.value.method == operation.verb
+        assert call.path in caught.value.url

@@ -237,7 +237,7 @@ async def test_call_cancelled_at_any_iteration(server, make, assert_idle, rng, k
     await asyncio.ensure_future(kind(circle))
     length = counting_loop().iterations - before
     await asyncio.gather(*meanwhile, return_exceptions=True)
-    for _ in range(scaled(12, 150)):
+    for _ in range(scaled(6, 150)):
         script(server)
         circle = make(max_concurrency=4 if kind is in_the_queue else 32)
         meanwhile = await others(circle, kind)
@@ -332,7 +332,7 @@ async def test_call_cancelled_at_any_time_leaves_nothing(
     before = open_files()
     async with faulty(rng) as (circle, server):
         most = await length(call, circle, server)
-        for _ in range(scaled(12, 150)):
+        for _ in range(scaled(6, 150)):
             task = asyncio.ensure_future(call(circle, server))
             moment = rng.randrange(most + 2)
             struck: list[bool] = []

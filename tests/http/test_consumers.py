@@ -28,7 +28,7 @@ async def test_close_at_any_time_ends_every_call(
     """close() ends each call in a result or a CircleCIError, at any time."""
     caplog.set_level("CRITICAL", "aiocircle")
     async with aiohttp.ClientSession() as session:
-        for _ in range(scaled(15, 150)):
+        for _ in range(scaled(6, 150)):
             async with faulty(rng, None if owned else session) as (circle, server):
                 names = rng.sample(sorted(CALLS), 6)
                 tasks = [asyncio.ensure_future(CALLS[name](circle, server)) for name in names]
@@ -66,7 +66,7 @@ async def test_callers_session_stays_usable(tally: Tally, rng: random.Random, ca
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=3)) as session,
         faulty(rng, session) as (circle, server),
     ):
-        for _ in range(scaled(30, 300)):
+        for _ in range(scaled(10, 300)):
             task = asyncio.ensure_future(CALLS[rng.choice(sorted(CALLS))](circle, server))
             counting_loop().at_iteration(rng.randrange(1, 60), task.cancel)
             tally["cases"] += 1
@@ -204,7 +204,7 @@ async def test_failing_task_group_cancels_its_calls(
         raise Failure
 
     async with faulty(rng) as (circle, server):
-        for _ in range(scaled(20, 200)):
+        for _ in range(scaled(8, 200)):
             tally["cases"] += 1
             with pytest.raises(ExceptionGroup) as caught:
                 async with asyncio.TaskGroup() as group:
@@ -244,7 +244,7 @@ async def test_loop_that_ends_during_calls_is_clean(
         raise Failure
 
     def run() -> None:
-        for _ in range(scaled(10, 100)):
+        for _ in range(scaled(5, 100)):
             with pytest.raises(Failure), asyncio.Runner(loop_factory=CountingLoop) as runner:
                 runner.run(main(rng.randrange(60), rng.sample(sorted(CALLS), 3)))
             tally["cases"] += 3

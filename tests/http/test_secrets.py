@@ -16,6 +16,7 @@ from aiocircle import CircleCI, RetryPolicy, Throttle
 from aiocircle._core.message import Request
 from aiocircle._redact import Secret
 from tests.support.secrets import Holder, assert_clean, shown
+from tests.support.thorough import scaled
 
 X = "/api/v2/x"
 AUTHS = ["circle-token", "bearer", "basic"]
@@ -123,7 +124,7 @@ async def test_no_cancelled_call_shows_the_token(server, circle, holder, path):
     }
     server.on(X, scripts[path])
     server.on("/hang", server.hang())
-    for turns in (*range(1, 12), 200):
+    for turns in (*range(1, scaled(6, 12)), 200):
         task = asyncio.ensure_future(failure(circle.request("GET", X)))
         for _ in range(turns):
             await asyncio.sleep(0)

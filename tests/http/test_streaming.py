@@ -22,7 +22,7 @@ from tests.support.thorough import scaled
 
 PATIENT = RetryPolicy(attempts=12, base=0.05, cap=2.0, max_wait=1e6)
 PER_PAGE = 5
-PAGES = scaled(400, 10_000)
+PAGES = scaled(200, 10_000)
 WARM = PAGES // 5
 FAULTS = 0.2
 

@@ -145,7 +145,7 @@ async def test_watch_yields_a_whole_story_in_order() -> None:
 
 def test_wait_agrees_with_the_observer() -> None:
     """It ends not earlier, at most one poll and its second read later, and with the same outcome."""
-    stories = range(scaled(16, 200))
+    stories = range(scaled(8, 200))
     counts, examples, _ = http_stories.run_campaign(stories)
     assert not counts, examples
 
@@ -448,7 +448,7 @@ async def test_waits_of_copies_share_their_requests() -> None:
 
 async def test_many_waits_keep_to_the_rate_limit() -> None:
     """Ten waits for each request a second: no 429, and each result is noticed."""
-    waits = scaled(40, 100)
+    waits = scaled(20, 100)
     figures = await many_waits.measure(waits, rate_limit=waits / 10)
     assert figures.succeeded == waits
     assert figures.refused == 0

@@ -38,16 +38,16 @@ async def test_faults_and_rate_limit_change_no_result(rate_limit: float | None) 
     """Faults of each kind and a rate limit change nothing in the fetched insights."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
-    async with LocalCircleCI(8, seed=seed) as server:
+    async with LocalCircleCI(4, seed=seed) as server:
         calm = await fetched(server)
-    async with LocalCircleCI(8, seed=seed, faults=0.2, rate_limit=rate_limit) as server:
+    async with LocalCircleCI(4, seed=seed, faults=0.2, rate_limit=rate_limit) as server:
         for kind in FAULTS:
             server.inject(kind)
         stormy = await fetched(server)
         kinds = Counter(request.fault for request in server.requests if request.fault)
     # The windows' ends are the same to the second, not to the microsecond: compare what was fetched.
     assert stormy == calm
-    assert len(calm) == 8
+    assert len(calm) == 4
     assert not any(project.failures for project in stormy.values())
     assert set(kinds) >= FAULTS
 

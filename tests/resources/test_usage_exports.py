@@ -43,24 +43,23 @@ async def test_rows_of_all_dialects_are_equal(server: LocalCircleCI, circle: Cir
     """Both ways of quoting, both ways of writing booleans, with gzip and without, in one part or in four."""
     names = ('test "unit", slow', "back\\slash", "plain")
     first: list[UsageRow] | None = None
-    for parts in (1, 4):
-        for quoting in ("double", "backslash"):
-            for booleans, is_compressed in (("true/false", True), ("Y/N", False)):
-                server.usage_format = UsageFormat(
-                    parts=parts,
-                    quoting=quoting,  # type: ignore[arg-type]
-                    booleans=booleans,  # type: ignore[arg-type]
-                    is_compressed=is_compressed,
-                    job_names=names,
-                    extra_columns={"NEW_COLUMN": "x"},
-                )
-                found = await rows(circle)
-                assert {row.job_name for row in found} == {*names}
-                assert all(row.extra == {"NEW_COLUMN": "x"} for row in found)
-                key = sorted((row.job_id, row.total_credits, row.is_workflow_successful) for row in found)
-                if first is None:
-                    first = found
-                assert key == sorted((row.job_id, row.total_credits, row.is_workflow_successful) for row in first)
+    for parts, quoting in ((1, "double"), (4, "backslash")):
+        for booleans, is_compressed in (("true/false", True), ("Y/N", False)):
+            server.usage_format = UsageFormat(
+                parts=parts,
+                quoting=quoting,  # type: ignore[arg-type]
+                booleans=booleans,  # type: ignore[arg-type]
+                is_compressed=is_compressed,
+                job_names=names,
+                extra_columns={"NEW_COLUMN": "x"},
+            )
+            found = await rows(circle)
+            assert {row.job_name for row in found} == {*names}
+            assert all(row.extra == {"NEW_COLUMN": "x"} for row in found)
+            key = sorted((row.job_id, row.total_credits, row.is_workflow_successful) for row in found)
+            if first is None:
+                first = found
+            assert key == sorted((row.job_id, row.total_credits, row.is_workflow_successful) for row in first)
 
 
 async def test_long_exports_have_windows(server: LocalCircleCI, circle: CircleCI) -> None:

@@ -26,6 +26,7 @@ from tests.support import waiting_stories as model
 
 PROJECT = "gh/acme/web"
 INF = math.inf
+SAME = 1e-5  # seconds
 LATER = 1500.0
 """Seconds for which a story continues after the wait, so that the observer knows what was still to come."""
 
@@ -151,10 +152,9 @@ class Truth:
         if not before and run.tag != "setup":
             before = [each for each in self.workflows.values() if each.is_setup]
         people += [each.human for each in before]
-        history = [(self.at(at), status) for at, status in run.status_history]
-        history[0] = (self.at(run.created), history[0][1])
-        if run.stopped is not None:  # The server adds seconds in another order: the last digits differ.
-            history[-1] = (min(history[-1][0], self.at(run.stopped)), history[-1][1])
+        # The server adds seconds in another order: the last digits of what happened at the same time differ.
+        moments = [self.at(run.created), self.at(run.stopped), *(moment for hold in holds for moment in hold)]
+        history = [(_nearest(self.at(at), moments), status) for at, status in run.status_history]
         return model.WorkflowStory(
             id=run.id,
             name=run.name,
@@ -217,6 +217,12 @@ class Truth:
             continued = first.ended + story.continuation_delay
             states += [(first.ended, "pending", first.human), (continued, "created", first.human)]
         return states
+
+
+def _nearest(time: float, moments: Sequence[float]) -> float:
+    """Return the one of the moments that is the same as `time` but for the last digits, otherwise `time`."""
+    nearest = min(moments, key=lambda moment: abs(moment - time))
+    return nearest if abs(nearest - time) < SAME else time
 
 
 class Seen:

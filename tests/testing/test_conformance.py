@@ -221,7 +221,7 @@ class Checked:
 
 
 async def test_responses_are_valid(serve, document):
-    api = await serve(4, page_size=40, workflow_seconds=0.0, workflow_delay=0.0)
+    api = await serve(4, page_size=10, workflow_seconds=0.0, workflow_delay=0.0)
     call = Checked(api, document)
     await _users_and_projects(call)
     await _builds(call)

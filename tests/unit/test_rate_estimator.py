@@ -233,14 +233,14 @@ def test_an_announced_limit_replaces_what_was_learned() -> None:
     assert family.estimator.rate_limit(family.now) == RateLimit(limit=500, window=1.0, rate=pytest.approx(500.0))
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(20))
 def test_a_random_story_never_blocks_for_ever(seed: int) -> None:
     """For any responses: no request goes into a pause, and after the delay one may be sent.
 
     AIOCIRCLE_THOROUGH=1 tries 100,000 stories.
     """
-    for number in range(scaled(1, 500)):
-        run_story(1000 * seed + number)
+    for number in range(scaled(10, 5_000)):
+        run_story(10_000 * seed + number)
 
 
 def run_story(seed: int) -> None:

@@ -445,7 +445,8 @@ async def test_random_faults_never_spoil_a_file(server: FileServer, open_: Any, 
     """Random cuts, statuses, ranges and ETags: each file is equal or absent, and no part of it stays without reason."""
     random_ = random.Random(7)
     equal = 0
-    for turn in range(scaled(60, 1500)):
+    turns = scaled(25, 1500)
+    for turn in range(turns):
         body = content(random_.choice([0, 1, 70_000, 400_000]), turn)
         path = f"{turn}.bin"
         server.files[f"/f/0/{path}"] = File(
@@ -467,7 +468,7 @@ async def test_random_faults_never_spoil_a_file(server: FileServer, open_: Any, 
             break
         for part in parts(tmp_path):
             part.unlink()
-    assert equal >= 50
+    assert equal >= 0.8 * turns
 
 
 async def test_failed_write_leaves_no_gap(
@@ -527,7 +528,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_killed_download_is_resumed(server: FileServer, tmp_path: Path) -> None:
     """Killed at random moments: the bytes are equal in the end, and few of them were sent twice."""
-    kills = scaled(5, 50)
+    kills = scaled(2, 50)
     body = content((kills + 1) * 6 * MIB)
     server.files["/f/0/out.bin"] = File(body=body, pause=0.001)
     random_ = random.Random(3)

@@ -19,7 +19,7 @@ from aiocircle.errors import DownloadError, DownloadErrors
 from aiocircle.resources.jobs import Artifact
 from tests.support.thorough import scaled
 
-NAMES = scaled(2_000, 100_000)
+NAMES = scaled(1_000, 100_000)
 
 
 @pytest.mark.parametrize(

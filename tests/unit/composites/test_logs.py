@@ -175,12 +175,12 @@ def test_growing_output_is_read_once(output: list[tuple[str, str]], ends: list[i
 
 
 async def test_last_lines_are_bounded() -> None:
-    """Three megabytes of output: the last lines, and memory for little more than them."""
+    """A megabyte of output: the last lines, and memory for little more than them."""
     one = items(("out", "".join(f"line {number}\r\n" for number in range(1000))))[1:-1]
 
     async def body() -> AsyncIterator[bytes]:
         yield b"["
-        for number in range(200):
+        for number in range(70):
             yield (b"," if number else b"") + one
         yield b"]"
 

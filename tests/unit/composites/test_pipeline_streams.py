@@ -35,12 +35,12 @@ def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 def test_finished_stream_agrees_with_the_observer() -> None:
     """Each result once, through crashes, failing requests, and lost, doubled and late events."""
-    assert stories.run_campaign(range(scaled(60, 400)), approvals=False)[:2] == ({}, {})
+    assert stories.run_campaign(range(scaled(30, 400)), approvals=False)[:2] == ({}, {})
 
 
 def test_approval_stream_agrees_with_the_observer() -> None:
     """Each approval once, while it waits."""
-    assert stories.run_campaign(range(scaled(60, 400)), approvals=True)[:2] == ({}, {})
+    assert stories.run_campaign(range(scaled(30, 400)), approvals=True)[:2] == ({}, {})
 
 
 def test_observer_notices_an_early_save() -> None:

@@ -61,7 +61,7 @@ def moment(at: float) -> datetime:
 
 def test_wait_ends_when_the_observer_expects() -> None:
     """It ends not earlier, at most one poll and its second read later, and with the same outcome."""
-    counts, examples, _ = stories.run_campaign(range(scaled(150, 1500)))
+    counts, examples, _ = stories.run_campaign(range(scaled(80, 1500)))
     assert not counts, examples
 
 
