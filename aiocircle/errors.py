@@ -4,22 +4,18 @@
     ├── ConfigurationError      no token, a bad base_url, a client used in another event loop
     │   └── InvalidArgument     the shape of an argument (also a ValueError)
     ├── RequestError            the request got no response
-    │   ├── ConnectionFailed
-    │   └── RequestTimeout
+    │   └── ConnectionFailed, RequestTimeout
     ├── APIError                a response with an error status
     │   ├── BadRequest 400/422, Unauthorized 401, Forbidden 403, NotFound 404, Conflict 409, Gone 410
-    │   ├── RateLimited 429
-    │   └── ServerError 5xx
+    │   └── RateLimited 429, ServerError 5xx
     ├── DecodeError             a response that does not match the declared type
     ├── PaginationError         a list that does not advance
     ├── WaitTimeout             the deadline of a wait passed
     ├── NotReady                something that the call needs does not exist yet, or no longer exists
     ├── ChangeErrors            several changes, of which some failed (also an ExceptionGroup)
-    ├── DownloadError           a file could not be downloaded or written
-    ├── DownloadErrors          several DownloadErrors (also an ExceptionGroup)
+    ├── DownloadError           a file could not be downloaded or written; DownloadErrors: several (an ExceptionGroup)
     └── EventError              a webhook's event that cannot be accepted
-        ├── SignatureError      the signature is missing or wrong
-        └── MalformedEvent      the body is not an event
+        └── SignatureError, MalformedEvent
 
 All of them can be pickled, and none of them holds the token, the user part of a URL or a signed query value.
 """
