@@ -16,6 +16,7 @@ import resource
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from aiocircle import CircleCI
@@ -92,7 +93,11 @@ async def _kill(command: list[str], into: Path, kills: int, story: ArtifactStory
 
 
 def _part_sizes(into: Path) -> list[int]:
-    return [part.stat().st_size for part in into.glob("*.part")]
+    sizes: list[int] = []
+    for part in into.glob("*.part"):
+        with suppress(FileNotFoundError):  # It was finished in the meantime.
+            sizes.append(part.stat().st_size)
+    return sizes
 
 
 def _hash(path: Path) -> str:

@@ -515,7 +515,6 @@ from aiocircle._core.retry import RetryPolicy
 from aiocircle.composites._downloads import download_artifacts, list_targets
 from aiocircle.resources.jobs import Artifact
 from tests.unit.composites.file_server import MIB, POLICY, opener
-from tests.support.thorough import scaled
 
 async def main(url, into):
     async with aiohttp.ClientSession() as session:
