@@ -14,7 +14,8 @@ import attrs
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.streams import Open
 from aiocircle._core.tasks import gather_map
-from aiocircle.composites._file_download import FileDownload, disk_failure, in_thread
+from aiocircle.composites._disk import Disk
+from aiocircle.composites._file_download import FileDownload, disk_failure
 from aiocircle.composites._filenames import FilePaths, make_parents
 from aiocircle.errors import DownloadError, DownloadErrors, InvalidArgument
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact, DownloadProgress
@@ -72,8 +73,9 @@ async def download_artifacts(
 
     Raise DownloadErrors after all other files are finished. Nothing is written outside of `into`.
     """
-    root = await in_thread(partial(_make_root, Path(into)))
-    batch = _Batch(open_, root, policy, existing, on_progress)
+    disk = Disk()
+    root = await disk.run(partial(_make_root, Path(into)))
+    batch = _Batch(open_, disk, root, policy, existing, on_progress)
     results = await batch.run(targets, concurrency)
     done = tuple(result for result in results if isinstance(result, DownloadedArtifact))
     errors = [result for result in results if isinstance(result, DownloadError)]
@@ -112,12 +114,14 @@ class _Batch:
     def __init__(
         self,
         open_: Open,
+        disk: Disk,
         root: Path,
         policy: RetryPolicy,
         existing: Existing,
         on_progress: Callable[[DownloadProgress], object] | None,
     ) -> None:
         self._open = open_
+        self._disk = disk
         self._root = root
         self._policy = policy
         self._existing = existing
@@ -149,10 +153,12 @@ class _Batch:
     async def _download(self, artifact: Artifact, parts: tuple[str, ...]) -> DownloadedArtifact | DownloadError:
         try:
             if self._existing == "skip":
-                path, size = await in_thread(partial(_find_existing, self._root, parts, artifact.path))
+                path, size = await self._disk.run(partial(_find_existing, self._root, parts, artifact.path))
                 if size is not None:
                     return DownloadedArtifact(artifact=artifact, path=path, size=size, resumed=False)
-            return await FileDownload(self._open, artifact, self._root, parts, self._policy, self._report).run()
+            return await FileDownload(
+                self._open, self._disk, artifact, self._root, parts, self._policy, self._report
+            ).run()
         except DownloadError as error:
             return error
         except OSError as error:

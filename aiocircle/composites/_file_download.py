@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from aiocircle._core.clock import Clock
 from aiocircle._core.ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.streams import Open, StreamedResponse
+from aiocircle.composites._disk import Disk, settled
 from aiocircle.composites._filenames import make_parents, require_inside
 from aiocircle.composites._parts import PartFile, part_key
 from aiocircle.errors import CircleCIError, DownloadError, RequestError, Unauthorized
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact
 
-__all__ = ["FileDownload", "disk_failure", "in_thread"]
-
-T = TypeVar("T")
+__all__ = ["FileDownload", "disk_failure"]
 
 # Bytes that are collected before a thread writes them: a thread for each chunk of 64 KiB costs more than the write.
 _BUFFER: Final = 256 * 1024
@@ -31,11 +29,12 @@ _SMALL: Final = 256 * 1024
 
 
 class FileDownload:
-    """The download of one file. All work on the disk is done in threads, in as few turns as possible."""
+    """The download of one file."""
 
     def __init__(
         self,
         open_: Open,
+        disk: Disk,
         artifact: Artifact,
         root: Path,
         parts: tuple[str, ...],
@@ -43,6 +42,7 @@ class FileDownload:
         report: Callable[[int], None],
     ) -> None:
         self._open = open_
+        self._disk = disk
         self._artifact = artifact
         self._root = root
         self._parts = parts
@@ -62,12 +62,12 @@ class FileDownload:
             while not await self._attempt():
                 pass
             if self._is_open:
-                await in_thread(self._finish)
+                await self._disk.run(self._finish)
         except OSError as error:
             raise self._error(_os_reason(error), None) from error
         finally:
             if self._is_open:
-                await in_thread(self._part.close)
+                await self._disk.run(self._part.close)
         return DownloadedArtifact(artifact=self._artifact, path=self._path, size=self._part.size, resumed=self._resumed)
 
     def _finish(self) -> None:
@@ -129,7 +129,7 @@ class FileDownload:
             self._check_length(size, plan)
         if size != plan.total:
             return False
-        self._report(await in_thread(partial(self._store, chunks, part_key(self._artifact.url, plan.etag))))
+        self._report(await self._disk.run(partial(self._store, chunks, part_key(self._artifact.url, plan.etag))))
         return True
 
     def _store(self, chunks: list[bytes], key: str | None) -> int:
@@ -150,7 +150,7 @@ class FileDownload:
         if self._is_open and plan.etag != self._etag:
             await self._restart()
         if not self._is_open:
-            await in_thread(partial(self._open_part, part_key(self._artifact.url, plan.etag)))
+            await self._disk.run(partial(self._open_part, part_key(self._artifact.url, plan.etag)))
         self._etag = plan.etag
         self._total = plan.total
         if plan.offset or not self._part.size:
@@ -160,7 +160,7 @@ class FileDownload:
             # The part of an earlier download. Unless it is whole, the next request continues it.
             self._resumed = True
             return False
-        await in_thread(self._part.clear)
+        await self._disk.run(self._part.clear)
         self._resumed = False
         return True
 
@@ -170,7 +170,7 @@ class FileDownload:
         self._is_open = True
 
     async def _read(self, response: StreamedResponse, plan: BodyPlan) -> None:
-        """Write the body to the part. Chunks are collected while a thread writes those before them."""
+        """Write the body to the part. On a slow disk, chunks are collected while a thread writes those before them."""
         chunks: list[bytes] = []
         collected = 0
         writing: asyncio.Future[int] | None = None
@@ -179,6 +179,11 @@ class FileDownload:
             async for chunk in response:
                 position += len(chunk)
                 self._check_length(position, plan)
+                if self._disk.is_fast and not chunks and (writing is None or writing.done()):
+                    previous, writing = writing, None
+                    await self._written(previous)
+                    self._report(self._disk.do(partial(self._part.write, [chunk])))
+                    continue
                 chunks.append(chunk)
                 collected += len(chunk)
                 if collected >= _BUFFER and (writing is None or writing.done() or collected >= _MAX_BUFFER):
@@ -196,15 +201,15 @@ class FileDownload:
             raise self._error("the body is longer than its length", None)
 
     def _start_writing(self, chunks: list[bytes]) -> asyncio.Future[int]:
-        return asyncio.get_running_loop().run_in_executor(None, self._part.write, chunks)
+        return self._disk.start(partial(self._part.write, chunks))
 
     async def _written(self, writing: asyncio.Future[int] | None) -> None:
         if writing is not None:
-            self._report(await _settled(writing))
+            self._report(await settled(writing))
 
     async def _restart(self) -> None:
         if self._is_open:
-            await in_thread(partial(self._part.close, discard=True))
+            await self._disk.run(partial(self._part.close, discard=True))
         self._part = PartFile(self._path)
         self._is_open = False
         self._etag = self._total = None
@@ -233,24 +238,3 @@ def _os_reason(error: OSError) -> str:
 
 def _failure(artifact: Artifact, reason: str, **details: Any) -> DownloadError:
     return DownloadError(f"artifact {artifact.path!r} was not downloaded: {reason}", name=artifact.path, **details)
-
-
-async def in_thread(function: Callable[[], T]) -> T:
-    """Call a blocking function in a thread."""
-    return await _settled(asyncio.get_running_loop().run_in_executor(None, function))
-
-
-async def _settled(future: asyncio.Future[T]) -> T:
-    """Return the result of a thread. If the task is cancelled, wait until the thread has ended.
-
-    Otherwise a file could be closed while the thread still writes to it.
-    """
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        while not future.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([future])
-        if not future.cancelled():
-            future.exception()  # It is superseded by the cancellation.
-        raise
