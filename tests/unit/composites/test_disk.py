@@ -1,4 +1,4 @@
-"""Where work on the disk is done: in threads while it is slow, otherwise in the event loop."""
+"""Threads for work on the disk while it is slow, and the event loop otherwise."""
 
 from __future__ import annotations
 
