@@ -376,6 +376,13 @@ def test_other_encodings_are_not_malformed(body: bytes) -> None:
         assert not caught.value.malformed
 
 
+def test_a_zero_byte_in_utf8_is_malformed() -> None:
+    """Only among the first four bytes it shows another encoding."""
+    with pytest.raises(StructureProblems) as caught:
+        decode_json(b'{"a"\0: 1}')
+    assert caught.value.malformed
+
+
 def test_a_cut_character_is_malformed() -> None:
     """A body that was cut in the middle of a character may be whole the next time."""
     with pytest.raises(StructureProblems) as caught:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle import InvalidArgument, OrgSlug, ProjectSlug
-from aiocircle._core.api import V2, V3
+from aiocircle._core.api import V2, V3, kebab, snake
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Route, Table, raw_endpoint
 from aiocircle._core.message import Response
 from aiocircle._core.pagination import NONE, OFFSET, Page
@@ -226,3 +226,9 @@ def test_any_project_has_three_segments(organization: str, project: str) -> None
         *["", "api", "v2", "project", "gh"],
         *[organization, project.rstrip(), "x"],
     ]
+
+
+def test_names_are_spelled_as_the_api_has_them() -> None:
+    """API v2 has hyphens in queries and underscores in bodies."""
+    assert kebab("reporting_window_end") == "reporting-window-end"
+    assert snake("reporting_window_end") == "reporting_window_end"

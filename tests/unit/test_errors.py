@@ -24,7 +24,7 @@ from rich.traceback import Traceback
 
 import aiocircle
 from aiocircle import CircleCI, errors
-from aiocircle._core.api_errors import error_for
+from aiocircle._core.api_errors import error_for, is_api_error
 from aiocircle._core.message import Request
 from aiocircle._redact import Secret, redact_url
 
@@ -552,3 +552,21 @@ def test_no_traceback_with_locals_shows_the_token(options: Any) -> None:
     plain = traceback.TracebackException.from_exception(error, capture_locals=True)
     for text in (shown.getvalue(), "".join(plain.format()), str(error), repr(error.args)):
         assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        ("application/json", b'{"message": "Not found"}', True),
+        ("application/json", b'["Not found"]', False),
+        ("application/json", b"<html>", False),
+        ("application/json", b"\xff", False),
+        ("text/html", b'{"message": "Not found"}', False),
+        ("Text/HTML; charset=utf-8", b'{"message": "Not found"}', False),
+        (None, b'{"message": "Not found"}', True),
+    ],
+)
+def test_error_of_the_api_is_a_json_object(kind: str | None, body: bytes, expected: bool) -> None:
+    """A gateway's page is not the API's word that a resource does not exist."""
+    headers = CIMultiDict({} if kind is None else {"content-type": kind})
+    assert is_api_error(headers, body) is expected

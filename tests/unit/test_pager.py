@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from aiocircle import DecodeError, InvalidArgument, NotFound, PaginationError
+from aiocircle._core import pager as pager_module
 from aiocircle._core.pager import DecodedPage, Page, Pager
 
 
@@ -35,7 +36,7 @@ def decoded(items: list[Any], token: str | None) -> Page[Any]:
     return DecodedPage(tuple(good), token, tuple(errors), 1) if errors else Page(tuple(good), token)
 
 
-def listing(*pages: list[Any]) -> Pager[Any]:
+def listing(*pages: list[Any], **options: Any) -> Pager[Any]:
     """Return a pager over pages of items; a Bad is an item that cannot be decoded, an exception ends a page."""
 
     async def fetch(token: str | None) -> Page[Any]:
@@ -46,7 +47,7 @@ def listing(*pages: list[Any]) -> Pager[Any]:
             raise items[0]
         return decoded(items, str(number + 1) if number + 1 < len(pages) else None)
 
-    return Pager(fetch)
+    return Pager(fetch, **options)
 
 
 async def drain(pager: Pager[Any]) -> tuple[list[Any], Exception | None]:
@@ -288,6 +289,83 @@ def test_shifting_list_yields_nothing_twice() -> None:
 
     for seed in range(200):
         asyncio.run(story(seed))
+
+
+async def test_repeated_items_leave_the_place_of_a_bad_one() -> None:
+    """Without the items of the page before it, an error still stands after as many good items as precede it."""
+    pages = listing(["a", "b"], ["b", "c", Bad(2), "d"], ["e"], identity=lambda item: item)
+    items, error = await drain(pages)
+    assert items == ["a", "b", "c"]
+    assert isinstance(error, DecodeError)
+    assert list(error.items) == ["d"]
+    assert await pages.skip_invalid().collect() == ["a", "b", "c", "d", "e"]
+
+
+async def test_items_without_identity_are_all_kept() -> None:
+    """An item that nothing identifies cannot be recognized as a repetition."""
+    assert await listing(["a", ""], ["", "b"], identity=lambda item: item).collect() == ["a", "", "", "b"]
+
+
+async def test_shifted_page_may_repeat_once() -> None:
+    """A page that comes again can be a shift. The third time, the list does not advance."""
+    pages = listing(["a", "b"], ["a", "b"], ["c", "d"], identity=lambda item: item)
+    assert await pages.collect() == ["a", "b", "c", "d"]
+    with pytest.raises(PaginationError, match="does not advance") as caught:
+        await listing(["a"], ["a"], ["a"], ["b"], identity=lambda item: item).collect()
+    assert caught.value.items == ["a"]
+    assert caught.value.attempts == 1
+
+
+async def test_stop_on_a_page_with_a_bad_item_ends_the_list() -> None:
+    """The pages after the one with the item that ends the list are not fetched."""
+    pages = listing([1, Bad(1), 5, 2], [3], stop=lambda item: item == 5)
+    assert await pages.skip_invalid().collect() == [1]
+
+
+async def test_short_page_of_repeated_items_is_the_end() -> None:
+    """New items pushed the last ones of the list onto one more page."""
+    fetched: list[str | None] = []
+
+    async def fetch(token: str | None) -> Page[Any]:
+        fetched.append(token)
+        return {None: Page(("a", "b"), "1"), "1": Page(("b",), "2")}.get(token, Page(("z",)))
+
+    assert await Pager(fetch, identity=lambda item: item).collect() == ["a", "b"]
+    assert fetched == [None, "1"]
+
+
+async def test_identities_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest items are remembered, as many as the bound permits."""
+    monkeypatch.setattr(pager_module, "_MAX_IDENTITIES", 2)
+    pages = listing(["a", "b"], ["c"], ["b", "x"], ["a"], identity=lambda item: item)
+    assert await pages.collect() == ["a", "b", "c", "x", "a"]
+
+
+async def test_list_keeps_what_it_is_about() -> None:
+    """Items that the list is not about are left out: of pages, of one page, around a bad item."""
+    pages = listing([1, 2, 3], [4, 5, Bad(2), 6, 7], [9, 10], keep=lambda item: item % 2 == 0)
+    items, error = await drain(pages)
+    assert items == [2, 4]
+    assert isinstance(error, DecodeError)
+    assert list(error.items) == [6]
+    assert await pages.skip_invalid().collect() == [2, 4, 6, 10]
+    assert await pages.page() == Page((2,), "1")
+    assert await pages.skip_invalid().page("1") == Page((4, 6), "2")
+    assert [page.items async for page in pages.skip_invalid().pages()] == [(2,), (4, 6), (10,)]
+
+
+async def test_pages_that_took_several_attempts() -> None:
+    """Callers see a plain page. An error of the list has the attempts of the page that it came from."""
+
+    async def fetch(token: str | None) -> Page[Any]:
+        return DecodedPage((1,), "next" if token is None else "again", (), 3)
+
+    pages = Pager(fetch)
+    assert await pages.page() == Page((1,), "next")
+    assert type(await pages.page()) is Page
+    with pytest.raises(PaginationError) as caught:
+        await pages.collect()
+    assert caught.value.attempts == 3
 
 
 # --- misuse ------------------------------------------------------------------------------------------------------

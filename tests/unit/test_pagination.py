@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from aiocircle import InvalidArgument
@@ -173,3 +174,52 @@ def test_offset_counts_bad_items() -> None:
     assert V1_PAGING.next_token([{}] * 99, None) is None
     assert V1_PAGING.next_token([{}] * 100, "100") == "200"
     assert OFFSET.next_token({"message": "no list"}, None) is None
+
+
+def test_items_are_found_in_any_body() -> None:
+    """The items of a page that cannot be decoded as a whole, with their JSON path."""
+    assert PAGE_TOKEN.items({"items": [1]}) == ("$.items", [1])
+    assert CURSOR.items({"data": [1]}) == ("$.data", [1])
+    assert [paging.items([1]) for paging in (PAGE_TOKEN, CURSOR, OFFSET)] == [("$", [1])] * 3
+    assert (PAGE_TOKEN.items({"data": [1]}), CURSOR.items({"items": [1]}), CURSOR.items({"data": {}})) == (None,) * 3
+
+
+def test_unpaged_list_selects_no_page() -> None:
+    """A list in one piece keeps the API's way of continuing; by position it has none."""
+    assert PAGE_TOKEN.unpaged() == Pagination("page-token", is_paged=False)
+    assert CURSOR.unpaged().parameter == "page[cursor]"
+    assert CURSOR.unpaged().is_paged is False
+    assert V1_PAGING.unpaged() == NONE
+
+
+@attrs.frozen
+class Build:
+    id: Any = None
+    build_url: Any = None
+
+
+@pytest.mark.parametrize(
+    ("values", "identity"),
+    [
+        ({"id": "1", "build_url": "u"}, "1"),
+        ({"id": "", "build_url": "u"}, "u"),
+        ({"id": 7, "build_url": "u"}, "u"),
+        ({"build_url": "u"}, "u"),
+        ({"id": 7}, None),
+        ({}, None),
+    ],
+)
+def test_identity_is_a_text(values: dict[str, Any], identity: str | None) -> None:
+    """An item is recognized by its id or its page, as a model and as plain JSON."""
+    assert OFFSET.identity(values) == identity
+    assert OFFSET.identity(Build(**values)) == identity
+    assert PAGE_TOKEN.identity(values) is None
+
+
+def test_smallest_page_by_position() -> None:
+    """Pages of one item: the next one is requested until one is empty."""
+    paging, rest = V1_PAGING.requested_by({"limit": 1, "filter": "x"}, set())
+    assert (paging.params(None), rest) == ([("limit", "1")], {"filter": "x"})
+    assert paging.page(("a",), "4") == Page(("a",), "5")
+    assert OFFSET.page(("a",), None) == Page(("a",), "1")
+    assert OFFSET.page((), "9") == Page(())

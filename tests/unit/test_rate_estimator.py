@@ -233,6 +233,19 @@ def test_an_announced_limit_replaces_what_was_learned() -> None:
     assert family.estimator.rate_limit(family.now) == RateLimit(limit=500, window=1.0, rate=pytest.approx(500.0))
 
 
+def test_strictest_limit_is_reported() -> None:
+    """The limit that permits the fewest requests a second, with all its numbers."""
+    family = Family()
+    assert family.estimator.rate_limit(family.now) == RateLimit()
+    hour = {"X-RateLimit-Limit-Hour": "3600", "X-RateLimit-Remaining-Hour": "1800", "X-RateLimit-Reset-Hour": "900"}
+    second = {"X-RateLimit-Limit-Second": "50", "X-RateLimit-Remaining-Second": "49", "X-RateLimit-Reset-Second": "1"}
+    for headers in ({**second, **hour}, {**hour, **second}):
+        family.exchange(headers)
+        found = family.estimator.rate_limit(family.now)
+        assert (found.limit, found.window, found.remaining, found.reset) == (3600, 3600.0, 1800, 900.0)
+        assert found.rate == pytest.approx(50.0)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_random_story_never_blocks_for_ever(seed: int) -> None:
     """For any responses: no request goes into a pause, and after the delay one may be sent.

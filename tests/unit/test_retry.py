@@ -149,3 +149,12 @@ def test_every_wait_is_a_number_from_zero_to_the_cap(base: float, cap: float, at
 def test_retry_after_is_obeyed_in_full(retry_after: float) -> None:
     """The cap does not cut it, and jitter does not shorten it; 0 means immediately."""
     assert RetryPolicy(cap=1.0).delay(3, retry_after, 0.5) == retry_after
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(-1, "-1"), (-0.5, "-0.5"), (math.nan, "nan"), ("a-token", "str"), ([], "list")]
+)
+def test_message_shows_numbers_only(value: Any, shown: str) -> None:
+    """Any other value may be the token: its type is shown."""
+    with pytest.raises(errors.ConfigurationError, match=f"base must be .*, got {shown}\\."):
+        RetryPolicy(base=value)
