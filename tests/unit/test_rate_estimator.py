@@ -246,6 +246,54 @@ def test_strictest_limit_is_reported() -> None:
         assert found.rate == pytest.approx(50.0)
 
 
+@pytest.mark.parametrize(
+    ("headers", "size"),
+    [
+        ({"X-RateLimit-Limit-Hour": "10000000", "X-RateLimit-Limit-Second": "5"}, 5),
+        ({"X-RateLimit-Limit": "1", "RateLimit-Limit-Hour": "7200"}, 7200),
+        ({"X-RateLimit-Remaining": "5", "RateLimit-Limit-Hour": "7200"}, 7200),
+    ],
+)
+def test_strictest_limit_permits_the_fewest_a_second(headers: dict[str, str], size: int) -> None:
+    """A limit whose window or size is not known is the least strict."""
+    family = Family()
+    family.exchange(headers)
+    assert family.estimator.rate_limit(family.now).limit == size
+
+
+def hourly(size: int, remaining: int, reset: int | None = None) -> dict[str, str]:
+    headers = {"X-RateLimit-Limit-Hour": f"{size}", "X-RateLimit-Remaining-Hour": f"{remaining}"}
+    return headers if reset is None else {**headers, "X-RateLimit-Reset-Hour": f"{reset}"}
+
+
+def test_a_renewed_window_permits_its_size() -> None:
+    """After the reset, as many requests as the limit names, and then none for a whole window."""
+    family = Family()
+    family.exchange(hourly(3, 0, reset=10))
+    assert (family.acquire(), family.delay) == (0, pytest.approx(10.0))
+    family.now += 10.0
+    assert family.acquire(9) == 3
+    assert family.delay == pytest.approx(3600.0)
+
+
+def test_a_window_without_a_reset_is_tried() -> None:
+    """One request in each interval finds out if the limit was renewed."""
+    family = Family()
+    family.exchange(hourly(3600, 0))
+    family.now += 1.0
+    assert family.acquire(5) == 1
+    assert family.delay == pytest.approx(1.0)
+
+
+def test_a_limit_that_is_not_repeated_is_forgotten() -> None:
+    """One response without it is enough, a second after the last one with it."""
+    family = Family()
+    family.exchange(hourly(3600, 1, reset=900))
+    family.now += 1.0
+    family.exchange()
+    assert family.acquire() == 1
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_random_story_never_blocks_for_ever(seed: int) -> None:
     """For any responses: no request goes into a pause, and after the delay one may be sent.
