@@ -52,6 +52,8 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("convert", "msgspec.convert(None, type_)"): _SPEED,
     ("other_encoding", "getincrementaldecoder('UTF-8')"): "another spelling of the same encoding",
     ("other_encoding", "->  return '"): "words of a message",
+    ("Pager._pages", "options.skip_invalid or True"): "without the option the page stays as it is",
+    ("Queue._drop_permission", "self._has_permission = None"): "as false as False",
     ("Pager._whole_pages", "isinstance(page, DecodedPage) or True"): "a plain page is whole",
     ("Pager._without_invalid", "errors=None"): "no errors, as with an empty tuple",
     ("Repeats.__init", "self._longest = 1"): "a page of one item is longer than none",
@@ -95,6 +97,7 @@ _TESTS: Final = {
     "_urls": ("tests/unit/test_urls.py", "tests/unit/test_slugs.py", "tests/unit/test_links.py"),
     "links": ("tests/unit/test_links.py",),
     "admission_queue": (
+        "tests/unit/test_admission_queue.py",
         "tests/http/test_queue.py",
         "tests/http/test_rate_limits.py",
         "tests/http/test_max_wait.py",
