@@ -19,9 +19,8 @@ from aiocircle.errors import (
 
 __all__ = ["RetryPolicy"]
 
-_TRANSIENT: Final = frozenset(
-    {408, 425}
-)  # Request Timeout and 425 (Too Early): RFC 9110 and RFC 8470 let a client repeat them
+# Request Timeout and Too Early: RFC 9110 and RFC 8470 let a client repeat them.
+_TRANSIENT: Final = frozenset({408, 425})
 
 
 def _finite(policy: RetryPolicy, field: attrs.Attribute[Any], value: float) -> None:
