@@ -48,37 +48,34 @@ def _serve(size: int, port: Connection) -> None:
     asyncio.run(main())
 
 
-async def _ours(session: aiohttp.ClientSession, urls: list[str], into: Path) -> None:
-    base_url = urls[0].partition("/output/")[0]
-    circle = CircleCI("a-token", base_url=base_url, session=session)
-    executor = circle._executor.new_caller()
+async def _ours(urls: list[str], into: Path) -> None:
     artifacts = [Artifact(path=f"{number}.bin", node_index=0, url=url) for number, url in enumerate(urls)]
-    opener = FileOpener(executor, "jobs.download_artifacts")
-    await download_artifacts(
-        opener, list_targets(artifacts), into, policy=executor.retry, concurrency=_CONCURRENCY, existing="replace"
-    )
+    async with CircleCI("a-token", base_url=urls[0].partition("/output/")[0]) as circle:
+        executor = circle._executor.new_caller()
+        opener = FileOpener(executor, "jobs.download_artifacts")
+        await download_artifacts(
+            opener, list_targets(artifacts), into, policy=executor.retry, concurrency=_CONCURRENCY, existing="replace"
+        )
 
 
-async def _bare(session: aiohttp.ClientSession, urls: list[str], into: Path) -> None:
+async def _bare(urls: list[str], into: Path) -> None:
     remaining = iter(enumerate(urls))
 
-    async def work() -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
         for number, url in remaining:
             async with session.get(url) as response:
                 with (into / f"{number}.bin").open("wb") as file:
                     async for chunk in response.content.iter_any():
                         file.write(chunk)
 
-    await asyncio.gather(*(work() for _ in range(_CONCURRENCY)))
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+        await asyncio.gather(*(work(session) for _ in range(_CONCURRENCY)))
 
 
 async def _measure(subject: str, base: str, files: int, into: Path) -> None:
-    no_timeout = aiohttp.ClientTimeout(total=None)
-    async with watched_loop() as watch, aiohttp.ClientSession(timeout=no_timeout) as session:
+    async with watched_loop() as watch:
         started = time.perf_counter()
-        await {"ours": _ours, "bare": _bare}[subject](
-            session, [f"{base}/output/{number}" for number in range(files)], into
-        )
+        await {"ours": _ours, "bare": _bare}[subject]([f"{base}/output/{number}" for number in range(files)], into)
         took = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])

@@ -16,7 +16,7 @@ from aiocircle._core.streams import Open
 from aiocircle._core.tasks import gather_map
 from aiocircle.composites._disk import Disk
 from aiocircle.composites._file_download import FileDownload, disk_failure
-from aiocircle.composites._filenames import FilePaths, make_parents
+from aiocircle.composites._filenames import FilePaths, Root
 from aiocircle.errors import DownloadError, DownloadErrors, InvalidArgument
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact, DownloadProgress
 
@@ -99,10 +99,10 @@ def check_options(
     return into
 
 
-def _make_root(into: Path) -> Path:
+def _make_root(into: Path) -> Root:
     try:
         into.mkdir(parents=True, exist_ok=True)
-        return into.resolve(strict=True)
+        return Root(into.resolve(strict=True))
     except OSError as error:
         message = f"into must be a folder that can be written, got {str(into)!r} ({error.strerror}). Pass another one."
         raise DownloadError(message, name=str(into), path=into) from error
@@ -115,7 +115,7 @@ class _Batch:
         self,
         open_: Open,
         disk: Disk,
-        root: Path,
+        root: Root,
         policy: RetryPolicy,
         existing: Existing,
         on_progress: Callable[[DownloadProgress], object] | None,
@@ -162,7 +162,7 @@ class _Batch:
         except DownloadError as error:
             return error
         except OSError as error:
-            return disk_failure(artifact, error, self._root.joinpath(*parts))
+            return disk_failure(artifact, error, self._root.path.joinpath(*parts))
 
     def _report(self, size: int) -> None:
         self._bytes_received += size
@@ -174,9 +174,9 @@ class _Batch:
             )
 
 
-def _find_existing(root: Path, parts: tuple[str, ...], name: str) -> tuple[Path, int | None]:
+def _find_existing(root: Root, parts: tuple[str, ...], name: str) -> tuple[Path, int | None]:
     """Return the path of a file and its size; None if it does not exist."""
-    path = make_parents(root, parts, name)
+    path = root.make_folders(parts, name)
     try:
         return path, path.lstat().st_size
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from aiocircle._core.ranges import BodyPlan, FailureCount, Verdict, plan_body, r
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.streams import Open, StreamedResponse
 from aiocircle.composites._disk import Disk, settled
-from aiocircle.composites._filenames import make_parents, require_inside
+from aiocircle.composites._filenames import Root
 from aiocircle.composites._parts import PartFile, part_key
 from aiocircle.errors import CircleCIError, DownloadError, RequestError, Unauthorized
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact
@@ -36,7 +36,7 @@ class FileDownload:
         open_: Open,
         disk: Disk,
         artifact: Artifact,
-        root: Path,
+        root: Root,
         parts: tuple[str, ...],
         policy: RetryPolicy,
         report: Callable[[int], None],
@@ -46,7 +46,7 @@ class FileDownload:
         self._artifact = artifact
         self._root = root
         self._parts = parts
-        self._path = root.joinpath(*parts)
+        self._path = root.path.joinpath(*parts)
         self._report = report
         self._failures = FailureCount(policy)
         self._clock = Clock()
@@ -71,7 +71,7 @@ class FileDownload:
         return DownloadedArtifact(artifact=self._artifact, path=self._path, size=self._part.size, resumed=self._resumed)
 
     def _finish(self) -> None:
-        require_inside(self._root, self._path, self._artifact.path)
+        self._root.require_inside(self._path, self._artifact.path)
         self._part.finish()
         self._is_open = False
 
@@ -134,7 +134,7 @@ class FileDownload:
 
     def _store(self, chunks: list[bytes], key: str | None) -> int:
         """Write a whole file."""
-        make_parents(self._root, self._parts, self._artifact.path)
+        self._root.make_folders(self._parts, self._artifact.path)
         self._part.open(key)
         try:
             if self._part.size:
@@ -165,7 +165,7 @@ class FileDownload:
         return True
 
     def _open_part(self, key: str | None) -> None:
-        make_parents(self._root, self._parts, self._artifact.path)
+        self._root.make_folders(self._parts, self._artifact.path)
         self._part.open(key)
         self._is_open = True
 

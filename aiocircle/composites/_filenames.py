@@ -13,7 +13,7 @@ from typing import Final
 from aiocircle._redact import single_line
 from aiocircle.errors import DownloadError
 
-__all__ = ["PART_PREFIX", "PART_SUFFIX", "FilePaths", "folder_name", "make_parents", "require_inside", "safe_parts"]
+__all__ = ["PART_PREFIX", "PART_SUFFIX", "FilePaths", "Root", "folder_name", "safe_parts"]
 
 PART_PREFIX: Final = ".aiocircle-"
 """The first characters of the name of every unfinished file."""
@@ -25,6 +25,7 @@ PART_SUFFIX: Final = ".part"
 _MAX_NAME: Final = 255
 # Characters of a folder's name: at most 4 bytes each, with room for a job's number.
 _MAX_FOLDER: Final = 55
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")  # all of the category Cc
 _RESERVED: Final = re.compile(r'[<>:"|?*\\]')
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: with any extension, and with superscript digits.
 _DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])", re.IGNORECASE)
@@ -56,13 +57,14 @@ def _problem(part: str) -> str:
         size = max(len(part.encode()), len(part.encode("utf-16-le")) // 2)
     except UnicodeEncodeError:
         return "it has a surrogate, which UTF-8 cannot encode"
-    if _key(part) == "..":
+    key = _key(part)
+    if key == "..":
         return "it leaves the folder"
-    if not _key(part):
+    if not key:
         return "one of its names is invisible"
     if size > _MAX_NAME:
         return f"one of its names is longer than {_MAX_NAME} bytes"
-    if any(unicodedata.category(char) == "Cc" for char in part):
+    if _CONTROL.search(part):
         return "it has a control character"
     if found := _RESERVED.search(part):
         return f"it has the character {found[0]}, which Windows reserves"
@@ -113,8 +115,61 @@ class FilePaths:
         return parts
 
 
+class Root:
+    """The folder that the files of one download are below. Its methods block.
+
+    path: the folder, which exists, without links in its path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._verified: dict[str, tuple[int, int]] = {}  # folders without links in their paths: device and inode
+
+    def make_folders(self, parts: tuple[str, ...], name: str) -> Path:
+        """Create the folders of a file, and return its path. Raise DownloadError if one is a link or a file."""
+        path = self.path.joinpath(*parts)
+        if self._is_verified(os.path.dirname(path)):
+            return path
+        folder = self.path
+        for part in parts[:-1]:
+            folder /= part
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                if not stat.S_ISDIR(folder.lstat().st_mode):
+                    raise _refused(name, f"{folder} is a link or a file, and not a folder") from None
+        self.require_inside(path, name)
+        return path
+
+    def require_inside(self, path: Path, name: str) -> None:
+        """Raise DownloadError if a link leads the folder of a file to another place than it names."""
+        folder = os.path.dirname(path)
+        if self._is_verified(folder):
+            return
+        found = _identity(folder)
+        # realpath() also follows the links of Windows that lstat() shows as folders.
+        if os.path.normcase(os.path.realpath(folder)) != os.path.normcase(folder):
+            raise _refused(name, f"a link leads {folder} to another place than below {self.path}")
+        if found is not None:
+            self._verified[folder] = found
+
+    def _is_verified(self, folder: str) -> bool:
+        verified = self._verified.get(folder)
+        return verified is not None and verified == _identity(folder)
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(folder)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _key(part: str) -> str:
     """Return what is left of a name on a file system that ignores case, normalization and invisible characters."""
+    if part.isascii():
+        return part.lower()
     # The canonical caseless match of the Unicode standard, section 3.13 (D145).
     folded = unicodedata.normalize("NFD", unicodedata.normalize("NFD", part).casefold())
     return "".join(char for char in folded if unicodedata.category(char) != "Cf" and not _is_variation(char))
@@ -122,35 +177,6 @@ def _key(part: str) -> str:
 
 def _is_variation(char: str) -> bool:
     return "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef"
-
-
-def make_parents(root: Path, parts: tuple[str, ...], name: str) -> Path:
-    """Create the folders of a file below `root`, and return its path.
-
-    root: a folder that exists, without links in its path. Raise DownloadError if a folder is a link or a file.
-    """
-    folder = root
-    for part in parts[:-1]:
-        folder /= part
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            if not stat.S_ISDIR(folder.lstat().st_mode):
-                raise _refused(name, f"{folder} is a link or a file, and not a folder") from None
-    path = folder / parts[-1]
-    require_inside(root, path, name)
-    return path
-
-
-def require_inside(root: Path, path: Path, name: str) -> None:
-    """Raise DownloadError if a link leads the folder of `path` to another place than it names.
-
-    root: the folder that all files must be below, without links in its path.
-    """
-    # realpath() also follows the links of Windows that lstat() shows as folders.
-    actual = os.path.realpath(path.parent)
-    if os.path.normcase(actual) != os.path.normcase(path.parent):
-        raise _refused(name, f"a link leads {path.parent} to another place than below {root}")
 
 
 def folder_name(text: str) -> str:

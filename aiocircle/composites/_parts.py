@@ -7,9 +7,9 @@ import os
 import secrets
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from aiocircle.composites._filenames import PART_PREFIX, PART_SUFFIX
 
@@ -45,7 +45,8 @@ def part_key(url: str, etag: str | None) -> str | None:
     """
     if etag is None:
         return None
-    return hashlib.sha256(f"{urlsplit(url).path}\n{etag}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    path = url.partition("?")[0].partition("://")[2].partition("/")[2]
+    return hashlib.sha256(f"{path}\n{etag}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 class PartFile:
@@ -59,9 +60,9 @@ class PartFile:
     """
 
     def __init__(self, target: Path) -> None:
-        self._target = target
+        self._target = os.fspath(target)
         self._descriptor = -1
-        self._path = target
+        self._path = self._target
         self._failure: OSError | None = None
         self.is_resumable = False
         self.size = 0
@@ -69,17 +70,20 @@ class PartFile:
     @property
     def path(self) -> Path:
         """The path of the part."""
-        return self._path
+        return Path(self._path)
 
     def open(self, key: str | None) -> None:
         """Open the part with this key, or one with a random name. `size` is what it already holds."""
-        if key is None or not self._open_locked(self._target.with_name(f"{PART_PREFIX}{key}{PART_SUFFIX}")):
-            self._path = self._target.with_name(f"{PART_PREFIX}{secrets.token_hex(16)}{PART_SUFFIX}")
+        if key is None or not self._open_locked(self._path_of(key)):
+            self._path = self._path_of(secrets.token_hex(16))
             self._descriptor = os.open(self._path, _FLAGS | os.O_EXCL, 0o666)
             self.is_resumable = False
             self.size = 0
 
-    def _open_locked(self, path: Path) -> bool:
+    def _path_of(self, key: str) -> str:
+        return os.path.join(os.path.dirname(self._target), f"{PART_PREFIX}{key}{PART_SUFFIX}")
+
+    def _open_locked(self, path: str) -> bool:
         if fcntl is None:
             return False
         for _ in range(_MAX_OPENS):
@@ -100,8 +104,7 @@ class PartFile:
                 self._path = path
                 self._descriptor = descriptor
                 self.is_resumable = True
-                self.size = os.fstat(descriptor).st_size
-                os.lseek(descriptor, 0, os.SEEK_END)
+                self.size = os.lseek(descriptor, 0, os.SEEK_END)
                 return True
             os.close(descriptor)
         return False
@@ -143,7 +146,7 @@ class PartFile:
             os.replace(self._path, self._target)
         except OSError:
             if self._descriptor < 0:
-                self._path.unlink(missing_ok=True)
+                _remove(self._path)
             raise
         self._close()
 
@@ -154,7 +157,7 @@ class PartFile:
         if discard or not self.size or not self.is_resumable:
             if os.name == "nt":
                 self._close()
-            self._path.unlink(missing_ok=True)
+            _remove(self._path)
         self._close()
 
     def _close(self) -> None:
@@ -169,8 +172,13 @@ def _write(descriptor: int, views: Sequence[memoryview]) -> int:
     return os.write(descriptor, views[0])  # Windows
 
 
-def _is_named(path: Path, opened: os.stat_result) -> bool:
+def _is_named(path: str, opened: os.stat_result) -> bool:
     try:
-        return os.path.samestat(path.lstat(), opened)
+        return os.path.samestat(os.lstat(path), opened)
     except FileNotFoundError:
         return False
+
+
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)

@@ -14,7 +14,7 @@ import pytest
 
 from aiocircle._core.retry import RetryPolicy
 from aiocircle.composites._downloads import Target, download_artifacts
-from aiocircle.composites._filenames import FilePaths, folder_name, safe_parts
+from aiocircle.composites._filenames import FilePaths, Root, folder_name, safe_parts
 from aiocircle.errors import DownloadError, DownloadErrors
 from aiocircle.resources.jobs import Artifact
 from tests.support.thorough import scaled
@@ -39,6 +39,15 @@ NAMES = scaled(1_000, 100_000)
 def test_harmless_name_is_unchanged(name: str, parts: tuple[str, ...]) -> None:
     """Empty names and `.` are dropped, nothing else."""
     assert safe_parts(name) == parts
+
+
+def test_control_characters_are_refused() -> None:
+    """All of them, wherever they are in a name."""
+    controls = [char for char in map(chr, range(0x110000)) if unicodedata.category(char) == "Cc"]
+    assert len(controls) == 65
+    for char in controls:
+        with pytest.raises(DownloadError, match="control character"):
+            safe_parts(f"a/b{char}c")
 
 
 HOSTILE = {
@@ -151,6 +160,32 @@ def test_folder_name_is_safe(text: str, name: str) -> None:
     """Names of workflows and jobs are free text."""
     assert folder_name(text) == name
     assert safe_parts(name) == (name,)
+
+
+@pytest.mark.parametrize("above", [0, 1])
+def test_folder_that_becomes_a_link_is_refused(tmp_path: Path, above: int) -> None:
+    """Also if files were written to it before, and whether it or a folder above it is replaced."""
+    into, outside = tmp_path / "into", tmp_path / "outside"
+    into.mkdir()
+    (outside / "b").mkdir(parents=True)
+    root = Root(into.resolve())
+    path = root.make_folders(("a", "b", "file"), "a/b/file")
+    assert path.parent.is_dir()
+    replaced = path.parents[above]
+    replaced.rename(tmp_path / "moved")
+    replaced.symlink_to(outside if above else outside / "b")
+    for check in (root.make_folders, lambda _, name: root.require_inside(path, name)):
+        with pytest.raises(DownloadError, match="link"):
+            check(("a", "b", "file"), "a/b/file")
+
+
+def test_folder_that_vanishes_is_created_again(tmp_path: Path) -> None:
+    """Another program may have removed it between two files."""
+    root = Root(tmp_path.resolve())
+    folder = root.make_folders(("a", "b", "one"), "one").parent
+    folder.rmdir()
+    folder.parent.rmdir()
+    assert root.make_folders(("a", "b", "two"), "two").parent.is_dir()
 
 
 # --- on disk --------------------------------------------------------------------------------------------------
