@@ -14,10 +14,10 @@ import yarl
 
 from aiocircle._core.auth import Auth, TokenProvider, parse_token
 from aiocircle._core.observer import RetryDetails
-from aiocircle._core.path import raw_path
+from aiocircle._core.raw_path import raw_path
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._redact import Secret, type_name
-from aiocircle._urls import is_loopback
+from aiocircle._urls import has_control, is_loopback
 from aiocircle.errors import ConfigurationError, InvalidArgument
 
 __all__ = [
@@ -42,7 +42,6 @@ _NO_TOKEN: Final = (
 )
 _BASE_URL_VARIABLE: Final = "CIRCLECI_BASE_URL"
 _BASE_URL: Final = "https://circleci.com"
-_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff\\]")
 _API_PATH = re.compile(r"/api(?:/v[0-9.]+)?$")
 # The labels of a name, or the inside of an IPv6 address's brackets.
 _HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", re.ASCII)
@@ -115,7 +114,7 @@ def parse_base_url(base_url: str | None, *, allow_http: bool) -> str:
     base_url = Secret(base_url.strip())
     if "@" in base_url:
         raise ConfigurationError("base_url must not have credentials or an @. Pass the token as token=…")
-    if _NOT_IN_URLS.search(base_url):
+    if has_control(base_url) or " " in base_url or "\\" in base_url:
         raise ConfigurationError("base_url must not have white space, a control character or a backslash")
     try:
         url = yarl.URL(base_url)

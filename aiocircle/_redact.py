@@ -25,13 +25,16 @@ __all__ = [
 ]
 
 # Query parameters whose values grant access: signed storage URLs and the API's own deprecated token parameter.
-_SECRET_NAME = re.compile(
-    r"token|signature|credential|secret|passw|passphrase|key|policy|jwt|bearer|cookie|assertion|oauth|authoriz"
-    r"|^(?:auth|code|pass|pwd|pin|otp|sid|session|sig|se)$|[-_.](?:auth|pass|pwd|otp|sid|sig)$|^auth[-_.]"
-    r"|^session[-_.]?id$|^x-amz-|^x-goog-",
-    re.IGNORECASE,
+_SECRET_PARTS: Final = (
+    *("token", "signature", "credential", "secret", "passw", "passphrase", "key", "policy", "jwt", "bearer", "cookie"),
+    *("assertion", "oauth", "authoriz"),
 )
-_PUBLIC_NAMES = {"page-token", "page_token"}
+_SECRET_NAMES: Final = {
+    *("auth", "code", "pass", "pwd", "pin", "otp", "sid", "session", "sessionid", "session-id", "sig", "se")
+}
+_SECRET_STARTS: Final = ("auth-", "x-amz-", "x-goog-")
+_SECRET_ENDS: Final = ("-auth", "-pass", "-pwd", "-otp", "-sid", "-sig")
+_PUBLIC_NAMES: Final = {"page-token", "page_token"}
 _USER = re.compile(r"//[^/?#\s<>\"]*@")
 _FRAGMENT = re.compile(r"#[^\s<>\"]*")
 _AT = re.compile("@|%40")
@@ -205,9 +208,21 @@ def redact_url(url: str) -> str:
 
 
 def _mask(parameter: re.Match[str]) -> str:
-    name = unquote(parameter["name"]).lower()
-    hidden = name not in _PUBLIC_NAMES and _SECRET_NAME.search(name)
-    return f"{parameter['mark']}{parameter['name']}=***" if hidden else parameter[0]
+    return f"{parameter['mark']}{parameter['name']}=***" if _is_secret(unquote(parameter["name"])) else parameter[0]
+
+
+def _is_secret(name: str) -> bool:
+    """Return True if a query parameter of this name grants access."""
+    name = name.casefold()
+    if name in _PUBLIC_NAMES:
+        return False
+    name = name.replace("_", "-").replace(".", "-")
+    return (
+        name in _SECRET_NAMES
+        or name.startswith(_SECRET_STARTS)
+        or name.endswith(_SECRET_ENDS)
+        or any(part in name for part in _SECRET_PARTS)
+    )
 
 
 def redact_slug(text: str) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "Address",
     "Root",
     "clean_text",
+    "has_control",
     "is_loopback",
     "is_name",
     "is_url",
@@ -51,10 +52,9 @@ _DEFAULT_PORTS = {"": 443, "https": 443, "http": 80}
 _MAX_TEXT = 16_384
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"0*[1-9][0-9]{0,17}")
-# C0 and C1 controls, DEL, and lone surrogates, which cannot be encoded as UTF-8.
+# C0 and C1 controls, DEL, and lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-# At most 255 characters: GitHub allows 100, Bitbucket 62. No white space at the ends, and not `.` or `..`.
-_NAME = re.compile(r"(?!\.\.?\Z)(?!\s)[^/\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}(?<!\s)")
+_MAX_NAME = 255  # characters: GitHub allows 100, Bitbucket 62
 _HOST = re.compile(r"[\w.:-]+")  # with colons: an IPv6 address, whose brackets urlsplit has removed
 # git's scp-like form: [user@]host:path
 _SCP = re.compile(r"(?:[^@/\s]+@)?([\w.-]+):(?!//)(.+)")
@@ -154,7 +154,8 @@ def is_uuid(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Return True if the text can be one segment of a slug, and is still the same when read from the slug's text."""
-    return _NAME.fullmatch(text) is not None
+    is_short = len(text) <= _MAX_NAME and text == text.strip()
+    return is_short and text not in ("", ".", "..") and "/" not in text and not has_control(text)
 
 
 # An address takes longer to read than all else of a path. Clients have few hosts.
@@ -172,7 +173,12 @@ def is_loopback(host: str) -> bool:
 def clean_text(text: str) -> str | None:
     """Return the text without white space at both ends. None if it is empty or too long or has a control character."""
     text = text.strip() if len(text) <= _MAX_TEXT else ""
-    return text if text and not _CONTROL.search(text) else None
+    return text if text and not has_control(text) else None
+
+
+def has_control(text: str) -> bool:
+    """Return True if the text has a control character, or a lone surrogate, which UTF-8 cannot encode."""
+    return _CONTROL.search(text) is not None
 
 
 def parse_root(text: str) -> Root | None:

@@ -28,15 +28,14 @@ from aiocircle._core.auth import Auth, Credentials, TokenProvider
 from aiocircle._core.client_state import ClientState, Deprecation
 from aiocircle._core.clock import Clock
 from aiocircle._core.encode import encode_json
-from aiocircle._core.endpoint import raw_endpoint, raw_list_endpoint
 from aiocircle._core.executor import Executor
 from aiocircle._core.fields import JSON, UNSET, Unset
 from aiocircle._core.observer import Observer, RetryDetails, RetryObserver
 from aiocircle._core.pager import Pager
-from aiocircle._core.path import raw_path
 from aiocircle._core.proxy import parse_proxy
 from aiocircle._core.rate_headers import RateLimit
 from aiocircle._core.rate_limiter import RateLimiter
+from aiocircle._core.raw_path import raw_path
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.session import Session
 from aiocircle._core.throttle import Throttle
@@ -238,6 +237,8 @@ class CircleCI(ClientGroups):
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
             raise InvalidArgument(f"method must be an HTTP method in capitals, got {method!r}")
         body = None if json is None else encode_json(json, "json")
+        from aiocircle._core.endpoint import raw_endpoint
+
         endpoint = raw_endpoint(method, self._path(path), _type(into))
         return await self._executor.call(endpoint, query=_params(params), body=body)
 
@@ -276,6 +277,8 @@ class CircleCI(ClientGroups):
         if into is bytes:
             raise InvalidArgument("into must be the type of an item, got bytes. No JSON value is bytes")
         path, params = mask_option(path), conceal(params)
+        from aiocircle._core.endpoint import raw_list_endpoint
+
         endpoint, query = raw_list_endpoint(self._path(path), Any if into is None else _type(into), _params(params))
         return self._executor.list(endpoint, query=query, page_token=page_token)
 

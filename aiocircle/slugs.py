@@ -17,6 +17,7 @@ from aiocircle._urls import (
     Address,
     Root,
     clean_text,
+    has_control,
     is_name,
     is_url,
     is_uuid,
@@ -27,8 +28,6 @@ from aiocircle.errors import InvalidArgument
 
 __all__ = ["HasSlug", "OrgSlug", "ProjectSlug", "check_segment", "read_slug"]
 
-# C0 and C1 controls, DEL, and lone surrogates, which cannot be encoded as UTF-8.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ENCODED_SLASH = re.compile("%2[Ff]")
 
 
@@ -50,7 +49,7 @@ def check_segment(value: str, what: str) -> str:
         raise InvalidArgument(f"{what} must be a name, got an empty text")
     if value in (".", ".."):
         raise InvalidArgument(f"{what} must be a name, got {value!r}. A server would resolve it as a path.")
-    if _CONTROL.search(value):
+    if has_control(value):
         raise InvalidArgument(f"{what} must be a name without control characters")
     return value
 

@@ -25,7 +25,7 @@ def snake(name: str) -> str:
     return name
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Api:
     """One API of a host.
 

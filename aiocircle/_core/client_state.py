@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import attrs
 from multidict import CIMultiDict, istr
 
 from aiocircle._core.admission_queue import Places
@@ -31,8 +30,7 @@ _SUNSET: Final = istr("Sunset")
 _MAX_DEPRECATIONS: Final = 256  # operations: raw paths may have ids in them
 
 
-@attrs.frozen
-class Deprecation:
+class Deprecation(NamedTuple):
     """The end of an operation, as the API reports it: the values of its `Deprecation`, `Sunset` and `Link` headers."""
 
     deprecation: str | None

@@ -14,14 +14,13 @@ import attrs
 from aiocircle._core.api import V2, Api, Spelling, family_of, snake, split_api
 from aiocircle._core.decode import decode, decode_items, decode_json
 from aiocircle._core.message import IDEMPOTENT, Response
-from aiocircle._core.pagination import NONE, PAGE_TOKEN, Page, Pagination, array_type
+from aiocircle._core.pagination import NONE, PAGE_TOKEN, BadItems, Page, Pagination, array_type
 from aiocircle._core.path import expand_path, split_template
 from aiocircle._core.structure import StructureProblems, structure
 from aiocircle._redact import RedactedURL
 
 __all__ = [
     "Action",
-    "BadItems",
     "Endpoint",
     "ListEndpoint",
     "Operation",
@@ -49,7 +48,6 @@ class Table:
                 endpoint.bind(api, f"{group}.{endpoint.name}")
 
 
-@attrs.define(eq=False)
 class Route:
     """The request of an operation.
 
@@ -58,21 +56,16 @@ class Route:
     requests that the API limits together. expects_no_content: nothing of a successful response is needed.
     """
 
-    method: str
-    path: str
-    query: Spelling | None = attrs.field(default=None, kw_only=True)
-    body: Spelling = attrs.field(default=snake, kw_only=True)
-    api: Api = attrs.field(init=False, default=V2)
-    name: str = attrs.field(init=False, default="")
-    operation: str = attrs.field(init=False, default="")
-    family: str = attrs.field(init=False, default="")
-    is_idempotent: bool = attrs.field(init=False, default=False)
-    expects_no_content: bool = attrs.field(init=False, default=False)
-    _template: Any = attrs.field(init=False, repr=False, default=None)
+    expects_no_content = False
 
-    def __attrs_post_init__(self) -> None:
-        self.is_idempotent = self.method in IDEMPOTENT
-        self._template = split_template(self.path)
+    def __init__(self, method: str, path: str, *, query: Spelling | None = None, body: Spelling = snake) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.body = body
+        self.api = V2
+        self.name = self.operation = self.family = ""
+        self.is_idempotent = method in IDEMPOTENT
 
     def __set_name__(self, _: type, name: str) -> None:
         self.name = name
@@ -82,17 +75,18 @@ class Route:
         self.api = api
         self.operation = operation
         self.query = self.query or api.query
-        self.family = family_of(api.prefix + self.path)
+        path = api.prefix + self.path
+        self.family = family_of(path)
+        self._template = split_template(path)
 
     def url(self, values: tuple[Any, ...], base_url: str) -> str:
         """Return the URL below the root of a host, each segment of its path percent-encoded by itself.
 
         Raise InvalidArgument for a value that cannot be a path segment, and for a link to another host.
         """
-        return base_url + self.api.prefix + expand_path(self._template, values, base_url)
+        return base_url + expand_path(self._template, values, base_url)
 
 
-@attrs.define(eq=False)
 class Operation(Route, ABC, Generic[T]):
     """A route with one result."""
 
@@ -101,15 +95,25 @@ class Operation(Route, ABC, Generic[T]):
         """Return the result of a successful response. Raise StructureProblems if it does not match."""
 
 
-@attrs.define(eq=False)
 class Endpoint(Operation[T]):
     """An operation that returns one model.
 
     wrap_in: the field of the model that the whole body goes into, if the body is a bare array or map.
     """
 
-    model: type[T]
-    wrap_in: str | None = attrs.field(default=None, kw_only=True)
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        model: type[T],
+        *,
+        wrap_in: str | None = None,
+        query: Spelling | None = None,
+        body: Spelling = snake,
+    ) -> None:
+        super().__init__(method, path, query=query, body=body)
+        self.model = model
+        self.wrap_in = wrap_in
 
     def parse(self, response: Response) -> T:
         """Return the model of a successful response. Raise StructureProblems if it does not match."""
@@ -126,41 +130,15 @@ class Endpoint(Operation[T]):
         return result
 
 
-@attrs.define(eq=False)
 class Action(Operation[None]):
     """An operation that returns None: the status is the whole result."""
 
-    def __attrs_post_init__(self) -> None:
-        Route.__attrs_post_init__(self)
-        self.expects_no_content = True
+    expects_no_content = True
 
     def parse(self, response: Response) -> None:
         """Return None."""
 
 
-class BadItems(Exception):
-    """A page with items that do not match.
-
-    items: the others. problems: of each bad item, the number of good items before it and its problems.
-    """
-
-    def __init__(
-        self,
-        response: Response,
-        items: tuple[Any, ...],
-        next_page_token: str | None,
-        problems: list[tuple[int, StructureProblems]],
-    ) -> None:
-        super().__init__(f"{len(problems)} items do not match")
-        self.response = response
-        self.items = items
-        self.next_page_token = next_page_token
-        self.problems = problems
-        for _, each in problems:
-            each.next_page_token = next_page_token
-
-
-@attrs.define(eq=False)
 class ListEndpoint(Route, Generic[T]):
     """An operation that returns items of one model, in pages.
 
@@ -168,12 +146,23 @@ class ListEndpoint(Route, Generic[T]):
     pagination that is used.
     """
 
-    model: type[T]
-    pagination: Pagination | None = attrs.field(default=None, kw_only=True)
-    paging: Pagination = attrs.field(init=False, default=PAGE_TOKEN)
-    items_optional: bool = attrs.field(default=False, kw_only=True)
-    _page_type: Any = attrs.field(init=False, repr=False, default=None)
-    _array_type: Any = attrs.field(init=False, repr=False, default=None)
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        model: type[T],
+        *,
+        pagination: Pagination | None = None,
+        items_optional: bool = False,
+        query: Spelling | None = None,
+    ) -> None:
+        super().__init__(method, path, query=query)
+        self.model = model
+        self.pagination = pagination
+        self.items_optional = items_optional
+        self.paging: Pagination = PAGE_TOKEN
+        self._page_type: Any = None
+        self._array_type: Any = array_type(model)
 
     def bind(self, api: Api, operation: str) -> None:
         """Make this the route of an operation of an API, and page as the API does."""
@@ -181,7 +170,6 @@ class ListEndpoint(Route, Generic[T]):
         is_unpaged = self.pagination is NONE
         self.paging = api.pagination.unpaged() if is_unpaged else self.pagination or api.pagination
         self._page_type = self.paging.page_type(self.model, items_optional=self.items_optional)
-        self._array_type = array_type(self.model)
 
     def parse(self, response: Response, page_token: str | None) -> Page[T]:
         """Return the page of a successful response.
@@ -221,18 +209,16 @@ class ListEndpoint(Route, Generic[T]):
         return True
 
 
-@attrs.define(eq=False)
 class RawEndpoint(Operation[Any]):
     """A request that is not in a table.
 
     into: the type of the body, `str` or `bytes` for the body as it is, None for plain JSON.
     """
 
-    into: Any
-
-    def __attrs_post_init__(self) -> None:
-        Route.__attrs_post_init__(self)
-        self.expects_no_content = self.into is None
+    def __init__(self, method: str, path: str, into: Any) -> None:
+        super().__init__(method, path, query=snake)
+        self.into = into
+        self.expects_no_content = into is None
 
     def parse(self, response: Response) -> Any:
         """Return the body of a successful response. Raise StructureProblems if it does not match."""
@@ -249,7 +235,7 @@ class RawEndpoint(Operation[Any]):
 def raw_endpoint(method: str, path: str, into: Any) -> RawEndpoint:
     """Return the endpoint of a path below the host, which may have a query."""
     api, rest = split_api(path)
-    endpoint = RawEndpoint(method, RedactedURL(rest), into, query=snake)
+    endpoint = RawEndpoint(method, RedactedURL(rest), into)
     endpoint.bind(api, f"{method} {path.partition('?')[0]}")
     return endpoint
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache, partial
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from urllib.parse import quote_plus
 
 from aiocircle._core.admission_queue import Queue
 from aiocircle._core.api_errors import decode_error, error_for, is_api_error
 from aiocircle._core.client_state import ClientState
 from aiocircle._core.encode import encode_body, encode_query
-from aiocircle._core.endpoint import BadItems, ListEndpoint, Operation, Route
 from aiocircle._core.message import Request, Response
 from aiocircle._core.pager import Pager
-from aiocircle._core.pagination import DecodedPage, Offset, Page
+from aiocircle._core.pagination import BadItems, DecodedPage, Offset, Page
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.retrying import CallState, retry
 from aiocircle._core.structure import StructureProblems
@@ -23,6 +22,9 @@ from aiocircle._core.throttle import Caller
 from aiocircle._core.timeouts import Timeout
 from aiocircle._redact import RedactedURL
 from aiocircle.errors import CircleCIError, ConfigurationError, DecodeError
+
+if TYPE_CHECKING:
+    from aiocircle._core.endpoint import ListEndpoint, Operation, Route
 
 __all__ = ["Executor"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import attrs
 from multidict import CIMultiDict
 
 from aiocircle._redact import redact_url
@@ -28,15 +27,19 @@ def redact_headers(headers: Mapping[str, str]) -> CIMultiDict[str]:
     )
 
 
-# Not frozen: attrs writes a frozen field by a call, and one of these is created for each request.
-@attrs.define
 class Request:
     """One HTTP request, without the headers that the transport adds to all of them."""
 
-    method: str
-    url: str = attrs.field(repr=lambda url: repr(redact_url(url)))
-    headers: Mapping[str, str]
-    body: bytes | None = attrs.field(default=None, repr=False)
+    __slots__ = ("body", "headers", "method", "url")
+
+    def __init__(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.redacted_url} {dict(self.headers)}>"  # the token in them is masked
 
     @property
     def redacted_url(self) -> str:
@@ -44,7 +47,6 @@ class Request:
         return redact_url(self.url)
 
 
-@attrs.define
 class Response:
     """One HTTP response, read to its end.
 
@@ -52,8 +54,19 @@ class Response:
     (is_too_large): body then holds the bytes received before that.
     """
 
-    status: int
-    headers: Mapping[str, str] = attrs.field(repr=False)
-    body: bytes = attrs.field(repr=False)
-    incomplete_reason: str | None = None
-    is_too_large: bool = False
+    __slots__ = ("body", "headers", "incomplete_reason", "is_too_large", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        incomplete_reason: str | None = None,
+        *,
+        is_too_large: bool = False,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.incomplete_reason = incomplete_reason
+        self.is_too_large = is_too_large

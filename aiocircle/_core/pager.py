@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import weakref
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from types import AsyncGeneratorType
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, NoReturn, Self, TypeVar, cast
 
 import attrs
 
 from aiocircle._core.pagination import DecodedPage, Page
+from aiocircle._urls import has_control
 from aiocircle.errors import CircleCIError, DecodeError, InvalidArgument, PaginationError
 
 __all__ = ["Pager"]
@@ -21,20 +21,18 @@ T = TypeVar("T")
 
 _MAX_EMPTY: Final = 10  # pages in a row: a filter may leave pages empty, but not without end
 _MAX_IDENTITIES: Final = 10_000  # of the newest items: a list that shifts repeats those that came last
-_NOT_IN_A_QUERY: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
-@attrs.define(eq=False)
 class _Iteration:
     """One iteration over a pager: the task that waits in it, the page that is fetched ahead, and if it was closed."""
 
-    task: asyncio.Task[Any] | None = None
-    next_page: asyncio.Task[Any] | None = None
-    is_closed: bool = False
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Any] | None = None
+        self.next_page: asyncio.Task[Any] | None = None
+        self.is_closed = False
 
 
-@attrs.frozen(kw_only=True)
-class _Options(Generic[T]):
+class _Options(NamedTuple, Generic[T]):
     start: str | None
     paged: bool
     stop: Callable[[T], bool] | None
@@ -170,7 +168,7 @@ class Pager(Generic[T]):
 
     def _with(self, **changes: Any) -> Self:
         other = type(self)(self._fetch)
-        other._options = attrs.evolve(self._options, **changes)
+        other._options = self._options._replace(**changes)
         return other
 
     def _track(self, generator: AsyncGenerator[Any, None], iteration: _Iteration) -> AsyncGenerator[Any, None]:
@@ -269,7 +267,7 @@ def _checked(page_token: str | None, *, is_paged: bool) -> str | None:
         return None
     if not isinstance(page_token, str):
         raise InvalidArgument(f"page_token must be a text, got {type(page_token).__name__}. Take it from a page")
-    if not page_token or _NOT_IN_A_QUERY.search(page_token):
+    if not page_token or has_control(page_token):
         raise InvalidArgument("page_token must be the token of a page, got a text that no page has. Use None to start")
     if not is_paged:
         raise InvalidArgument("page_token must be None, got a text. The API returns this list in one piece")

@@ -8,9 +8,22 @@ from typing import Any, Final, Generic, TypeGuard, TypeVar, cast
 import attrs
 
 from aiocircle._core.fields import JSON
+from aiocircle._core.message import Response
+from aiocircle._core.structure import StructureProblems
 from aiocircle.errors import DecodeError, InvalidArgument
 
-__all__ = ["CURSOR", "NONE", "OFFSET", "PAGE_TOKEN", "DecodedPage", "Offset", "Page", "Pagination", "array_type"]
+__all__ = [
+    "CURSOR",
+    "NONE",
+    "OFFSET",
+    "PAGE_TOKEN",
+    "BadItems",
+    "DecodedPage",
+    "Offset",
+    "Page",
+    "Pagination",
+    "array_type",
+]
 
 T = TypeVar("T")
 
@@ -36,7 +49,29 @@ class DecodedPage(Page[T]):
     attempts: int = 1
 
 
-@attrs.frozen
+class BadItems(Exception):
+    """A page with items that do not match.
+
+    items: the others. problems: of each bad item, the number of good items before it and its problems.
+    """
+
+    def __init__(
+        self,
+        response: Response,
+        items: tuple[Any, ...],
+        next_page_token: str | None,
+        problems: list[tuple[int, StructureProblems]],
+    ) -> None:
+        super().__init__(f"{len(problems)} items do not match")
+        self.response = response
+        self.items = items
+        self.next_page_token = next_page_token
+        self.problems = problems
+        for _, each in problems:
+            each.next_page_token = next_page_token
+
+
+@attrs.frozen(eq=False, repr=False)
 class _OptionalItemsPage(Generic[T]):
     """A page of API v2 that may omit its items if it is empty."""
 
@@ -44,12 +79,12 @@ class _OptionalItemsPage(Generic[T]):
     next_page_token: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Links:
     next: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _CursorPage(Generic[T]):
     """A page of API v3. `page` may be missing, and `next` null or empty, on the last one."""
 
@@ -62,7 +97,7 @@ def array_type(item: Any) -> Any:
     return tuple[item, ...]
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Pagination:
     """A way of paging: the query parameter that selects a page, and where a page has the token of the next one.
 
@@ -116,9 +151,10 @@ class Pagination:
         return self, dict(query)
 
 
-@attrs.frozen
 class _Cursor(Pagination):
     """Paging by `page[cursor]`, as API v3 has it."""
+
+    __slots__ = ()
 
     def page_type(self, item: Any, *, items_optional: bool = False) -> Any:
         return _CursorPage[item]
@@ -136,7 +172,7 @@ class _Cursor(Pagination):
         return _text_at(plain, "page", "next")
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Offset(Pagination):
     """Paging by the number of items to skip, which is a page's token.
 

@@ -1,27 +1,21 @@
-"""Paths: templates whose values are percent-encoded each in its own segment, and paths that a caller writes."""
+"""Path templates: each value is percent-encoded in its own segment."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 from uuid import UUID
 
-from aiocircle._redact import RedactedURL
 from aiocircle.errors import InvalidArgument
 from aiocircle.links import org_at, project_at
 from aiocircle.slugs import ProjectSlug, check_segment
 
-__all__ = ["expand_path", "raw_path", "split_template"]
+__all__ = ["expand_path", "split_template"]
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)(?::([a-z_]+))?\}")
 _LONG_NAMES: Final = {"gh": "github", "bb": "bitbucket"}
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\\\\#]")
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-_SEPARATOR = re.compile(r"[/\\]")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_MAX_ENCODINGS: Final = 4  # times that a path may be percent-encoded and still be checked
 
 Converter = Callable[[str, Any, str], str]
 """From the name of a parameter, its value and the root of the client's host to a part of a path."""
@@ -69,40 +63,6 @@ def expand_path(template: Template, values: tuple[Any, ...], base_url: str) -> s
         parts.append(convert(name, value, base_url))
         parts.append(literal)
     return "".join(parts)
-
-
-def raw_path(path: str) -> str:
-    """Return a path that a caller wrote, percent-encoded where it must be. It may have a query.
-
-    Raise InvalidArgument for a path that could lead elsewhere than it seems to.
-    """
-    if not isinstance(path, str):
-        raise InvalidArgument(f'path must be a path such as "/api/v2/me", got {type(path).__name__}')
-    if _URL.match(path):
-        raise InvalidArgument(
-            'path must be a path below the client\'s host, such as "/api/v2/me", got a URL. The file of an '
-            "artifact is read by circle.jobs.stream_artifact(artifact), which sends the token to no other host"
-        )
-    if not path.startswith("/") or path.startswith("//"):
-        raise InvalidArgument('path must start with exactly one "/", such as "/api/v2/me"')
-    if _UNSAFE.search(path):
-        raise InvalidArgument("path must not have a control character, a backslash or a fragment")
-    decoded = _fully_decoded(path.partition("?")[0])
-    if _CONTROL.search(decoded):
-        raise InvalidArgument("path must not have an encoded control character")
-    # Servers and proxies decode and resolve in different orders, and drop what follows a semicolon.
-    if any(segment.partition(";")[0] in (".", "..") for segment in _SEPARATOR.split(decoded)):
-        raise InvalidArgument("path must not have a dot segment, which a server would resolve")
-    return RedactedURL(quote(path, safe="/%:@!$&'()*+,;=-._~?"))
-
-
-def _fully_decoded(path: str) -> str:
-    """Return the path without percent-encoding, also if it was encoded several times."""
-    for _ in range(_MAX_ENCODINGS):
-        if (decoded := unquote(path)) == path:
-            break
-        path = decoded
-    return path
 
 
 def _project(_: str, value: Any, base_url: str) -> str:

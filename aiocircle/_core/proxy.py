@@ -7,10 +7,9 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-import attrs
 import yarl
 
 from aiocircle._redact import Secret, SecretHeader
@@ -28,8 +27,7 @@ _SEPARATOR = re.compile(r"[,\s]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-@attrs.frozen
-class Proxy:
+class Proxy(NamedTuple):
     """An HTTP proxy. url: without credentials. authorization: the value of Proxy-Authorization; None without one."""
 
     url: yarl.URL
@@ -58,8 +56,7 @@ def parse_proxy(text: Secret, source: str, *, scheme: str = "") -> Proxy:
     return Proxy(url, SecretHeader("Basic " + base64.b64encode(credentials).decode()))
 
 
-@attrs.frozen
-class Proxies:
+class Proxies(NamedTuple):
     """The proxies of the environment by scheme, and the hosts that are reached without one."""
 
     by_scheme: Mapping[str, Proxy]

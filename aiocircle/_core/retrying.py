@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-import attrs
 import tenacity
 
 from aiocircle._core.api_errors import outcome_of
@@ -25,7 +24,6 @@ R = TypeVar("R")
 _OUTCOMES: Final[tuple[Outcome, ...]] = ("not_done", "unknown", "done")
 
 
-@attrs.define(eq=False)
 class CallState:
     """One call through all its attempts.
 
@@ -34,17 +32,20 @@ class CallState:
     the token was replaced after a 401. was_lost: the response to an earlier attempt was lost, or came too late.
     """
 
-    request: Request
-    operation: str
-    family: str
-    is_idempotent: bool
-    expects_no_content: bool = False
-    attempts: int = 0
-    waited: float = 0.0
-    outcome: Outcome = "not_done"
-    token: Secret | None = None
-    is_renewed: bool = False
-    was_lost: bool = False
+    def __init__(
+        self, request: Request, operation: str, family: str, is_idempotent: bool, expects_no_content: bool
+    ) -> None:
+        self.request = request
+        self.operation = operation
+        self.family = family
+        self.is_idempotent = is_idempotent
+        self.expects_no_content = expects_no_content
+        self.attempts = 0
+        self.waited = 0.0
+        self.outcome: Outcome = "not_done"
+        self.token: Secret | None = None
+        self.is_renewed = False
+        self.was_lost = False
 
     def record_failure(self, error: CircleCIError) -> None:
         """Keep the outcome of a failed attempt, and add that of the whole call to the error."""

@@ -25,6 +25,7 @@ from aiocircle._core.timeouts import stream_timeout
 from aiocircle._core.transport import MAX_REDIRECTS, REDIRECTS
 from aiocircle._core.transport import StreamedResponse as TransportResponse
 from aiocircle._redact import Secret
+from aiocircle._urls import has_control
 from aiocircle.errors import CircleCIError, DownloadError, InvalidArgument, RequestError
 
 __all__ = ["FileOpener", "Open", "StreamedResponse", "check_url", "receives_token", "stream_body"]
@@ -32,7 +33,6 @@ __all__ = ["FileOpener", "Open", "StreamedResponse", "check_url", "receives_toke
 _TOKEN_HEADERS: Final = ("Circle-Token", "Authorization")
 # https://circleci.com/docs/artifacts/: the host itself and all below it.
 _ARTIFACT_HOST: Final = "circle-artifacts.com"
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _VALID: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # RFC 3986
 _MAX_ERROR: Final = 64 * 1024  # bytes of the body of an error
 
@@ -75,7 +75,7 @@ def _bad_url(parameter: str, got: str) -> InvalidArgument:
 
 
 def _parse_url(url: str, base: URL | None = None) -> URL | None:
-    if _CONTROL.search(url):
+    if has_control(url):
         return None
     try:
         # A URL that is valid is sent as it is: another spelling would invalidate its signature.

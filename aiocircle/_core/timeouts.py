@@ -16,7 +16,7 @@ __all__ = ["ScheduledTimeout", "Timeout", "TimeoutScheduler", "client_timeout", 
 _CONNECT_SHARE: Final = 0.9  # of the time for one attempt, that may be spent on its connection
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Timeout:
     """The timeout of one attempt. total: seconds, None for no limit. without_total: the other limits, for aiohttp."""
 
@@ -49,14 +49,16 @@ def stream_timeout(timeout: Timeout) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(None, limits.connect, limits.sock_read or limits.total, limits.sock_connect)
 
 
-@attrs.define(eq=False)
 class ScheduledTimeout:
     """The time at which a task's work must be finished. expired: the task was cancelled because it was not."""
 
-    task: asyncio.Task[Any]
-    at: float  # loop time
-    cancelling: int  # earlier requests to cancel the task
-    expired: bool = False
+    __slots__ = ("at", "cancelling", "expired", "task")
+
+    def __init__(self, task: asyncio.Task[Any], at: float) -> None:
+        self.task = task
+        self.at = at  # loop time
+        self.cancelling = task.cancelling()  # earlier requests to cancel the task
+        self.expired = False
 
     def is_cause_of(self, _: asyncio.CancelledError) -> bool:
         """Return True if this timeout alone caused the cancellation, and no other request to cancel is pending."""
@@ -87,7 +89,7 @@ class TimeoutScheduler:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None
-        timeout = ScheduledTimeout(task, loop.time() + seconds, task.cancelling())
+        timeout = ScheduledTimeout(task, loop.time() + seconds)
         self._pending.add(timeout)
         if self._timer is None or timeout.at < self._timer_at:
             self._set_timer(loop, timeout.at)

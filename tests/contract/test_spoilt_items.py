@@ -11,9 +11,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import attrs
 import pytest
 
-from aiocircle._core.endpoint import BadItems, ListEndpoint
+from aiocircle._core.endpoint import ListEndpoint
 from aiocircle._core.fields import NumericText, WholeNumber, wire_name
 from aiocircle._core.message import Response
+from aiocircle._core.pagination import BadItems
 from tests.contract.tables import ENDPOINTS
 
 LISTS = {name: endpoint for name, endpoint in sorted(ENDPOINTS.items()) if isinstance(endpoint, ListEndpoint)}

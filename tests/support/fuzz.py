@@ -24,9 +24,10 @@ import attrs
 
 from aiocircle._core import decode as decode_module
 from aiocircle._core.api_errors import decode_error
-from aiocircle._core.endpoint import BadItems, Endpoint, ListEndpoint
+from aiocircle._core.endpoint import Endpoint, ListEndpoint
 from aiocircle._core.fields import wire_name
 from aiocircle._core.message import Response
+from aiocircle._core.pagination import BadItems
 from aiocircle._core.structure import StructureProblems
 from aiocircle.errors import DecodeError
 from tests.support.operations import ENDPOINTS

@@ -42,7 +42,7 @@ def test_harmless_name_is_unchanged(name: str, parts: tuple[str, ...]) -> None:
 
 
 def test_control_characters_are_refused() -> None:
-    """All of them, wherever they are in a name."""
+    """All of them, at any place in a name."""
     controls = [char for char in map(chr, range(0x110000)) if unicodedata.category(char) == "Cc"]
     assert len(controls) == 65
     for char in controls:
