@@ -154,7 +154,7 @@ class _OpenFile:
             if is_open:
                 queue.release_rate(caller, self._first, sent_at)
             else:
-                await self._close()
+                self._close()
                 queue.release(caller, self._first, sent_at)
         return self
 
@@ -162,7 +162,7 @@ class _OpenFile:
         self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            await self._close()
+            self._close()
         finally:
             release_place(self._opener.caller.places)
 
@@ -170,10 +170,10 @@ class _OpenFile:
         assert self._response is not None
         return aiter(self._response)
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         response, self._response = self._response, None
         if response is not None:
-            await response.__aexit__(None, None, None)
+            response.close()
 
     async def _follow(self, url: URL) -> None:
         """Open the URL, or what its redirects lead to. A redirect that cannot be followed is the response."""
@@ -188,7 +188,7 @@ class _OpenFile:
             target = None if location is None or mask.apply(location) != location else _parse_url(location, url)
             if target is None:
                 break
-            await self._close()
+            self._close()
             url = target
             # Once a redirect has left the hosts that get the token, no later one leads back to them.
             has_token = has_token and receives_token(url, base_url)
@@ -213,7 +213,7 @@ class _OpenFile:
         self._is_renewed = True
         if not await credentials.renew(self._token):
             return False
-        await self._close()
+        self._close()
         await self._use_present_token()
         return True
 
@@ -239,7 +239,8 @@ class _OpenFile:
 
     def _request(self, url: URL, *, has_token: bool) -> Request:
         own = self._opener.state.headers
-        headers = CIMultiDict({"Accept": "*/*", "User-Agent": own["User-Agent"], **self._headers})
+        headers: CIMultiDict[str] = CIMultiDict(self._headers)
+        headers["Accept"], headers["User-Agent"] = "*/*", own["User-Agent"]
         if has_token:
             self._token = self._opener.state.credentials.token
             headers.update({name: own[name] for name in _TOKEN_HEADERS if name in own})
@@ -248,7 +249,7 @@ class _OpenFile:
     async def _raise_unauthorized(self, url: URL, response: TransportResponse) -> None:
         body = (await response.read(_MAX_ERROR)).body
         headers, state = response.headers, self._opener.state
-        await self._close()
+        self._close()
         raise error_for(
             401,
             headers,

@@ -176,7 +176,8 @@ class _Batch:
 
 def _find_existing(root: Root, parts: tuple[str, ...], name: str) -> tuple[Path, int | None]:
     """Return the path of a file and its size; None if it does not exist."""
-    path = root.make_folders(parts, name)
+    root.make_folders(parts, name)
+    path = root.path.joinpath(*parts)
     try:
         return path, path.lstat().st_size
     except FileNotFoundError:

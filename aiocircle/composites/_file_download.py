@@ -71,7 +71,7 @@ class FileDownload:
         return DownloadedArtifact(artifact=self._artifact, path=self._path, size=self._part.size, resumed=self._resumed)
 
     def _finish(self) -> None:
-        self._root.require_inside(self._path, self._artifact.path)
+        self._root.require_inside(self._parts, self._artifact.path)
         self._part.finish()
         self._is_open = False
 

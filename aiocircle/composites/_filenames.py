@@ -123,13 +123,13 @@ class Root:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._verified: dict[str, tuple[int, int]] = {}  # folders without links in their paths: device and inode
+        # By the names below the root: folders without links in their paths, with their devices and inodes.
+        self._verified: dict[tuple[str, ...], tuple[str, tuple[int, int]]] = {}
 
-    def make_folders(self, parts: tuple[str, ...], name: str) -> Path:
-        """Create the folders of a file, and return its path. Raise DownloadError if one is a link or a file."""
-        path = self.path.joinpath(*parts)
-        if self._is_verified(os.path.dirname(path)):
-            return path
+    def make_folders(self, parts: tuple[str, ...], name: str) -> None:
+        """Create the folders of a file. Raise DownloadError if one is a link or a file."""
+        if self._is_verified(parts[:-1]):
+            return
         folder = self.path
         for part in parts[:-1]:
             folder /= part
@@ -138,24 +138,24 @@ class Root:
             except FileExistsError:
                 if not stat.S_ISDIR(folder.lstat().st_mode):
                     raise _refused(name, f"{folder} is a link or a file, and not a folder") from None
-        self.require_inside(path, name)
-        return path
+        self.require_inside(parts, name)
 
-    def require_inside(self, path: Path, name: str) -> None:
+    def require_inside(self, parts: tuple[str, ...], name: str) -> None:
         """Raise DownloadError if a link leads the folder of a file to another place than it names."""
-        folder = os.path.dirname(path)
-        if self._is_verified(folder):
+        names = parts[:-1]
+        if self._is_verified(names):
             return
+        folder = os.fspath(self.path.joinpath(*names))
         found = _identity(folder)
         # realpath() also follows the links of Windows that lstat() shows as folders.
         if os.path.normcase(os.path.realpath(folder)) != os.path.normcase(folder):
             raise _refused(name, f"a link leads {folder} to another place than below {self.path}")
         if found is not None:
-            self._verified[folder] = found
+            self._verified[names] = folder, found
 
-    def _is_verified(self, folder: str) -> bool:
-        verified = self._verified.get(folder)
-        return verified is not None and verified == _identity(folder)
+    def _is_verified(self, names: tuple[str, ...]) -> bool:
+        verified = self._verified.get(names)
+        return verified is not None and verified[1] == _identity(verified[0])
 
 
 def _identity(folder: str) -> tuple[int, int] | None:

@@ -169,12 +169,13 @@ def test_folder_that_becomes_a_link_is_refused(tmp_path: Path, above: int) -> No
     into.mkdir()
     (outside / "b").mkdir(parents=True)
     root = Root(into.resolve())
-    path = root.make_folders(("a", "b", "file"), "a/b/file")
-    assert path.parent.is_dir()
-    replaced = path.parents[above]
+    root.make_folders(("a", "b", "file"), "a/b/file")
+    folder = root.path / "a" / "b"
+    assert folder.is_dir()
+    replaced = folder.parent if above else folder
     replaced.rename(tmp_path / "moved")
     replaced.symlink_to(outside if above else outside / "b")
-    for check in (root.make_folders, lambda _, name: root.require_inside(path, name)):
+    for check in (root.make_folders, root.require_inside):
         with pytest.raises(DownloadError, match="link"):
             check(("a", "b", "file"), "a/b/file")
 
@@ -182,10 +183,12 @@ def test_folder_that_becomes_a_link_is_refused(tmp_path: Path, above: int) -> No
 def test_folder_that_vanishes_is_created_again(tmp_path: Path) -> None:
     """Another program may have removed it between two files."""
     root = Root(tmp_path.resolve())
-    folder = root.make_folders(("a", "b", "one"), "one").parent
+    folder = root.path / "a" / "b"
+    root.make_folders(("a", "b", "one"), "one")
     folder.rmdir()
     folder.parent.rmdir()
-    assert root.make_folders(("a", "b", "two"), "two").parent.is_dir()
+    root.make_folders(("a", "b", "two"), "two")
+    assert folder.is_dir()
 
 
 # --- on disk --------------------------------------------------------------------------------------------------
