@@ -98,13 +98,19 @@ _TESTS: Final = {
     "links": ("tests/unit/test_links.py",),
     "admission_queue": (
         "tests/unit/test_admission_queue.py",
+        "tests/unit/test_throttle.py",
         "tests/http/test_queue.py",
         "tests/http/test_rate_limits.py",
         "tests/http/test_max_wait.py",
         "tests/http/test_throttle_loops.py",
         "tests/http/test_streams.py",
     ),
-    "throttle": ("tests/http/test_queue.py", "tests/http/test_max_wait.py", "tests/http/test_throttle_loops.py"),
+    "throttle": (
+        "tests/unit/test_throttle.py",
+        "tests/http/test_queue.py",
+        "tests/http/test_max_wait.py",
+        "tests/http/test_throttle_loops.py",
+    ),
 }
 
 # Calls whose texts are words for people. Of the last kind the text is the name of an argument in such words.

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec
 
 from aiocircle.testing.virtual_time import VirtualTimeLoop
+
+_P = ParamSpec("_P")
 
 LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
@@ -38,6 +42,29 @@ def virtual_time() -> LoopFactories:
 def counting() -> LoopFactories:
     """Return the same, for loops whose iterations are counted."""
     return {"virtual": CountingLoop}
+
+
+def virtually(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, None]:
+    """Run a test on a new loop with virtual time, which begins at zero.
+
+    Fails if the loop reports an error, or if a task outlives the test.
+    """
+
+    @wraps(test)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
+        async def main() -> None:
+            found: list[dict[str, Any]] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: found.append(context))
+            await test(*args, **kwargs)
+            await iterate()
+            assert not found, found
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left, left
+
+        with asyncio.Runner(loop_factory=CountingLoop) as runner:
+            runner.run(main())
+
+    return run
 
 
 def counting_loop() -> CountingLoop:
