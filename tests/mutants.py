@@ -27,8 +27,6 @@ GOAL: Final = 0.96
 _SPEED: Final = "both ways of reading give equal objects: this is only faster, which `make count` measures"
 _UNUSED: Final = "the hook that gets it makes no use of it but in an error's words"
 _ANY_CASE: Final = "the names of headers are found in any case"
-_SET_LATER: Final = "a permission sets it, and only an admitted request's is read"
-_NUMBERS_OF_TURNS: Final = "only their order matters"
 _ORDERED_SET: Final = "the keys are an ordered set: the values are not read"
 # A part of the line as the mutant has it, with the function, and the reason why no test can distinguish it.
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
@@ -56,15 +54,10 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("other_encoding", "getincrementaldecoder('UTF-8')"): "another spelling of the same encoding",
     ("other_encoding", "->  return '"): "words of a message",
     ("Pager._pages", "options.skip_invalid or True"): "without the option the page stays as it is",
-    ("Waiter.__init", "self.closings = None"): _SET_LATER,
-    ("Waiter.__init", "self.closings = 1"): _SET_LATER,
-    ("Queue.__init", "self._turn = 1"): _NUMBERS_OF_TURNS,
-    ("Queue._next_number", "self._turn += 2"): _NUMBERS_OF_TURNS,
     ("Queue.add", "caller.places.queues[self] = ''"): _ORDERED_SET,
     ("Queue.add", "turns.waiters[waiter] = ''"): _ORDERED_SET,
     ("Queue.add", "move_to_end(waiter, last=None)"): "as false as False",
     ("Queue._pop", "popitem(last=None)"): "as false as False",
-    ("Queue._tidy", "queues.pop(self)"): "it is there: add() puts it in, and only the last of its waiters takes it out",
     ("Pager._whole_pages", "isinstance(page, DecodedPage) or True"): "a plain page is whole",
     ("Pager._without_invalid", "errors=None"): "no errors, as with an empty tuple",
     ("Repeats.__init", "self._longest = 1"): "a page of one item is longer than none",

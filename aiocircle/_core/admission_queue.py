@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ class Waiter:
         self.turn = turn
         self.deadline = deadline
         self.refuse = refuse
-        self.closings = 0  # of the queue, at the time of the permission
+        self.closings: int  # of the queue, at the time of the permission, which sets it
 
     @property
     def was_admitted(self) -> bool:
@@ -112,7 +113,7 @@ class Queue:
         self.closings = 0  # by 429s
         self._limiter = limiter
         self._waiting: dict[Places, OrderedDict[Caller, _Turns]] = {}  # callers in the order of their turns
-        self._turn = 0
+        self._numbers = itertools.count()  # of turns
         self._has_permission = False
         self._acquiring: asyncio.Task[None] | None = None
         self._closed_until = 0.0
@@ -160,10 +161,12 @@ class Queue:
         """Take back an admission that was not used. The next request uses its permission, unless a 429 voided it."""
         places = waiter.caller.places
         places.change(+1)
-        self._keep_permission()
-        if waiter.closings != self.closings:
-            self._drop_permission()
-        _serve(places)
+        try:
+            self._keep_permission()
+            if waiter.closings != self.closings:
+                self._drop_permission()
+        finally:
+            _serve(places)
 
     def check_closed(self) -> float:
         """Return the seconds in which no request may be sent, as far as known; 0.0 if the family is open.
@@ -192,7 +195,7 @@ class Queue:
         callers = self._waiting.setdefault(caller.places, OrderedDict())
         turns = callers.get(caller)
         if turns is None:
-            turns = callers[caller] = _Turns(self._next_number())
+            turns = callers[caller] = _Turns(next(self._numbers))
             caller.places.queues[self] = None
         turns.waiters[waiter] = None
         if goes_first:
@@ -210,7 +213,7 @@ class Queue:
         callers = self._waiting[caller.places]
         turns = callers[caller]
         waiter, _ = turns.waiters.popitem(last=False)
-        turns.number = self._next_number()
+        turns.number = next(self._numbers)
         callers.move_to_end(caller)
         self._tidy(caller)
         return waiter
@@ -222,7 +225,7 @@ class Queue:
         if not callers:
             del self._waiting[caller.places]
             if not any(places.queues is caller.places.queues for places in self._waiting):
-                caller.places.queues.pop(self, None)
+                del caller.places.queues[self]
         if not self._waiting and self._acquiring is not None:
             task, self._acquiring = self._acquiring, None
             task.cancel()
@@ -231,10 +234,6 @@ class Queue:
         """Return the caller whose turn it is, of those that have a free place."""
         first = [next(iter(callers.items())) for places, callers in self._waiting.items() if places.are_free]
         return min(first, key=lambda item: item[1].number)[0] if first else None
-
-    def _next_number(self) -> int:
-        self._turn += 1
-        return self._turn
 
     def _waiters(self) -> Iterator[Waiter]:
         for callers in self._waiting.values():

@@ -134,7 +134,10 @@ class _Wait:
 
     def _expire(self, waiter: Waiter) -> None:
         self._queue.remove(waiter)
-        waiter.fail(self._refusal(self._queue.check_closed()))
+        try:
+            waiter.fail(self._refusal(self._queue.check_closed()))
+        except Exception as error:  # of a limiter that the caller has written
+            waiter.fail(error)
 
     def _refusal(self, closed_for: float) -> RateLimited:
         """Return the error of a request that is not sent, because its wait is longer than max_wait."""

@@ -635,3 +635,39 @@ async def test_broken_limiter_fails_the_request() -> None:
     task = await calls.start("b")
     assert task.exception() is error
     calls.assert_idle()
+
+
+@virtually
+async def test_broken_limiter_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its closed_for() raises when max_wait ends: the request fails with that error and does not hang."""
+    calls = Calls(Limiter(permits=0))
+    task = await calls.start("a", 5.0)
+
+    def closed_for(account: str, family: str) -> float:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(calls.limiter, "closed_for", closed_for)
+    with pytest.raises(RuntimeError, match="broken"):
+        async with asyncio.timeout(1e6):
+            await task
+    assert now() == pytest.approx(5.01, abs=1e-6)
+    calls.assert_idle()
+
+
+@virtually
+async def test_broken_limiter_passes_a_turn_on() -> None:
+    """Its update() raises when a void permission is given back: the place goes to the next request all the same."""
+    calls = Calls(Limiter(), size=2)
+    first, second = [await (await calls.start(name)) for name in ("a", "b")]
+    tasks = [await calls.start(name) for name in ("c", "d", "e")]
+    first.release(calls.caller, OK, 0.0)  # admits c, whose task has not run
+    calls.limiter.close_for(30.0)
+    second.release(calls.caller, TOO_MANY, 0.0)
+    calls.limiter.broken_update = RuntimeError("broken")
+    await iterate()
+    assert tasks[0].exception() is calls.limiter.broken_update
+    calls.limiter.broken_update = None
+    assert calls.names == "a b d e"
+    for _ in range(2):
+        calls.queue.release(calls.caller, OK, 0.0)
+    calls.assert_idle()
