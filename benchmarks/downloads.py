@@ -68,7 +68,8 @@ async def _bare(urls: list[str], into: Path) -> None:
                     async for chunk in response.content.iter_any():
                         file.write(chunk)
 
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+    # With a read timeout, as the client has one: without any, a lost connection would hang for ever.
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, sock_read=30)) as session:
         await asyncio.gather(*(work(session) for _ in range(_CONCURRENCY)))
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 import types
 
 import aiohttp
@@ -31,6 +34,38 @@ async def test_session_lives_from_first_request_to_close(server, canary):
     assert session.closed
     await asyncio.sleep(0.1)
     assert server.connections == 0
+
+
+FAULTS = """
+import asyncio, resource
+from aiocircle import CircleCI
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        blocks = [bytearray(250_000) for _ in range(8)]
+        del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+async def main():
+    async with CircleCI("a-token") as circle:
+        before = faults()
+        circle._executor.state.transport.ensure_open()
+        print(before, faults() and faults())
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc gives each freed block back to the system")
+def test_freed_memory_serves_the_next_read():
+    """The first request ends that each buffer of a read is requested from the system and given back."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True, env=environment)
+    before, after = map(int, done.stdout.split())
+    if before < 1000:
+        pytest.skip("this C library keeps freed memory by itself")
+    assert after < before / 100
 
 
 async def test_connection_is_reused(server, circle):
