@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -24,9 +25,9 @@ def hour(remaining: int, reset: int | None = 600, size: int = 100) -> dict[str, 
 class Family:
     """An estimator with its clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float = 100.0) -> None:
         self.estimator = RateEstimator()
-        self.now = 100.0
+        self.now = now
 
     def acquire(self, count: int = 1) -> int:
         """Return how many of so many requests may be sent now."""
@@ -47,6 +48,25 @@ class Family:
         while not self.acquire():
             self.now += max(1e-9, self.delay)
         self.respond(headers, **options)
+
+    def play(self, *steps: tuple[float, int, int]) -> None:
+        """Let seconds pass, then so many good responses and so many 429s come, one after the other."""
+        for seconds, good, refused in steps:
+            self.now += seconds
+            for number in range(good + refused):
+                self.exchange(status=200 if number < good else 429)
+
+    def refuse(self) -> int:
+        """Return how many 429s in a row it takes until a rate is learned."""
+        for number in range(1, 100):
+            self.exchange(status=429)
+            if self.rate is not None:
+                return number
+        raise AssertionError("no rate was learned")
+
+    @property
+    def rate(self) -> float | None:
+        return self.estimator.rate_limit(self.now).rate
 
     @property
     def delay(self) -> float:
@@ -71,6 +91,8 @@ TABLE = {
     "a limit at zero that is not repeated: a second": ([hour(0, 3000), {}], 1.0, 1.0),
     "ten responses forget a limit": ([hour(0, 3000), *[{}] * 10], 0.0, 0.0),
     "a limit without a window is not kept": ([{"RateLimit-Limit": "1", "RateLimit-Remaining": "0"}], 0.0, 0.0),
+    "ten seconds are paced": ([{"RateLimit-Limit": "5;w=10", "RateLimit-Remaining": "0"}], 2.0, 0.0),
+    "eleven are counted down": ([{"RateLimit-Limit": "5;w=11", "RateLimit-Remaining": "0"}], 2.2, 2.2),
     "a limit of zero is not kept": ([{"X-RateLimit-Limit-Second": "0"}], 0.0, 0.0),
 }
 
@@ -115,12 +137,12 @@ def test_a_long_window_is_counted_down() -> None:
 
 
 def test_a_permission_that_was_not_used_is_given_back() -> None:
-    """An update without a status takes its request from the count."""
+    """An update without a status takes its request from the count, and no other one."""
     family = Family()
-    family.exchange(hour(2))
-    assert family.acquire(5) == 2
+    family.exchange(hour(5))
+    assert family.acquire(9) == 5
     family.respond(status=None)
-    assert family.acquire(5) == 1
+    assert family.acquire(9) == 1
 
 
 def test_a_reset_renews_a_long_window() -> None:
@@ -292,6 +314,320 @@ def test_a_limit_that_is_not_repeated_is_forgotten() -> None:
     family.now += 1.0
     family.exchange()
     assert family.acquire() == 1
+
+
+# --- exactly: slow start, pauses, limits that are not repeated -------------------------------------------------------
+
+
+def second(size: int) -> dict[str, str]:
+    return {"X-RateLimit-Limit-Second": f"{size}"}
+
+
+def test_a_clock_may_begin_at_zero() -> None:
+    """The clock of a machine that has just started is near zero: no request waits for a later time."""
+    for size, count in ((None, 10), (hour(5), 5), (second(1000), 40)):
+        family = Family(now=0.0)
+        assert (family.delay, family.closed_for, family.estimator.updated_at) == (0.0, 0.0, 0.0)
+        if size is not None:
+            family.exchange(size)
+            family.now = 0.0 if "X-RateLimit-Limit-Hour" in size else 0.5
+        assert family.acquire(40) == count
+    family = Family(now=0.0)
+    family.exchange(hour(1))
+    assert family.acquire(2) == 1
+    family.respond(status=502)
+    assert (family.delay, family.acquire(2)) == (0.0, 1)
+
+
+def test_when_a_clock_began_does_not_matter() -> None:
+    """The same responses teach the same rate after as many 429s."""
+    for start in (0.0, 4096.0):
+        family = Family(now=start)
+        family.play((0.25, 1, 0), (0.5, 199, 0))
+        assert family.refuse() == 5
+        assert family.rate == pytest.approx(0.97 * 200)
+
+
+def test_the_last_end_of_a_request_is_known() -> None:
+    """With a response or without one: families that were not used for long are forgotten first."""
+    family = Family()
+    family.exchange()
+    assert family.estimator.updated_at == 100.0
+    family.now += 5.0
+    family.exchange(status=None)
+    assert family.estimator.updated_at == 105.0
+
+
+@pytest.mark.parametrize("sizes", [("2", "9"), ("9", "2")])
+def test_two_kinds_of_headers_for_a_window(sizes: tuple[str, str]) -> None:
+    """Their order does not matter: the stricter limit is the pace."""
+    family = Family()
+    family.exchange({"X-RateLimit-Limit-Second": sizes[0], "RateLimit-Limit": f"{sizes[1]};w=1"})
+    assert family.rate == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("status", "permitted"), [(200, 2), (404, 2), (499, 2), (500, 1), (503, 1), (None, 1)])
+def test_slow_start_grows_by_good_responses(status: int | None, permitted: int) -> None:
+    """A server that fails gets no more requests at a time. An error of the caller's is a good response."""
+    family = Family()
+    assert family.acquire(50) == 10
+    family.respond(status=status)
+    assert family.acquire(50) == permitted
+
+
+def test_slow_start_ends_at_its_maximum() -> None:
+    """Up to 256 requests in flight are bounded. A family that bore so many has no bound by number."""
+    family = Family()
+    family.play((0.0, 246, 0))
+    assert family.acquire(1000) == 256
+    family = Family()
+    family.play((0.0, 247, 0))
+    assert family.acquire(1000) == 1000
+
+
+def test_a_known_rate_replaces_slow_start() -> None:
+    """Requests in flight are not bounded by their number when the API named its rate."""
+    family = Family()
+    family.exchange(second(1000))
+    family.now += 1.0
+    assert family.acquire(40) == 40
+
+
+@pytest.mark.parametrize(("sent_at", "permitted"), [(100.0, 1), (101.0, 2), (101.5, 2)])
+def test_slow_start_begins_again_after_a_pause(sent_at: float, permitted: int) -> None:
+    """One request at a time, and one more for each good response to a request that was sent since."""
+    family = Family()
+    family.acquire(2)
+    family.respond(status=429, pause=1.0)
+    family.now = 102.0
+    family.respond(sent_at=sent_at)
+    assert family.acquire(9) == permitted
+
+
+def test_a_late_timer_cannot_use_a_pause() -> None:
+    """A timer that fires late lets requests follow closely, but not for the time of a pause: no burst follows it."""
+    family = Family()
+    family.exchange(second(100))
+    family.now += 10.0
+    family.exchange(second(100), status=429, pause=1.0)
+    family.now += 1.0
+    assert family.acquire(10) == 1
+    assert family.delay == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(("pause", "delay"), [(None, 0.1), (0.0, 0.0)])
+def test_a_429_costs_one_interval(pause: float | None, delay: float) -> None:
+    """At a known pace, the next request waits for an interval, unless the Retry-After is zero."""
+    family = Family()
+    family.exchange(SECOND)
+    family.now += 0.5
+    assert family.acquire() == 1
+    family.now += 0.5
+    family.respond(SECOND, status=429, pause=pause, sent_at=100.5)
+    assert family.delay == pytest.approx(delay)
+
+
+@pytest.mark.parametrize("status", [200, 404, 499, 429, 500, 503])
+def test_only_regular_responses_miss_a_limit(status: int) -> None:
+    """A 429 or a response of a failing server may lack headers, and does not show that a limit has ended."""
+    family = Family()
+    family.acquire(2)
+    family.respond(hour(0, 600))
+    family.now += 1.0
+    family.respond(status=status)
+    assert family.closed_for == pytest.approx(0.0 if status < 500 and status != 429 else 599.0)
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(0.99, 10.0), (1.0, None)])
+def test_a_pace_is_kept_for_a_second(seconds: float, rate: float | None) -> None:
+    """One response that does not repeat a limit ends it, a second after the last one that did."""
+    family = Family()
+    family.acquire(2)
+    family.respond(SECOND)
+    family.now += seconds
+    family.respond()
+    assert family.rate == (None if rate is None else pytest.approx(rate))
+
+
+def test_a_closed_limit_explains_its_429s() -> None:
+    """While nothing is left of an hour, 429s do not teach that the family is slow."""
+    family = Family()
+    assert family.acquire(10) == 10
+    family.respond(hour(0, 600))
+    for _ in range(9):
+        family.respond(status=429)
+    assert family.rate is None
+
+
+@pytest.mark.parametrize(("at", "delay"), [(130.999, 0.001), (131.0, 0.1)])
+def test_a_429_is_explained_until_the_reset(at: float, delay: float) -> None:
+    """From the reset on, a 429 is about the pace again."""
+    family = Family()
+    family.exchange(SECOND | hour(5))
+    family.now = 100.5
+    assert family.acquire() == 1
+    family.now = 101.0
+    family.exchange(SECOND | hour(0, 30))
+    family.now = at
+    family.respond(status=429, sent_at=100.5)
+    assert family.delay == pytest.approx(delay)
+
+
+# --- exactly: the learned rate ---------------------------------------------------------------------------------------
+
+# What happened before a row of 429s: seconds, good responses and 429s, as in play(). And how many teach a rate.
+COUNTS = {
+    "62 good ones: two of the last 64": ([(0.0, 62, 0)], 2),
+    "77 good ones: two of 79 are more than one in forty": ([(0.0, 77, 0)], 2),
+    "78 good ones: two of 80 are not": ([(0.0, 78, 0)], 3),
+    "half of 200 faded in half a second": ([(0.0, 1, 0), (0.5, 199, 0)], 5),
+    "after a 429 only the time since then fades": ([(0.0, 1, 0), (50.0, 0, 1), (0.5, 200, 0)], 4),
+    "time alone does not fade a 429": ([(0.0, 1, 0), (50.0, 0, 1), (10.0, 31, 0)], 1),
+    "one response more fades it enough": ([(0.0, 1, 0), (50.0, 0, 1), (10.0, 32, 0)], 2),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_how_many_429s_teach_a_rate(name: str) -> None:
+    """More than one in forty, of the responses of about a second, or of about 64 if those are more."""
+    steps, count = COUNTS[name]
+    family = Family()
+    family.play(*steps)
+    assert family.rate is None
+    assert family.refuse() == count
+
+
+# The good responses before a row of 429s: seconds and their number. How many 429s teach a rate, how many requests of
+# the time that counts are remembered without them, and the seconds of that time.
+RECENT = {
+    "those of the last second": ([(0.0, 30), (10.0, 30)], 2, 30, 1.0),
+    "a second ago is in it": ([(0.0, 40), (1.0, 20)], 2, 60, 1.0),
+    "more than a second ago is not": ([(0.0, 40), (1.25, 20)], 2, 20, 1.0),
+    "512 of a shorter time": ([(0.0, 100), (0.5, 1), (0.25, 511)], 14, 512, 0.25),
+    "512 of a longer time": ([(0.0, 412), (1.5, 100)], 7, 100, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", RECENT)
+def test_the_first_rate_is_what_was_permitted(name: str) -> None:
+    """The requests per second that were sent, less the refused share of all so far."""
+    story, count, sent, span = RECENT[name]
+    family = Family()
+    family.play(*((seconds, good, 0) for seconds, good in story))
+    good = sum(good for _, good in story)
+    assert family.refuse() == count
+    assert family.rate == pytest.approx(0.97 * (sent + count) / span * good / (good + count))
+
+
+def test_a_moment_teaches_no_rate() -> None:
+    """From many responses in no time no rate follows: nothing is bounded, and nothing fails."""
+    family = Family()
+    family.play((0.0, 512, 50))
+    assert (family.rate, family.delay) == (None, 0.0)
+    family.play((1.0, 1, 0))
+
+
+def learned(pause: float | None = None) -> Family:
+    """Return a family that has learned a rate of 30 requests a second at this moment. Five requests are in flight."""
+    family = Family()
+    family.play((0.0, 30, 0))
+    assert family.acquire(7) == 7
+    family.respond(status=429, pause=pause)
+    family.respond(status=429, pause=pause)
+    return family
+
+
+@pytest.mark.parametrize(
+    ("pause", "seconds", "factor"),
+    [
+        (None, 0.0, 0.97),
+        (None, 0.5, 0.98),
+        (None, 5.0, 1.07),
+        (None, 6.0, 1.09),
+        (None, 6.5, 1.1 * math.sqrt(2.0)),
+        (None, 7.0, 1.11 * 2.0),
+        (None, 16.0, 1.29 * 1024.0),
+        (None, 60.0, 2.17 * 1024.0),
+        (2.0, -2.0, 1.15),
+        (2.0, -0.5, 1.15),
+        (2.0, 0.5, 1.18),
+        (2.0, 6.0, 1.51),
+        (2.0, 7.0, 1.57 * 2.0),
+    ],
+)
+def test_a_learned_rate_probes_upwards(pause: float | None, seconds: float, factor: float) -> None:
+    """Slowly from below it, faster from above it after a pause, from the pause's end on. Without 429s it doubles."""
+    family = learned(pause)
+    family.now += (pause or 0.0) + seconds
+    assert family.rate == pytest.approx(30.0 * factor)
+
+
+@pytest.mark.parametrize("gap", [0.25, 1.0, 1.5, 3.0, 60.0])
+def test_a_rate_does_not_grow_while_idle(gap: float) -> None:
+    """From a second without a request on, the rate grows no more: nothing shows that the server bears it."""
+    family = learned()
+    family.now += gap
+    family.exchange()
+    assert family.rate == pytest.approx(30.0 * (0.97 + 0.02 * min(gap, 1.0)))
+
+
+@pytest.mark.parametrize(("seconds", "doublings"), [(5.0, 0.0), (6.0, 1.0)])
+def test_a_429_does_not_age_while_idle(seconds: float, doublings: float) -> None:
+    """A stray 429 stays as recent as it was before the family was idle: the limit was not raised meanwhile."""
+    family = learned()
+    family.play(*[(1.0, 1, 0)] * 4, (1.0, 0, 1), (4.0, 1, 0))  # three of the four seconds are idle
+    family.now += seconds
+    assert family.rate == pytest.approx(30.0 * (0.97 + 0.02 * (6.0 + seconds)) * 2.0**doublings)
+
+
+def test_429s_of_a_cuts_own_moment_do_not_count() -> None:
+    """A request that was sent before the rate fell, or just then, does not lower it again."""
+    family = learned()
+    for _ in range(5):
+        family.respond(status=429, sent_at=100.0)
+    assert family.rate == pytest.approx(30.0 * 0.97)
+
+
+def test_a_cut_begins_a_new_count() -> None:
+    """After it, one 429 is a stray one again. The second one halves the rate: nothing went well in between."""
+    family = learned()
+    family.play((1.0, 0, 1))
+    assert family.rate == pytest.approx(30.0 * 0.99)
+    family.play((0.5, 0, 1))
+    assert family.rate == pytest.approx(0.97 * 15.0)
+
+
+@pytest.mark.parametrize(("span", "permitted"), [(0.5, 30.0 * 0.98 * 10 / 12), (1.0, 25.0)])
+def test_a_second_cut_starts_at_what_was_permitted(span: float, permitted: float) -> None:
+    """At least a second after the first one, the good responses in between are the rate. Before, their share is."""
+    family = learned()
+    good = 10 if span < 1.0 else 25
+    for number in range(1, good + 3):
+        family.now = 100.0 + span * number / (good + 2)
+        assert family.acquire() == 1
+    sent_at = family.now - 0.1
+    for number in range(good + 2):
+        family.respond(status=200 if number < good else 429, sent_at=sent_at)
+    assert family.rate == pytest.approx(0.97 * permitted)
+
+
+@pytest.mark.parametrize(
+    ("size", "span", "good", "permitted"),
+    [(10, 0.9, 6, 10 * 7 / 9), (10, 1.0, 6, 7.0), (1, 60.0, 40, 41 / 60), (1, 61.0, 40, 41 / 43)],
+)
+def test_a_rate_below_an_announced_one(size: int, span: float, good: int, permitted: float) -> None:
+    """A minute after the limit was named, what came in all that time no longer shows what is permitted now."""
+    family = Family()
+    family.exchange(second(size))
+    for number in range(1, good + 3):
+        family.now = 100.0 + span * number / (good + 2)
+        assert family.acquire() == 1
+    for number in range(good + 2):
+        family.respond(second(size), status=200 if number < good else 429, sent_at=family.now - 0.1)
+    assert family.rate == pytest.approx(0.97 * permitted)
+
+
+# --- any story, and the simulation -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(20))
