@@ -241,6 +241,23 @@ async def test_first_404_of_a_delete_is_an_error(server, circle):
     assert (caught.value.outcome, caught.value.attempts) == ("not_done", 2)
 
 
+async def test_404_after_a_refused_delete_is_an_error(server, circle, monkeypatch):
+    """A 404 after a DELETE that could not be sent raises NotFound: nothing was deleted."""
+    loop = asyncio.get_running_loop()
+    connect, refusals = loop.sock_connect, [ConnectionRefusedError("refused")]
+
+    async def refuse_once(*args: object) -> None:
+        if refusals:
+            raise refusals.pop()
+        await connect(*args)
+
+    monkeypatch.setattr(loop, "sock_connect", refuse_once, raising=False)
+    server.on(X, server.reply(404, {"message": "Project not found"}))
+    with pytest.raises(NotFound) as caught:
+        await circle.request("DELETE", X)
+    assert (caught.value.outcome, caught.value.attempts, len(server.requests)) == ("not_done", 2, 1)
+
+
 async def test_404_after_a_lost_attempt_is_an_error(server, circle):
     """A 404 after a lost attempt raises NotFound for methods other than DELETE."""
     server.on(X, server.reply(500), server.reply(404))
@@ -444,6 +461,20 @@ async def test_retry_after_is_obeyed_exactly(server, make, status, headers, wait
     first, second = server.times
     assert second - first == pytest.approx(waited, abs=0.1)
     assert second - first >= waited
+
+
+async def test_early_timer_does_not_shorten_retry_after(server, circle, monkeypatch):
+    """A loop may run a timer early. The next attempt still waits for the full time of Retry-After."""
+    sleep = asyncio.sleep
+
+    async def early(seconds: float) -> None:
+        await sleep(seconds - 0.1 if seconds > 0.1 else seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", early)
+    server.on(X, server.reply(503, headers={"Retry-After": "7"}), server.reply(200, {}))
+    await circle.request("GET", X)
+    first, second = server.times
+    assert second - first >= 7.0
 
 
 async def test_retry_after_date_without_date_header(server, circle):

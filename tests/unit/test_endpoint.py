@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle import InvalidArgument, OrgSlug, ProjectSlug
-from aiocircle._core.api import V2, V3, kebab, snake
+from aiocircle._core.api import V2, V3, family_of, kebab, snake
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Route, Table, raw_endpoint
 from aiocircle._core.message import Response
 from aiocircle._core.pagination import NONE, OFFSET, Page
@@ -177,6 +177,15 @@ def test_an_action_reads_nothing() -> None:
     assert _Things.delete.expects_no_content
     assert _Things.delete.parse(Response(200, {}, b"{", "the body was cut")) is None
     assert not _Things.get.expects_no_content
+
+
+@pytest.mark.parametrize(
+    ("path", "family"),
+    [("/private/output/raw/5", "private"), ("/output?name=api/v2/me", "output"), ("/", ""), ("/api/v2", "v2")],
+)
+def test_a_path_outside_of_the_apis_has_a_family(path: str, family: str) -> None:
+    """Its first segment: the output of steps is not limited with any part of an API."""
+    assert family_of(path) == family
 
 
 @pytest.mark.parametrize(

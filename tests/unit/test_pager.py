@@ -152,6 +152,18 @@ async def test_pagination_error_counts_attempts() -> None:
     assert caught.value.attempts == 3
 
 
+async def test_error_of_empty_pages_names_the_last_one() -> None:
+    """Eleven empty pages in a row end the list: the error has the token and the attempts of the eleventh."""
+
+    async def fetch(token: str | None) -> Page[Any]:
+        number = int(token or 0)
+        return DecodedPage((), f"{number + 1}", (), 1 + number)
+
+    with pytest.raises(PaginationError, match="11 pages in a row were empty") as caught:
+        await Pager(fetch).collect()
+    assert (caught.value.page_token, caught.value.attempts) == ("10", 11)
+
+
 # --- closing from another task -----------------------------------------------------------------------------------
 
 
@@ -221,6 +233,17 @@ async def test_aclose_ends_all_iterations() -> None:
     assert [item async for item in first] == []
     assert [page async for page in second] == []
     assert await pager.collect() == [1, 2, 3]
+
+
+async def test_aclose_waits_for_the_prefetched_page() -> None:
+    """Nothing of the list is left when it returns: the request for the next page has ended too."""
+    pager, requested, ends = hanging()
+    pager = pager.prefetch()
+    items = aiter(pager)
+    assert await anext(items) == 1
+    await requested.wait()
+    await pager.aclose()
+    assert ends == ["cancelled"]
 
 
 def test_aclose_races_on_random_stories() -> None:
@@ -299,6 +322,17 @@ async def test_repeated_items_leave_the_place_of_a_bad_one() -> None:
     assert isinstance(error, DecodeError)
     assert list(error.items) == ["d"]
     assert await pages.skip_invalid().collect() == ["a", "b", "c", "d", "e"]
+
+
+async def test_repeated_items_leave_the_attempts() -> None:
+    """A page that repeats an item still has the attempts that it took, for the error of a list without an end."""
+
+    async def fetch(token: str | None) -> Page[Any]:
+        return DecodedPage(("a", "b") if token is None else ("b", "c"), "again", (), 1 if token is None else 3)
+
+    with pytest.raises(PaginationError, match="token came again") as caught:
+        await Pager(fetch, identity=lambda item: item).collect()
+    assert (caught.value.items, caught.value.attempts) == (["a", "b", "c"], 3)
 
 
 async def test_items_without_identity_are_all_kept() -> None:
