@@ -26,6 +26,8 @@ GOAL: Final = 0.96
 
 _SPEED: Final = "both ways of reading give equal objects: this is only faster, which `make count` measures"
 _UNUSED: Final = "the hook that gets it makes no use of it but in an error's words"
+_REFRESHED: Final = "refresh() comes directly after it, and sets the value"
+_ACQUIRED: Final = "it is read once a request was permitted, which sets it"
 _ANY_CASE: Final = "the names of headers are found in any case"
 _ORDERED_SET: Final = "the keys are an ordered set: the values are not read"
 # A part of the line as the mutant has it, with the function, and the reason why no test can distinguish it.
@@ -74,6 +76,26 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ): "as many come out of the reader as went in",
     ("model_hook", "if renamed or True"): "a copy without changes is the same",
     ("Progress.__init", "self._last: tuple[T, ...] | None = ''"): "no page of items equals it, nor None",
+    ("LoopGuard.__init", "self._last: object = ''"): "no page of items equals it, nor None",
+    ("contents", "not page.errors and False"): "without errors it makes a copy of the items",
+    ("error", "state.outcome is None and False"): "tenacity asks after an attempt, which has an outcome",
+    ("finite_or_none", "_finite(None, field, value)"): "the policy is not read",
+    ("RateEstimator.__init", "self._acquired_at = None"): _ACQUIRED,
+    ("RateEstimator.__init", "self._acquired_at = 1.0"): _ACQUIRED,
+    ("RateEstimator.__init", "self._learned_at = 1.0"): "the first cut sets it, with the rate",
+    ("RateEstimator.__init", "self._probing = None"): "the first cut sets it, with the rate",
+    ("RateEstimator.closed_for", "limit.opens_at(None)"): "with nothing left it does not matter what is in flight",
+    ("RateEstimator._pace", "_MIN_IDLE)) >= 0.0"): "it adds no seconds",
+    ("RateEstimator._read", "len(limits) > 1 or True"): "fewer than two have only one order",
+    ("RateEstimator._read", "len(limits) >= 1"): "fewer than two have only one order",
+    ("RateEstimator._read", "len(named) <= len(self._limits)"): "all that are named are kept: none is left then",
+    ("RateEstimator._count_rejection", "if self._recent else 1.0)"): "with no good response, any two 429s cut the rate",
+    ("RateEstimator._learned_rate", "overdue >= 0.0"): "at zero it doubles zero times",
+    ("AnnouncedLimit.__init", "self.remaining: int | None ="): _REFRESHED,
+    ("AnnouncedLimit.__init", "self.sent ="): _REFRESHED,
+    ("AnnouncedLimit.__init", "self._has_reset ="): _REFRESHED,
+    ("AnnouncedLimit.__init", "self._opens_at ="): _REFRESHED,
+    ("AnnouncedLimit.__init", "self._missed ="): _REFRESHED,
     ("RetryPolicy.delay", "min(attempt - 1, 65)"): "2.0 ** 65 overflows no more than 2.0 ** 64, and the cap is lower",
     ("parse_kind", "headers.get(names.limit, 'XXXX')"): "it names no window either",
     ("problems", "$ IS NESTED"): "words of a message",
@@ -120,9 +142,16 @@ _TESTS: Final = {
 # Calls whose texts are words for people. Of the last kind the text is the name of an argument in such words.
 _SPEAKS: Final = {
     *("InvalidArgument", "ConfigurationError", "DecodeError", "PaginationError", "ValueError", "TypeError"),
-    *("_stuck", "_unexpected", "IterableValidationError", "IterableValidationNote", "StructureProblems", "cast"),
+    *("_unexpected", "IterableValidationError", "IterableValidationNote", "StructureProblems", "cast"),
 }
-_NAMES: Final = {"check_segment": 1, "_check_name": 1, "_check_number": 0, "_check_slug": 0, "_encode_text": 1}
+_NAMES: Final = {
+    "check_segment": 1,
+    "_check_name": 1,
+    "_check_number": 0,
+    "_check_slug": 0,
+    "_encode_text": 1,
+    "_no_progress": 0,
+}
 
 
 def main() -> None:
