@@ -179,8 +179,10 @@ class RateEstimator:
         if known is None or known.size != size:
             known = self._limits[window] = _AnnouncedLimit(size, window)
             if known.is_paced:
-                # The rate that was learned before, and the requests in flight now, are not of this limit.
+                # The learned rate, the responses so far, and the requests in flight now are not of this limit.
                 self._learned, self._cut_at = None, now
+                self._counted_successes -= self._successes
+                self._successes = self._rejections = 0
         known.refresh(reported, self.in_flight, now)
         if known.is_paced and reported.remaining == 0:
             self._next_at = max(self._next_at, now + known.interval)

@@ -627,6 +627,22 @@ def test_a_rate_below_an_announced_one(size: int, span: float, good: int, permit
     assert family.rate == pytest.approx(0.97 * permitted)
 
 
+@pytest.mark.parametrize("earlier", [0, 100, 5000])
+def test_responses_before_a_limit_are_not_of_it(earlier: int) -> None:
+    """100/s is named, and half of the requests are refused: the rate falls to half, as without earlier ones."""
+    family = Family()
+    for _ in range(earlier):
+        family.exchange()
+        family.now += 0.01
+    family.exchange(second(100))
+    for _ in range(150):
+        family.now += 0.01
+        assert family.acquire() == 1
+    for number in range(150):
+        family.respond(second(100), status=200 if number < 75 else 429, sent_at=family.now - 0.1)
+    assert family.rate == pytest.approx(0.97 * 76 / 1.5)
+
+
 # --- any story, and the simulation -----------------------------------------------------------------------------------
 
 
