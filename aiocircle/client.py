@@ -237,6 +237,7 @@ class CircleCI(ClientGroups):
         if not isinstance(method, str) or not _METHOD.fullmatch(method):
             raise InvalidArgument(f"method must be an HTTP method in capitals, got {method!r}")
         body = None if json is None else encode_json(json, "json")
+        # Imported here, as with the groups: a client without requests does without it.
         from aiocircle._core.endpoint import raw_endpoint
 
         endpoint = raw_endpoint(method, self._path(path), _type(into))

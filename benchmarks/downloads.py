@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import multiprocessing
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -80,11 +82,7 @@ async def _measure(subject: str, base: str, files: int, into: Path) -> None:
         took = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    print(
-        f"{subject:5} {took:7.2f} s  cpu {cpu:6.2f} s  peak {peak:5.1f} MiB  "
-        f"longest stretch of the loop {watch.longest * 1000:.0f} ms",
-        flush=True,
-    )
+    print(json.dumps({"wall": took, "cpu": cpu, "peak": peak, "stretch": watch.longest * 1000}))
 
 
 def main() -> int:
@@ -103,11 +101,26 @@ def main() -> int:
     server = multiprocessing.get_context("spawn").Process(target=_serve, args=(size, send), daemon=True)
     server.start()
     base = f"http://127.0.0.1:{receive.recv()}"
-    for subject in ("bare", "ours") * arguments.turns:
-        with tempfile.TemporaryDirectory() as into:
-            command = [sys.executable, "-m", "benchmarks.downloads", "--files", str(arguments.files)]
-            subprocess.run([*command, "--subject", subject, base, into], check=True)
+    command = [sys.executable, "-m", "benchmarks.downloads", "--files", str(arguments.files)]
+    results: dict[str, list[dict[str, float]]] = {"bare": [], "ours": []}
+    for turn in range(arguments.turns):
+        # In turns: a file system becomes slower with what was written to it just before.
+        for subject in ("bare", "ours") if turn % 2 else ("ours", "bare"):
+            with tempfile.TemporaryDirectory() as into:
+                ended = subprocess.run(
+                    [*command, "--subject", subject, base, into], check=True, stdout=subprocess.PIPE, text=True
+                )
+            result: dict[str, float] = json.loads(ended.stdout)
+            results[subject].append(result)
+            print(
+                "{subject:5} {wall:7.2f} s  cpu {cpu:6.2f} s  peak {peak:5.1f} MiB  "
+                "longest stretch of the loop {stretch:.0f} ms".format(subject=subject, **result),
+                flush=True,
+            )
     server.terminate()
+    for name in ("wall", "cpu"):
+        ratios = [ours[name] / bare[name] for bare, ours in zip(*results.values(), strict=True)]
+        print(f"{name}: {statistics.median(ratios):.2f} of the bare loop's, median of {len(ratios)} pairs")
     return 0
 
 
