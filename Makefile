@@ -48,7 +48,7 @@ soak: $(VENV)/.has-test ## run 200 streams under faults for SECONDS=600
 	$(IN_VENV) tests.support.soak --seconds $(or $(SECONDS),600) $(SOAK)
 
 .PHONY: mutants
-mutants: $(VENV)/.has-mutants ## change the core in thousands of ways: do the tests notice? some hours
+mutants: $(VENV)/.has-mutants ## change the core in thousands of ways: do the tests notice? an hour
 	$(IN_VENV) tests.mutants
 
 .PHONY: check

@@ -1,28 +1,41 @@
-"""Do the tests notice when the core is changed? Runs mutmut, and gives the score and each mutant that survived.
+"""Do the tests notice when the core is changed? Gives the score, and each mutant that survived.
 
-    python -m tests.mutants            # runs what has not been run; some hours from nothing
-    python -m tests.mutants --report   # only tells what mutmut has found so far
+    python -m tests.mutants                # judges what has not been killed yet
+    python -m tests.mutants pager retry    # only mutants of these modules
+    python -m tests.mutants --report       # only tells what has been found so far
 
-What mutmut changes, and by which tests it is judged, stands in pyproject.toml. A mutant counts as killed when a test
-fails or does not end. Mutants that change nothing but the words of a message are left out: tests that pin each word
-would only get in the way. Those that change nothing that can be seen are listed below, each with the reason.
+mutmut makes the mutants of the files that pyproject.toml lists. Each is judged by all of its module's own tests, which
+must first pass without it. It is killed if a test fails, or cannot be collected, or does not end. Each run is a fork of
+a process that has imported only other packages. So the mutant is there at import too, and when a hook is made that is
+kept. The verdicts stay in mutants/, in mutmut's files, until the function changes; mutants/judged/ has what the tests
+wrote. Survivors are judged again in each run, as the tests may have changed.
+
+Mutants that change nothing but the words of a message are left out: tests that pin each word would only get in the way.
+Those that change nothing that can be seen are listed below, each with the reason.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import importlib
+import io
 import json
+import multiprocessing
 import os
-import subprocess
+import resource
+import signal
 import sys
+import time
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Final
 
 GOAL: Final = 0.96
+ROOT: Final = Path("mutants").absolute()
 
 _SPEED: Final = "both ways of reading give equal objects: this is only faster, which `make count` measures"
 _UNUSED: Final = "the hook that gets it makes no use of it but in an error's words"
@@ -102,8 +115,19 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("problems", "XX$ is nested"): "words of a message",
 }
 
-# mutmut's codes for a mutant that survived, that no test runs, and whose tests could not be run.
-_DOUBTFUL: Final = {0, 5, 33, 255, -1}
+_HUNG: Final = 36
+# Statuses: a test failed, a test module or a conftest.py could not be imported, the run took too long.
+_KILLED: Final = {1, 2, 4, _HUNG}
+_SURVIVED: Final = 0
+# The status when the judging itself failed.
+_BROKEN: Final = 99
+_MEMORY: Final = 4 << 30
+# What each run would import for itself. Nothing of the package, nor what imports it.
+_PRELOADED: Final = (
+    *("aiohttp", "aiohttp.web", "aioresponses", "attrs", "cattrs", "hypothesis", "hypothesis.strategies", "msgspec"),
+    *("mutmut.mutation.trampoline", "pytest", "pytest_asyncio", "tenacity", "yarl"),
+)
+# By module, those that are fast first.
 _TESTS: Final = {
     "api": ("tests/unit/test_endpoint.py", "tests/http/test_raw_requests.py"),
     "api_errors": ("tests/unit/test_errors.py",),
@@ -155,76 +179,171 @@ _NAMES: Final = {
 
 
 def main() -> None:
+    modules = [argument for argument in sys.argv[1:] if argument != "--report"] or [*_TESTS]
+    if unknown := {*modules} - _TESTS.keys():
+        sys.exit(f"{', '.join(sorted(unknown))}: unknown; there are {', '.join(_TESTS)}")
     if "--report" not in sys.argv:
-        subprocess.run([sys.executable, "-m", "mutmut", "run", "--max-children", "2"], check=False)
+        generate()
+        for name in _PRELOADED:
+            importlib.import_module(name)
+        # pytest compiles each module of the package, as that is a plugin of it.
+        sys.dont_write_bytecode = False
+        for module in modules:
+            judge(module)
     total: Counter[str] = Counter()
-    with ThreadPoolExecutor(2) as pool:
-        for path in sorted(Path("mutants").rglob("*.py.meta")):
-            source = path.with_suffix("")
-            codes = json.loads(path.read_text("utf-8"))["exit_code_by_key"]
-            if "--report" not in sys.argv:
-                pair = _pairs(source)
-                doubtful = [key for key, code in codes.items() if code in _DOUBTFUL and not _only_words(*pair(key))]
-                codes |= zip(doubtful, pool.map(partial(again, source.stem), doubtful), strict=True)
-            counts, survivors = judged(source, codes)
+    matched: set[tuple[str, str]] = set()
+    for module in modules:
+        if meta := _meta(module):
+            counts, survivors = judged(meta, matched)
             total += counts
-            print(f"\n{source.relative_to('mutants')}: {dict(counts)}")
+            print(f"\n{meta.with_suffix('').relative_to(ROOT)}: {dict(counts)}")
             for survivor in survivors:
                 print(f"  {survivor}")
     counted = total["killed"] + total["survived"]
     if not counted:
-        sys.exit("no mutant has been run")
+        sys.exit("no mutant has been judged")
+    if {*modules} == _TESTS.keys():
+        for where, part in EQUIVALENT.keys() - matched:
+            print(f"\nno mutant is like this entry: {where}: {part}")
     score = total["killed"] / counted
     print(f"\n{dict(total)}\n{score:.1%} of {counted} killed; the goal is {GOAL:.0%}")
-    sys.exit(score < GOAL or total["not run"] > 0)
+    sys.exit(score < GOAL or total["not judged"] > 0)
 
 
-def again(module: str, mutant: str) -> int:
-    """Run all of a module's own tests on a mutant, and return the exit status.
+def generate() -> None:
+    """Let mutmut write the mutants of what has changed. Its own runs of tests are not needed."""
+    from mutmut import __main__ as mutmut
 
-    mutmut chooses tests by the code that they ran. It finds too few for code that runs once in a process: at import,
-    or when a hook is created that is kept. If a mutant prevents the import of a test module, mutmut reports an error.
-    """
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    command += ["--timeout=40", *_TESTS[module]]
+    with contextlib.redirect_stdout(io.StringIO()):
+        ROOT.mkdir(exist_ok=True)
+        mutmut.copy_src_dir()
+        mutmut.copy_also_copy_files()
+        mutmut.create_mutants(2)
+    (ROOT / "judged").mkdir(exist_ok=True)
+
+
+def judge(module: str) -> None:
+    """Judge the mutants of a module that are not known to be killed."""
+    meta = _meta(module)
+    if meta is None:
+        sys.exit(f"{module}: mutmut made no mutants of it")
+    data = json.loads(meta.read_text("utf-8"))
+    codes = data["exit_code_by_key"]
+    kind = _kinds(meta.with_suffix(""))
+    open_ = [key for key, code in codes.items() if code not in _KILLED and kind(key)[0] == "open"]
+    if not open_:
+        return
+    began = time.monotonic()
+    for _, code in verdicts(module, [""], 600.0):
+        if code:
+            sys.exit(f"{module}: its tests fail without a mutant; mutants/judged/{module}.txt tells why")
+    green = time.monotonic() - began
+    print(f"{module}: {len(open_)} to judge; without a mutant its tests take {green:.1f} s", flush=True)
+    for key, code in verdicts(module, open_, 20.0 + 5.0 * green):
+        if code not in {_SURVIVED, *_KILLED}:
+            print(f"  {key}: the run ended with {code}; mutants/judged/ tells why", flush=True)
+            continue
+        codes[key] = code
+        new = meta.with_suffix(".new")
+        new.write_text(json.dumps(data), "utf-8")
+        new.replace(meta)
+
+
+def verdicts(module: str, mutants: Iterable[str], limit: float) -> Iterator[tuple[str, int | None]]:
+    """Run a module's own tests on each mutant, two at a time, and give each mutant with the exit status."""
+    fork = multiprocessing.get_context("fork")
+    left = iter(mutants)
+    running: dict[str, tuple[Any, float]] = {}
+    while True:
+        while len(running) < 2 and (mutant := next(left, None)) is not None:
+            process = fork.Process(target=_run_tests, args=(module, mutant))
+            process.start()
+            running[mutant] = process, time.monotonic() + limit
+        if not running:
+            return
+        wait([process.sentinel for process, _ in running.values()], 1.0)
+        for mutant, (process, end) in [*running.items()]:
+            code = process.exitcode
+            if code is None and time.monotonic() > end:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.join()
+                code = _HUNG
+            if code is not None:
+                del running[mutant]
+                yield mutant, code
+
+
+def _run_tests(module: str, mutant: str) -> None:
+    """Run a module's own tests on one mutant, or on none, and end this process."""
+    os.setpgid(0, 0)
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    output = os.open(ROOT / "judged" / f"{mutant or module}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
     try:
-        done = subprocess.run(
-            command,
-            cwd="mutants",
-            env={**os.environ, "MUTANT_UNDER_TEST": mutant},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=900,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return 1
-    return min(done.returncode, 1)
+        code = int(_tested(module, mutant))
+    except BaseException:
+        traceback.print_exc()
+        code = _BROKEN
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
-def judged(source: Path, codes: dict[str, int | None]) -> tuple[Counter[str], list[str]]:
-    """The verdicts on one file's mutants, and the survivors as they stand in the code."""
-    pair = _pairs(source)
+def _tested(module: str, mutant: str) -> int:
+    import pytest
+    from mutmut.mutation.trampoline import set_mutant_under_test
+
+    sys.path[:] = [str(ROOT), *(path for path in sys.path if Path(path).absolute() != ROOT.parent)]
+    os.chdir(ROOT)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        del sys.modules[name]
+    set_mutant_under_test(mutant)
+    aiocircle = importlib.import_module("aiocircle")
+    if not Path(str(aiocircle.__file__)).is_relative_to(ROOT):
+        raise ImportError(f"not the mutants, but {aiocircle.__file__}")
+    options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    return pytest.main([*options, "-Wignore::pytest.PytestAssertRewriteWarning", *_TESTS[module]])
+
+
+def judged(meta: Path, matched: set[tuple[str, str]]) -> tuple[Counter[str], list[str]]:
+    """Return the verdicts on one file's mutants, and the survivors as they stand in the code.
+
+    The entries of EQUIVALENT that match are added to `matched`.
+    """
+    kind = _kinds(meta.with_suffix(""))
     counts: Counter[str] = Counter()
     survivors: list[str] = []
-    for key, code in codes.items():
-        original, mutant = pair(key)
-        if code is None:
-            counts["not run"] += 1
-        elif _only_words(original, mutant):
-            counts["words"] += 1
-        elif code not in _DOUBTFUL:
-            counts["killed"] += 1
-        else:
-            shown = _difference(original, mutant)
-            name = key.rpartition(".")[2].rpartition("__mutmut_")[0]
-            function = name.removeprefix("x").replace("ǁ", ".").strip("._")
-            if any(where == function and part in shown for where, part in EQUIVALENT):
-                counts["equivalent"] += 1
-            else:
-                counts["survived"] += 1
-                survivors.append(f"{function}: {shown}")
+    for key, code in json.loads(meta.read_text("utf-8"))["exit_code_by_key"].items():
+        verdict, shown, entries = kind(key)
+        matched |= entries
+        if verdict == "open":
+            verdict = "not judged" if code is None else "killed" if code in _KILLED else "survived"
+        counts[verdict] += 1
+        if verdict == "survived":
+            survivors.append(shown)
     return counts, survivors
+
+
+def _meta(module: str) -> Path | None:
+    """Return the file in which mutmut keeps what is known of a module's mutants."""
+    return next(ROOT.glob(f"aiocircle/**/{module}.py.meta"), None)
+
+
+def _kinds(source: Path) -> Callable[[str], tuple[str, str, set[tuple[str, str]]]]:
+    """Return a function that sorts a key: words, equivalent or open; with the change, and its entries in EQUIVALENT."""
+    pair = _pairs(source)
+
+    def kind(key: str) -> tuple[str, str, set[tuple[str, str]]]:
+        original, mutant = pair(key)
+        name = key.rpartition(".")[2].rpartition("__mutmut_")[0]
+        function = name.removeprefix("x").replace("ǁ", ".").strip("._")
+        shown = _difference(original, mutant)
+        entries = {(where, part) for where, part in EQUIVALENT if where == function and part in shown}
+        words = _only_words(original, mutant)
+        return "words" if words else "equivalent" if entries else "open", f"{function}: {shown}", entries
+
+    return kind
 
 
 def _pairs(source: Path) -> Callable[[str], tuple[Any, Any]]:
@@ -257,7 +376,7 @@ def _body(function: Any) -> str:
 
 def _only_words(original: Any, mutant: Any) -> bool:
     """Return True if the two differ only in texts for people."""
-    return ast.dump(_muted(original)) == ast.dump(_muted(mutant))
+    return ast.dump(original.args) == ast.dump(mutant.args) and ast.dump(_muted(original)) == ast.dump(_muted(mutant))
 
 
 class _Mute(ast.NodeTransformer):
