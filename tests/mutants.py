@@ -42,6 +42,7 @@ _UNUSED: Final = "the hook that gets it makes no use of it but in an error's wor
 _REFRESHED: Final = "refresh() comes directly after it, and sets the value"
 _ACQUIRED: Final = "it is read once a request was permitted, which sets it"
 _ANY_CASE: Final = "the names of headers are found in any case"
+_FALSE: Final = "as false as False"
 _ORDERED_SET: Final = "the keys are an ordered set: the values are not read"
 # A part of the line as the mutant has it, with the function, and the reason why no test can distinguish it.
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
@@ -71,13 +72,13 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("Pager._pages", "options.skip_invalid or True"): "without the option the page stays as it is",
     ("Queue.add", "caller.places.queues[self] = ''"): _ORDERED_SET,
     ("Queue.add", "turns.waiters[waiter] = ''"): _ORDERED_SET,
-    ("Queue.add", "move_to_end(waiter, last=None)"): "as false as False",
-    ("Queue._pop", "popitem(last=None)"): "as false as False",
+    ("Queue.add", "move_to_end(waiter, last=None)"): _FALSE,
+    ("Queue._pop", "popitem(last=None)"): _FALSE,
     ("Pager._whole_pages", "isinstance(page, DecodedPage) or True"): "a plain page is whole",
     ("Pager._without_invalid", "errors=None"): "no errors, as with an empty tuple",
     ("Repeats.__init", "self._longest = 1"): "a page of one item is longer than none",
     ("Repeats.__init", "self._previous: tuple[Any, ...] = None"): "no page of items equals it, nor None",
-    ("Repeats.__init", "self._unchanged = 1"): "the first page sets it",
+    ("Repeats.__init", "self._unchanged = 1"): "the first page sets it, or has no items to repeat",
     ("array_hook", "_items_hook(None,"): _UNUSED,
     ("mapping_hook", "_items_hook(None,"): _UNUSED,
     ("one_or_more_hook", "else [value], None)"): _UNUSED,
@@ -91,6 +92,12 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("Progress.__init", "self._last: tuple[T, ...] | None = ''"): "no page of items equals it, nor None",
     ("LoopGuard.__init", "self._last: object = ''"): "no page of items equals it, nor None",
     ("contents", "not page.errors and False"): "without errors it makes a copy of the items",
+    ("CallState.__init", "self.token: Secret | None = ''"): "it is read after a 401 to a request whose token set it",
+    ("CallState.__init", "self.is_renewed = None"): _FALSE,
+    ("CallState.__init", "self.was_lost = None"): _FALSE,
+    ("Iteration.__init", "self.is_closed = None"): _FALSE,
+    ("Cursor.page_type", "items_optional: bool=True"): "a page of cursors has its items in any case: it is not read",
+    ("BadItems.__init", "super().__init__(None)"): "words of a message",
     ("error", "state.outcome is None and False"): "tenacity asks after an attempt, which has an outcome",
     ("finite_or_none", "_finite(None, field, value)"): "the policy is not read",
     ("RateEstimator.__init", "self._acquired_at = None"): _ACQUIRED,
@@ -134,7 +141,7 @@ _TESTS: Final = {
     "decode": ("tests/unit/test_decode.py", "tests/unit/test_fast_decode.py"),
     "encode": ("tests/unit/test_encode.py",),
     "fast_decode": ("tests/unit/test_fast_decode.py",),
-    "pagination": ("tests/unit/test_pagination.py",),
+    "pagination": ("tests/unit/test_pagination.py", "tests/http/test_bad_items.py"),
     "path": ("tests/unit/test_endpoint.py",),
     "structure": ("tests/unit/test_structure.py", "tests/unit/test_decode.py"),
     "ledger": ("tests/unit/events/test_ledger.py",),
@@ -142,7 +149,7 @@ _TESTS: Final = {
     "rate_estimator": ("tests/unit/test_rate_estimator.py",),
     "rate_headers": ("tests/unit/test_rate_headers.py",),
     "retry": ("tests/unit/test_retry.py", "tests/http/test_retries.py"),
-    "retrying": ("tests/http/test_retries.py", "tests/http/test_observers.py"),
+    "retrying": ("tests/unit/test_retrying.py", "tests/http/test_retries.py", "tests/http/test_observers.py"),
     "slugs": ("tests/unit/test_slugs.py",),
     "_urls": ("tests/unit/test_urls.py", "tests/unit/test_slugs.py", "tests/unit/test_links.py"),
     "links": ("tests/unit/test_links.py",),
@@ -256,7 +263,7 @@ def verdicts(module: str, mutants: Iterable[str], limit: float) -> Iterator[tupl
     running: dict[str, tuple[Any, float]] = {}
     while True:
         while len(running) < 2 and (mutant := next(left, None)) is not None:
-            process = fork.Process(target=_run_tests, args=(module, mutant))
+            process = fork.Process(target=_run_tests, args=(module, mutant), daemon=True)
             process.start()
             running[mutant] = process, time.monotonic() + limit
         if not running:

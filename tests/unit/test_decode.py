@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiocircle._core.decode import decode, decode_json
+from aiocircle._core.decode import decode, decode_items, decode_json
 from aiocircle._core.fields import OneOrMore, Timestamp
 from aiocircle._core.pagination import PAGE_TOKEN, array_type
 from aiocircle._core.structure import StructureProblems
@@ -286,6 +286,31 @@ def test_null_reads_as_the_default() -> None:
     assert refused(Branch, {"name": "b", "leaf": LEAF, "leaves": [None]}) == (
         "expected an object, got null @ $.leaves[0]",
     )
+
+
+def test_bad_items_leave_the_good_ones() -> None:
+    """The good items come in order; of each bad one the number of those before it, and its problems."""
+    items: list[Any] = [{"id": "a"}, {"id": 5}, {"id": "b"}, "c"]
+    good, bad = decode_items(Leaf, items, "$.items")
+    assert good == [Leaf(id="a"), Leaf(id="b")]
+    assert [(count, found.problems) for count, found in bad] == [
+        (1, ("expected a string, got an integer @ $.items[1].id",)),
+        (2, ("expected an object, got a string @ $.items[3]",)),
+    ]
+    with carefully():
+        again, same = decode_items(Leaf, items, "$.items")
+    assert again == good
+    assert [(count, found.problems) for count, found in same] == [(count, found.problems) for count, found in bad]
+
+
+def test_bad_items_beyond_a_hundred_are_counted() -> None:
+    """A hundred bad items have an error each. One more error counts the others, and comes after all items."""
+    good, bad = decode_items(int, [1, *["x"] * 100, 2], "$")
+    assert (good, len(bad)) == ([1, 2], 100)
+    good, bad = decode_items(int, [1, *["x"] * 103, 2], "$")
+    assert (good, len(bad)) == ([1, 2], 101)
+    count, others = bad[-1]
+    assert (count, others.problems) == (2, ("$ has 3 more items that do not match",))
 
 
 def test_problems_name_their_json_paths() -> None:

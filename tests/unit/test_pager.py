@@ -223,6 +223,25 @@ async def test_aclose_keeps_a_real_cancellation() -> None:
         await task
 
 
+async def test_cancelled_consumer_is_cancelled() -> None:
+    """The cancellation of a task that waits for a page reaches the task, and ends the request."""
+    pager, requested, ends = hanging()
+    task = asyncio.create_task(pager.collect())
+    await requested.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ends == ["cancelled"]
+
+
+async def test_aclose_ends_an_iteration_not_begun() -> None:
+    """An iteration that has not fetched anything ends without a request."""
+    pager = listing([1])
+    items = aiter(pager)
+    await pager.aclose()
+    assert [item async for item in items] == []
+
+
 async def test_aclose_ends_all_iterations() -> None:
     """Iterations that wait for their consumer end at their next item."""
     pager = listing([1, 2], [3])
@@ -366,6 +385,11 @@ async def test_short_page_of_repeated_items_is_the_end() -> None:
 
     assert await Pager(fetch, identity=lambda item: item).collect() == ["a", "b"]
     assert fetched == [None, "1"]
+
+
+async def test_empty_list_by_position_has_no_items() -> None:
+    """A list whose first page is empty repeats nothing."""
+    assert await listing([], identity=lambda item: item).collect() == []
 
 
 async def test_identities_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,14 @@ def test_items_are_found_in_any_body() -> None:
     assert (PAGE_TOKEN.items({"data": [1]}), CURSOR.items({"items": [1]}), CURSOR.items({"data": {}})) == (None,) * 3
 
 
+@pytest.mark.parametrize("plain", ["text", 7, True, None])
+def test_bodies_of_other_kinds_have_no_items(plain: Any) -> None:
+    """A body that is neither an object nor an array has no items and no next page."""
+    for paging in (PAGE_TOKEN, CURSOR, OFFSET):
+        assert paging.items(plain) is None
+        assert paging.next_token(plain, None) is None
+
+
 def test_unpaged_list_selects_no_page() -> None:
     """A list in one piece keeps the API's way of continuing; by position it has none."""
     assert PAGE_TOKEN.unpaged() == Pagination("page-token", is_paged=False)
@@ -214,6 +222,12 @@ def test_identity_is_a_text(values: dict[str, Any], identity: str | None) -> Non
     assert OFFSET.identity(values) == identity
     assert OFFSET.identity(Build(**values)) == identity
     assert PAGE_TOKEN.identity(values) is None
+
+
+@pytest.mark.parametrize("item", [7, "text", object()])
+def test_item_without_fields_has_no_identity(item: Any) -> None:
+    """A list may be of anything: what has neither an id nor a page is not recognized."""
+    assert OFFSET.identity(item) is None
 
 
 def test_smallest_page_by_position() -> None:
