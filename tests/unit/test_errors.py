@@ -24,9 +24,10 @@ from rich.traceback import Traceback
 
 import aiocircle
 from aiocircle import CircleCI, errors
-from aiocircle._core.api_errors import error_for, is_api_error
+from aiocircle._core.api_errors import decode_error, error_for, is_api_error, outcome_of
 from aiocircle._core.message import Request
-from aiocircle._redact import Secret, redact_url
+from aiocircle._core.structure import StructureProblems
+from aiocircle._redact import Secret, SecretMask, redact_url
 
 URL = "https://circleci.com/api/v2/me"
 
@@ -587,6 +588,52 @@ def test_message_is_found_three_objects_deep() -> None:
     """A message further inside is not looked for."""
     assert of(403, b'{"message": {"error": {"detail": "deep"}}}').message == "deep"
     assert of(403, b'{"message": {"error": {"detail": {"message": "deeper"}}}}').message == "Forbidden"
+
+
+def test_rate_limited_has_the_servers_message() -> None:
+    """A 429 shows what the server wrote, as every other error does."""
+    assert of(429, b'{"message": "slow down"}').message == "slow down"
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (errors.DecodeError([]), "done"),
+        (errors.ConnectionFailed("refused", outcome="not_done"), "not_done"),
+        (errors.ConnectionFailed("lost", outcome="unknown"), "unknown"),
+        (of(500), "unknown"),
+        (of(302), "unknown"),
+        (of(399), "unknown"),
+        (of(400), "not_done"),
+        (of(407), "not_done"),
+        (of(408), "unknown"),
+        (of(409), "not_done"),
+        (of(429), "not_done"),
+        (errors.ConfigurationError("closed"), "not_done"),
+    ],
+    ids=repr,
+)
+def test_outcome_of_one_attempt(error: errors.CircleCIError, outcome: str) -> None:
+    """A change may have been made unless the API refused it, or nothing was sent."""
+    assert outcome_of(error) == outcome
+
+
+def test_decode_error_has_what_the_response_had() -> None:
+    """The token is masked in all texts that a server may have repeated it in."""
+    found = StructureProblems(["$.id is hunter2"], malformed=True)
+    found.next_page_token = "next"
+    headers = CIMultiDict({"X-Request-Id": "r", "X-Echo": "hunter2"})
+    mask = SecretMask()
+    mask.add(Secret("hunter2"))
+    url = "https://circleci.com/api/v2/hunter2"
+    error = decode_error(found, 201, headers, b"hunter2", method="POST", url=url, mask=mask)
+    assert error.problems == ("$.id is ***",)
+    assert (error.status, error.method, error.url) == (201, "POST", "https://circleci.com/api/v2/***")
+    assert error.headers == {"X-Request-Id": "r", "X-Echo": "***"}
+    assert (error.request_id, error.body, error.next_page_token) == ("r", b"***", "next")
+    assert error.malformed
+    plain = decode_error(found, 201, headers, b"hunter2", method="POST", url=url)
+    assert (plain.problems, plain.body) == (("$.id is hunter2",), b"hunter2")
 
 
 def test_date_of_a_retry_after_counts_from_now() -> None:

@@ -140,7 +140,16 @@ def test_the_models_that_are_not_read_fast_are_known() -> None:
     assert slow == NOT_READ_FAST
 
 
-@pytest.mark.parametrize("kind", [Leaf, Box[Leaf], page_type(Branch), array_type(Leaf), dict[str, Leaf], Leaf | None])
+@attrs.frozen
+class Dated:
+    """A model that nothing else reads before the test."""
+
+    at: Timestamp
+
+
+@pytest.mark.parametrize(
+    "kind", [Dated, Leaf, Box[Leaf], page_type(Branch), array_type(Leaf), dict[str, Leaf], Leaf | None]
+)
 def test_types_that_are_read_fast(kind: Any) -> None:
     """Arrays, maps, pages and generic models of types that are read fast are read fast too."""
     assert msgspec_decoder(kind) is not None

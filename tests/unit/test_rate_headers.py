@@ -43,6 +43,17 @@ NOW = 1_700_000_000.0  # seconds since the epoch
             {"X-RateLimit-Limit-Second": "20", "RateLimit-Limit": "5;w=1"},
             [(20, 1.0, None, None), (5, 1.0, None, None)],
         ),
+        # A window's own numbers count before the plain ones.
+        (
+            {
+                "X-RateLimit-Limit-Minute": "60",
+                "X-RateLimit-Remaining-Minute": "8",
+                "X-RateLimit-Reset-Minute": "9",
+                "X-RateLimit-Remaining": "5",
+                "X-RateLimit-Reset": "7",
+            },
+            [(60, 60.0, 8, 9.0)],
+        ),
         ({"X-RateLimit-Limit-Second": "many"}, [(None, None, None, None)]),
         ({"RateLimit-Limit": "5;w=0"}, [(5, None, None, None)]),
         ({"x-ratelimit-limit-second": "20"}, [(20, 1.0, None, None)]),
@@ -52,6 +63,14 @@ def test_rate_limits_parse(headers: dict[str, str], limits: list[tuple[Any, ...]
     """Every limit that the headers name, with its window, remaining requests and reset."""
     expected = [RateLimit(limit=a, window=b, remaining=c, reset=d) for a, b, c, d in limits]
     assert parse_rate_limits(CIMultiDict(headers)) == expected
+
+
+def test_response_may_have_all_rate_limit_headers() -> None:
+    """Each window of each kind is a limit."""
+    windows = ("", "-Second", "-Minute", "-Hour", "-Day")
+    names = [f"{kind}-Limit{window}" for kind in ("X-RateLimit", "RateLimit") for window in windows]
+    names += ["X-RateLimit-Remaining", "RateLimit-Remaining"]
+    assert len(parse_rate_limits(CIMultiDict(dict.fromkeys(names, "5")))) == 8
 
 
 @given(st.dictionaries(st.sampled_from(["X-RateLimit-Limit-Second", "RateLimit-Limit", "RateLimit-Reset"]), st.text()))
