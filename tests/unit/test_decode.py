@@ -290,12 +290,13 @@ def test_null_reads_as_the_default() -> None:
 
 def test_bad_items_leave_the_good_ones() -> None:
     """The good items come in order; of each bad one the number of those before it, and its problems."""
-    items: list[Any] = [{"id": "a"}, {"id": 5}, {"id": "b"}, "c"]
+    items: list[Any] = [{"id": "a"}, {"id": 5}, {"id": "b"}, "c", None]
     good, bad = decode_items(Leaf, items, "$.items")
     assert good == [Leaf(id="a"), Leaf(id="b")]
     assert [(count, found.problems) for count, found in bad] == [
         (1, ("expected a string, got an integer @ $.items[1].id",)),
         (2, ("expected an object, got a string @ $.items[3]",)),
+        (2, ("expected an object, got null @ $.items[4]",)),
     ]
     with carefully():
         again, same = decode_items(Leaf, items, "$.items")

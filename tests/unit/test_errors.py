@@ -584,6 +584,11 @@ def test_each_redirect_names_its_target(status: int) -> None:
     assert error.message.startswith("a redirect to https://circleci.com/y, which is not followed")
 
 
+def test_error_after_the_redirects_has_its_message() -> None:
+    """A 400 is the first status whose body is read for the reason."""
+    assert of(400, b'{"message": "no"}', {"Location": "https://circleci.com/y"}).message == "no"
+
+
 def test_message_is_found_three_objects_deep() -> None:
     """A message further inside is not looked for."""
     assert of(403, b'{"message": {"error": {"detail": "deep"}}}').message == "deep"
