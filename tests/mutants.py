@@ -100,6 +100,7 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("Cursor.page_type", "items_optional: bool=True"): "a page of cursors has its items in any case: it is not read",
     ("BadItems.__init", "super().__init__(None)"): "words of a message",
     ("error", "state.outcome is None and False"): "tenacity asks after an attempt, which has an outcome",
+    ("to_json", "has_secret = False  ->  has_secret = None"): _FALSE,
     ("finite_or_none", "_finite(None, field, value)"): "the policy is not read",
     ("RateEstimator.__init", "self._acquired_at = None"): _ACQUIRED,
     ("RateEstimator.__init", "self._acquired_at = 1.0"): _ACQUIRED,

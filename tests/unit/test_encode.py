@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 
 from aiocircle import UNSET, InvalidArgument
 from aiocircle._core.encode import encode_body, encode_json, encode_nested, encode_query, parse_datetime
-from aiocircle._core.fields import Timestamp
+from aiocircle._core.fields import READ_ONLY, Timestamp
 from aiocircle._core.group import OneOrMany
+from aiocircle._redact import Secret, SecretBytes
 from tests.unit.samples import (
     NOON,
     Leaf,
@@ -229,6 +230,20 @@ def test_zone_without_offset_is_naive() -> None:
         encode_body({"at": datetime(2024, 5, 6, tzinfo=Nowhere())})
 
 
+def test_fields_of_a_body_are_spelled() -> None:
+    """A field goes out under the name that the API gives it."""
+    assert encode_body({"page_size": 1}, lambda name: name.replace("_", "-")) == b'{"page-size":1}'
+    assert encode_body({"page_size": 1}) == b'{"page_size":1}'
+
+
+def test_body_with_a_secret_is_secret() -> None:
+    """A secret goes out as it is, and the body with it is shown as `***`. Other bodies are shown."""
+    body = encode_json({"value": Secret("hunter2")}, "json")
+    assert bytes(body) == b'{"value":"hunter2"}'
+    assert type(body) is SecretBytes
+    assert type(encode_json({"value": "hunter2"}, "json")) is bytes
+
+
 def test_repr_of_unset() -> None:
     """The repr of UNSET is its name."""
     assert repr(UNSET) == "UNSET"
@@ -402,3 +417,19 @@ def test_model_sends_declared_fields():
     assert encode_nested(Inner, InnerModel(name="a"), "body") == {"name": "a"}
     with pytest.raises(InvalidArgument, match="body needs the key 'name'"):
         encode_nested(Inner, InnerModel(note="b"), "body")
+
+
+@attrs.frozen
+class Counted:
+    name: str
+    uses: int = attrs.field(default=0, metadata=READ_ONLY)
+
+
+def test_read_only_fields_are_not_sent() -> None:
+    """Fields that the server counts are left out, also where a body has a key for them."""
+
+    class Body(TypedDict):
+        name: str
+        uses: NotRequired[int]
+
+    assert encode_nested(Body, Counted("a", uses=3), "body") == {"name": "a"}
