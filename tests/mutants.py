@@ -83,6 +83,12 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("array_hook", "_items_hook(None,"): _UNUSED,
     ("mapping_hook", "_items_hook(None,"): _UNUSED,
     ("one_or_more_hook", "else [value], None)"): _UNUSED,
+    ("structure_numeric_text", "_structure_float(value, None)"): "the second argument is not read",
+    ("is_model", "origin = None"): "attrs.has() looks at the origin too",
+    ("is_model", "get_origin(None)"): "attrs.has() looks at the origin too",
+    ("is_model", "or True"): "attrs.has() looks at the origin too",
+    ("model_hook", "attrs.resolve_types(None,"): "cattrs resolves them too",
+    ("model_hook", "attrs.resolve_types(origin)"): "it includes extras by default",
     ("model_hook", "inner(fields, None)"): _UNUSED,
     ("model_hook", "inner(fields)"): _UNUSED,
     (

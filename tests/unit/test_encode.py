@@ -109,6 +109,12 @@ def test_what_no_query_can_carry_is_refused_by_name(value: Any) -> None:
         encode_query({"page_size": value})
 
 
+def test_query_parameters_are_spelled() -> None:
+    """A parameter goes out under the name that the API gives it."""
+    assert encode_query({"page_size": 1}, lambda name: name.replace("_", "-")) == [("page-size", "1")]
+    assert encode_query({"page_size": 1}) == [("page_size", "1")]
+
+
 def test_query_parameters_keep_their_order() -> None:
     """So that a recorded request is found again."""
     pairs = encode_query({"b": 1, "a": ["x", "y"], "c": None, "d": True})
