@@ -250,6 +250,16 @@ def test_body_with_a_secret_is_secret() -> None:
     assert type(encode_json({"value": "hunter2"}, "json")) is bytes
 
 
+class Text(str):
+    __slots__ = ()
+
+
+def test_text_of_a_callers_own_class_is_plain() -> None:
+    """A body with a text of another class is not secret for that, and is shown."""
+    body = encode_json({"value": Text("a")}, "json")
+    assert (type(body), body) == (bytes, b'{"value":"a"}')
+
+
 def test_repr_of_unset() -> None:
     """The repr of UNSET is its name."""
     assert repr(UNSET) == "UNSET"

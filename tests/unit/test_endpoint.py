@@ -52,6 +52,10 @@ def endpoint(path: str, method: str = "GET") -> Route:
         ("/project/{project:slug}", (UUID(ID),), f"/api/v2/project/{ID}"),
         ("/project/{project:slug}/job/{job_number}", ("gh/acme/web", 5), "/api/v2/project/gh/acme/web/job/5"),
         ("/project/{project:full_slug}/run", ("bb/acme/web",), "/api/v2/project/bb/acme/web/run"),
+        ("/project/{project:long_slug}", ("gh/acme/web",), "/api/v2/project/github/acme/web"),
+        ("/project/{project:long_slug}", ("bitbucket/acme/web",), "/api/v2/project/bitbucket/acme/web"),
+        ("/project/{project:long_slug}", (f"circleci/{ID}/{ID}",), f"/api/v2/project/circleci/{ID}/{ID}"),
+        ("/project/{project:long_slug}", (f"{ROOT}/api/v2/project/gh/acme/web",), "/api/v2/project/github/acme/web"),
         ("/insights/{org:org_slug}/summary", ("github/acme",), "/api/v2/insights/gh/acme/summary"),
         ("/insights/{org:org_slug}/summary", (OrgSlug("circleci", "x y"),), "/api/v2/insights/circleci/x%20y/summary"),
         # The one parameter that is a whole slug in one segment
@@ -114,6 +118,9 @@ def test_values_match_placeholders(values: tuple[str, ...]) -> None:
     """A method that omits a value fails, and sends no other path."""
     with pytest.raises(TypeError, match="takes 2"):
         endpoint("/a/{b}/{c}").url(values, ROOT)
+    if values:
+        with pytest.raises(TypeError, match="takes 0"):
+            endpoint("/a").url(values, ROOT)
 
 
 @pytest.mark.parametrize("path", ["/org/{orgID}/x", "/x/{}", "/x/{a", "/x/a}", "/x/{a b}", "/x/{a:word}"])

@@ -127,6 +127,15 @@ def play(seed: int) -> dict[str, int]:
     return counts
 
 
+def test_ledger_admits_nothing_before_it_is_opened() -> None:
+    """An event that comes too early is left to its sender."""
+    ledger: Ledger[int] = Ledger(queue_size=1, workers=1, remember=1)
+    assert ledger.admit(1, None) is CLOSED
+    assert ledger.is_idle
+    ledger.open()
+    assert ledger.admit(1, None) is QUEUED
+
+
 def test_ledger_agrees_with_observer() -> None:
     """In each random story the ledger admits, takes and forgets as an observer does that knows the whole story."""
     totals: dict[str, int] = {}
