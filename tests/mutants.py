@@ -43,6 +43,7 @@ _REFRESHED: Final = "refresh() comes directly after it, and sets the value"
 _ACQUIRED: Final = "it is read once a request was permitted, which sets it"
 _ANY_CASE: Final = "the names of headers are found in any case"
 _FALSE: Final = "as false as False"
+_MORE_PARTS: Final = "a text with more slashes has too many parts either way"
 _ORDERED_SET: Final = "the keys are an ordered set: the values are not read"
 # A part of the line as the mutant has it, with the function, and the reason why no test can distinguish it.
 EQUIVALENT: Final[dict[tuple[str, str], str]] = {
@@ -95,6 +96,14 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("expand_path", "literals[1:])"): "there are as many values as placeholders here",
     ("read_link", "'XXurl must"): "words of a message",
     ("read_link", "'URL MUST"): "words of a message",
+    ("path", "[quote(name) for name in names]"): "no name has a slash",
+    ("path", "safe='XXXX'"): "a letter is never quoted",
+    ("OrgSlug._from_text", ".split('/')"): _MORE_PARTS,
+    ("OrgSlug._from_text", ".rsplit('/', 2)"): _MORE_PARTS,
+    ("OrgSlug._from_text", ".split('/', 3)"): _MORE_PARTS,
+    ("ProjectSlug._from_text", ".split('/')"): _MORE_PARTS,
+    ("ProjectSlug._from_text", ".rsplit('/', 3)"): _MORE_PARTS,
+    ("ProjectSlug._from_text", ".split('/', 4)"): _MORE_PARTS,
     ("Ledger.open", "self._phase = None"): "only the other phases are asked for",
     ("Ledger.take", "self._in_work[entry] = ''"): _ORDERED_SET,
     ("Ledger.finish", "self._remembered_keys[entry.key] = ''"): _ORDERED_SET,
@@ -106,7 +115,6 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
         "->  return dict(zip(value, convert_items(value.items())",
     ): "as many come out of the reader as went in",
     ("model_hook", "if renamed or True"): "a copy without changes is the same",
-    ("Progress.__init", "self._last: tuple[T, ...] | None = ''"): "no page of items equals it, nor None",
     ("LoopGuard.__init", "self._last: object = ''"): "no page of items equals it, nor None",
     ("contents", "not page.errors and False"): "without errors it makes a copy of the items",
     ("CallState.__init", "self.token: Secret | None = ''"): "it is read after a 401 to a request whose token set it",
@@ -145,8 +153,6 @@ EQUIVALENT: Final[dict[tuple[str, str], str]] = {
     ("retry_after", "headers.get('Date', None)"): "it is no date either",
     ("retry_after", "headers.get('Date')"): "it is no date either",
     ("parse_kind", "headers.get(names.limit, 'XXXX')"): "it names no window either",
-    ("problems", "$ IS NESTED"): "words of a message",
-    ("problems", "XX$ is nested"): "words of a message",
 }
 
 _HUNG: Final = 36

@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aiocircle import InvalidArgument, OrgSlug, ProjectSlug
+from aiocircle.slugs import check_segment
 
 ORG_UUID = "5034460f-c7c4-4c43-9457-de07e2029e7b"
 PROJECT_UUID = "44b4d7a4-2f9c-4a43-8c4a-8d1a8f6d0f3e"
@@ -646,3 +647,16 @@ def test_a_slug_survives_its_own_text(provider: str, organization: str, project:
     assert ProjectSlug.parse(str(slug)) == slug
     assert slug.org is not None
     assert OrgSlug.parse(str(slug.org)) == slug.org
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "a\nb"])
+def test_segments_that_servers_resolve_are_refused(value: str) -> None:
+    """A request to delete a variable named `..` would delete what contains it."""
+    with pytest.raises(InvalidArgument, match="name must be a name"):
+        check_segment(value, "name")
+
+
+@pytest.mark.parametrize("value", ["...", ".a", "a b", "a/b"])
+def test_other_segments_are_kept(value: str) -> None:
+    """They are encoded where the path is written."""
+    assert check_segment(value, "name") == value
