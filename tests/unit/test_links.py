@@ -461,6 +461,9 @@ def test_web_urls_need_a_number() -> None:
     """An expired workflow has an empty id, an approval no number."""
     assert pipeline_url("gh/acme/web", None) is None
     assert pipeline_url("gh/acme/web", 0) is None
+    assert pipeline_url("gh/acme/web", 1) == f"{APP}/pipelines/github/acme/web/1"
+    assert pipeline_url("gh/acme/web", 10**18 - 1) == f"{APP}/pipelines/github/acme/web/{10**18 - 1}"
+    assert pipeline_url("gh/acme/web", 10**18) is None
     assert workflow_url("gh/acme/web", None, ID) is None
     assert workflow_url("gh/acme/web", 12, "") is None
     assert workflow_url("gh/acme/web", 12, None) is None

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aiocircle import InvalidArgument, OrgSlug, ProjectSlug
-from aiocircle.slugs import check_segment
+from aiocircle.slugs import check_segment, read_slug
 
 ORG_UUID = "5034460f-c7c4-4c43-9457-de07e2029e7b"
 PROJECT_UUID = "44b4d7a4-2f9c-4a43-8c4a-8d1a8f6d0f3e"
@@ -660,3 +660,9 @@ def test_segments_that_servers_resolve_are_refused(value: str) -> None:
 def test_other_segments_are_kept(value: str) -> None:
     """They are encoded where the path is written."""
     assert check_segment(value, "name") == value
+
+
+def test_percent_sign_of_a_slug_is_kept() -> None:
+    """Only a page's path is decoded. A slug is read as it is written."""
+    for slug in (ProjectSlug.parse("gh/acme/a%20b"), read_slug(ProjectSlug, "gh/acme/a%20b")):
+        assert slug == ProjectSlug("gh", "acme", "a%20b")
