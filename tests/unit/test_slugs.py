@@ -666,3 +666,16 @@ def test_percent_sign_of_a_slug_is_kept() -> None:
     """Only a page's path is decoded. A slug is read as it is written."""
     for slug in (ProjectSlug.parse("gh/acme/a%20b"), read_slug(ProjectSlug, "gh/acme/a%20b")):
         assert slug == ProjectSlug("gh", "acme", "a%20b")
+
+
+def test_page_of_the_cloud_may_be_of_another_host() -> None:
+    """A client of another installation reads no page of the cloud as its own."""
+    page = "https://app.circleci.com/pipelines/github/acme/web"
+    assert read_slug(ProjectSlug, page) == ProjectSlug("gh", "acme", "web")
+    assert isinstance(read_slug(ProjectSlug, page, read_cloud=False), str)
+
+
+def test_slug_with_some_slashes_encoded_is_refused() -> None:
+    """Either all of its slashes are encoded, or none. Otherwise a name would have a slash in it."""
+    assert read_slug(ProjectSlug, "gh%2Facme%2Fweb") == ProjectSlug("gh", "acme", "web")
+    assert isinstance(read_slug(ProjectSlug, "gh/acme%2Fweb"), str)
