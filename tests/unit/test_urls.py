@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from aiocircle._urls import (
     Address,
     Root,
+    _begins_with_host,
     clean_text,
     is_loopback,
     is_name,
@@ -212,3 +213,22 @@ def test_reading_never_raises(text: str) -> None:
     for prefix in ("", "//", "https://", "git@", "https://circleci.com/", "https://x.example/pipelines/"):
         parse_address(prefix + text, roots=None)
         parse_root(prefix + text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("circleci.com/gh/acme/web", True),
+        ("localhost/gh/acme/web", True),
+        ("LOCALHOST/gh/acme/web", True),
+        ("server:8080/gh/acme/web", True),
+        ("server/gh/acme/web", False),
+        ("gh/acme.js/web", False),
+        ("gh/acme:x/web", False),
+        ("circleci.com", False),
+        ("localhost", False),
+    ],
+)
+def test_a_url_may_lack_its_scheme(text: str, expected: bool) -> None:
+    """A host has a dot or a port, or is localhost. Only the part before the first slash counts."""
+    assert _begins_with_host(text) is expected
