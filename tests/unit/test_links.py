@@ -604,8 +604,8 @@ def test_any_text_is_a_link_or_refused(text: str) -> None:
     "piece", ["a", ".", "/", ":", "@", "a.", "a:", "%2F", "-", "gh/", "//", "github.com-", "?", "#", " "]
 )
 def test_long_text_is_read_in_linear_time(piece: str) -> None:
-    """No input keeps the event loop busy: the longest text that is read, and one of ten megabytes."""
-    for text in ((piece * 16_384)[:16_384], (piece * 10_000_000)[:10_000_000]):
+    """No input keeps the event loop busy: the longest text that is read, and one of a megabyte."""
+    for text in ((piece * 16_384)[:16_384], (piece * 1_000_000)[:1_000_000]):
         for prefix in ("", "git@", "https://", "https://app.circleci.com/", "https://ci.acme.com/pipelines/gh/"):
             whole = (prefix + text)[: len(text)]
             begin = time.process_time()

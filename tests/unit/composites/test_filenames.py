@@ -43,8 +43,8 @@ def test_harmless_name_is_unchanged(name: str, parts: tuple[str, ...]) -> None:
 
 def test_control_characters_are_refused() -> None:
     """All of them, at any place in a name."""
-    controls = [char for char in map(chr, range(0x110000)) if unicodedata.category(char) == "Cc"]
-    assert len(controls) == 65
+    controls = [char for char in map(chr, range(256)) if unicodedata.category(char) == "Cc"]
+    assert len(controls) == 65  # as many as Unicode has
     for char in controls:
         with pytest.raises(DownloadError, match="control character"):
             safe_parts(f"a/b{char}c")
