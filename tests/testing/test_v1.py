@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -85,7 +86,7 @@ async def test_lists_page_by_limit_and_offset(api):
     numbers = [build["build_num"] for build in whole]
     assert numbers == sorted(numbers, reverse=True)
     assert await api.get(f"{slug}?offset=1000000") == []
-    branch = whole[-1]["branch"].replace("/", "%2F")
+    branch = quote(whole[-1]["branch"], safe="")
     on_branch = await api.get(f"{slug}/tree/{branch}?limit=100")
     assert {build["branch"] for build in on_branch} == {whole[-1]["branch"]}
     for name, statuses in [("successful", {"success"}), ("failed", {"failed", "timedout", "infrastructure_fail"})]:
