@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from aiocircle._redact import single_line
+from aiocircle._urls import has_control
 from aiocircle.errors import DownloadError
 
 __all__ = ["PART_PREFIX", "PART_SUFFIX", "FilePaths", "Root", "folder_name", "safe_parts"]
@@ -25,7 +26,6 @@ PART_SUFFIX: Final = ".part"
 _MAX_NAME: Final = 255
 # Characters of a folder's name: at most 4 bytes each, with room for a job's number.
 _MAX_FOLDER: Final = 55
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")  # all of the category Cc
 _RESERVED: Final = re.compile(r'[<>:"|?*\\]')
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: with any extension, and with superscript digits.
 _DEVICES: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])", re.IGNORECASE)
@@ -64,7 +64,7 @@ def _problem(part: str) -> str:
         return "one of its names is invisible"
     if size > _MAX_NAME:
         return f"one of its names is longer than {_MAX_NAME} bytes"
-    if _CONTROL.search(part):
+    if has_control(part):
         return "it has a control character"
     if found := _RESERVED.search(part):
         return f"it has the character {found[0]}, which Windows reserves"
