@@ -268,7 +268,7 @@ async def _builds(call):
     await call("GET", "/pipeline?org-slug=gh/acme", 200)
     for slug in call.api.server.projects[:4]:
         await call("GET", f"/project/{slug}/pipeline/mine", 200)
-        for pipeline in (await call("GET", f"/project/{slug}/pipeline", 200))["items"][:20]:
+        for pipeline in (await call("GET", f"/project/{slug}/pipeline", 200))["items"][:8]:
             await call("GET", f"/pipeline/{pipeline['id']}", 200)
             await call("GET", f"/project/{slug}/pipeline/{pipeline['number']}", 200)
             await call("GET", f"/pipeline/{pipeline['id']}/config", 200)
