@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import subprocess
@@ -107,6 +108,7 @@ def main() -> int:
         # In turns: a file system becomes slower with what was written to it just before.
         for subject in ("bare", "ours") if turn % 2 else ("ours", "bare"):
             with tempfile.TemporaryDirectory() as into:
+                os.sync()  # What was written and removed before is not paid for by this one.
                 ended = subprocess.run(
                     [*command, "--subject", subject, base, into], check=True, stdout=subprocess.PIPE, text=True
                 )

@@ -137,9 +137,12 @@ class Queue:
 
     def release(self, caller: Caller, response: Response | None, sent_at: float) -> None:
         """End an admission. response: None if the request failed without one."""
+        caller.places.change(+1)
+        self.release_rate(caller, response, sent_at)
+
+    def release_rate(self, caller: Caller, response: Response | None, sent_at: float) -> None:
+        """End an admission whose body is still read: its place stays taken until release_place()."""
         in_flight = self.in_flight = self.in_flight - 1
-        places = caller.places
-        places.change(+1)
         try:
             if response is None:
                 self._report_without_response(sent_at)
@@ -149,13 +152,8 @@ class Queue:
                 if status == 429:
                     self._void_permissions()
         finally:
-            if places.queues:
-                _serve(places)
-
-    def release_rate(self, caller: Caller, response: Response | None, sent_at: float) -> None:
-        """End an admission whose body is still read: its place stays taken until release_place()."""
-        caller.places.change(-1)
-        self.release(caller, response, sent_at)
+            if caller.places.queues:
+                _serve(caller.places)
 
     def return_permission(self, waiter: Waiter) -> None:
         """Take back an admission that was not used. The next request uses its permission, unless a 429 voided it."""

@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from multidict import CIMultiDict
 from yarl import URL
 
 from aiocircle._core.admission_queue import release_place
@@ -22,7 +21,7 @@ from aiocircle._core.ranges import FailureCount, Verdict, plan_body, range_heade
 from aiocircle._core.retry import RetryPolicy
 from aiocircle._core.throttle import Caller
 from aiocircle._core.timeouts import stream_timeout
-from aiocircle._core.transport import MAX_REDIRECTS, REDIRECTS
+from aiocircle._core.transport import MAX_REDIRECTS, REDIRECTS, USER_AGENT
 from aiocircle._core.transport import StreamedResponse as TransportResponse
 from aiocircle._redact import Secret
 from aiocircle._urls import has_control
@@ -30,7 +29,6 @@ from aiocircle.errors import CircleCIError, DownloadError, InvalidArgument, Requ
 
 __all__ = ["FileOpener", "Open", "StreamedResponse", "check_url", "receives_token", "stream_body"]
 
-_TOKEN_HEADERS: Final = ("Circle-Token", "Authorization")
 # https://circleci.com/docs/artifacts/: the host itself and all below it.
 _ARTIFACT_HOST: Final = "circle-artifacts.com"
 _VALID: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # RFC 3986
@@ -75,12 +73,14 @@ def _bad_url(parameter: str, got: str) -> InvalidArgument:
 
 
 def _parse_url(url: str, base: URL | None = None) -> URL | None:
-    if has_control(url):
+    is_valid = _VALID.fullmatch(url) is not None
+    if not is_valid and has_control(url):
         return None
     try:
         # A URL that is valid is sent as it is: another spelling would invalidate its signature.
-        parsed = URL(url, encoded=_VALID.fullmatch(url) is not None)
-        parsed = (parsed if base is None else base.join(parsed)).with_fragment(None)
+        parsed = URL(url, encoded=is_valid)
+        parsed = parsed if base is None else base.join(parsed)
+        parsed = parsed.with_fragment(None) if parsed.raw_fragment else parsed
         is_usable = parsed.scheme in ("http", "https") and bool(parsed.raw_host) and parsed.port is not None
     except ValueError:
         return None
@@ -140,15 +140,17 @@ class _OpenFile:
         url = _parse_url(self._url)
         if url is None:
             raise _bad_url("url", "another text")
-        await self._use_present_token()
-        family = family_of(url.raw_path) if receives_token(url, state.base_url) else str(url.raw_host)
+        if state.credentials.can_renew:
+            await state.follow_token()
+        has_token = receives_token(url, state.base_url)
+        family = family_of(url.raw_path) if has_token else str(url.raw_host)
         queue = state.throttle.admit_nowait(caller, family)
         if queue is None:
             queue = await state.throttle.admit(caller, family, self._request(url, has_token=False), math.inf)
         sent_at = state.clock.monotonic()
         is_open = False
         try:
-            await self._follow(url)
+            await self._follow(url, has_token=has_token)
             is_open = True
         finally:
             if is_open:
@@ -175,46 +177,43 @@ class _OpenFile:
         if response is not None:
             response.close()
 
-    async def _follow(self, url: URL) -> None:
+    async def _follow(self, first_url: URL, *, has_token: bool) -> None:
         """Open the URL, or what its redirects lead to. A redirect that cannot be followed is the response."""
-        state, first_url = self._opener.state, url
-        base_url, mask = state.base_url, state.credentials.mask
-        has_token = receives_token(url, base_url)
-        response = await self._send(url, has_token=has_token)
+        response = await self._send(first_url, has_token=has_token)
         self._first = Response(response.status, response.headers, b"")
-        for _ in range(MAX_REDIRECTS):
-            location = response.headers.get("Location") if response.status in REDIRECTS else None
-            # A URL with the token in it would carry it to another host.
-            target = None if location is None or mask.apply(location) != location else _parse_url(location, url)
+        url, redirects = first_url, 0
+        while response.status in REDIRECTS and redirects < MAX_REDIRECTS:
+            target = self._redirect_target(url, response.headers.get("Location"))
             if target is None:
                 break
             self._close()
             url = target
+            redirects += 1
             # Once a redirect has left the hosts that get the token, no later one leads back to them.
-            has_token = has_token and receives_token(url, base_url)
+            has_token = has_token and receives_token(url, self._opener.state.base_url)
             response = await self._send(url, has_token=has_token)
         if response.status == 401 and has_token:
             if await self._renew_token():
-                await self._follow(first_url)
+                await self._follow(first_url, has_token=True)
                 return
             await self._raise_unauthorized(url, response)
         self.status, self.headers = response.status, response.headers
 
-    async def _use_present_token(self) -> None:
-        state = self._opener.state
-        if state.credentials.can_renew:
-            await state.follow_token()
+    def _redirect_target(self, url: URL, location: str | None) -> URL | None:
+        # A URL with the token in it would carry it to another host.
+        is_safe = location is not None and self._opener.state.credentials.mask.apply(location) == location
+        return _parse_url(location, url) if location is not None and is_safe else None
 
     async def _renew_token(self) -> bool:
         """Return True if the token that was refused has been replaced, so that the file is opened again, once."""
-        credentials = self._opener.state.credentials
-        if self._is_renewed or not credentials.can_renew:
+        state = self._opener.state
+        if self._is_renewed or not state.credentials.can_renew:
             return False
         self._is_renewed = True
-        if not await credentials.renew(self._token):
+        if not await state.credentials.renew(self._token):
             return False
         self._close()
-        await self._use_present_token()
+        await state.follow_token()
         return True
 
     async def _send(self, url: URL, *, has_token: bool) -> TransportResponse:
@@ -238,12 +237,11 @@ class _OpenFile:
         return response
 
     def _request(self, url: URL, *, has_token: bool) -> Request:
-        own = self._opener.state.headers
-        headers: CIMultiDict[str] = CIMultiDict(self._headers)
-        headers["Accept"], headers["User-Agent"] = "*/*", own["User-Agent"]
+        headers = {**self._headers, "Accept": "*/*", "User-Agent": USER_AGENT}
         if has_token:
-            self._token = self._opener.state.credentials.token
-            headers.update({name: own[name] for name in _TOKEN_HEADERS if name in own})
+            credentials = self._opener.state.credentials
+            self._token = credentials.token
+            headers |= credentials.header
         return Request("GET", str(url), headers)
 
     async def _raise_unauthorized(self, url: URL, response: TransportResponse) -> None:

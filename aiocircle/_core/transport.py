@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -107,6 +107,7 @@ class StreamedResponse:
         "_raw",
         "_request",
         "_session",
+        "_size",
         "_timeout",
         "_url",
         "headers",
@@ -131,6 +132,7 @@ class StreamedResponse:
         self._request = request
         self._timeout = timeout
         self._url = request.url
+        self._size = 0
         self._is_safe = request.method in SAFE
 
     async def __aenter__(self) -> Self:
@@ -188,20 +190,24 @@ class StreamedResponse:
             raise failure from None
         return Response(raw.status, raw.headers, b"".join(chunks), reason)
 
-    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        """Yield the parts of the decompressed body as they come. Raise RequestError if it is cut."""
-        content, method, url = self._raw.content, self._request.method, redact_url(self._url)
-        size = 0
+    def __aiter__(self) -> Self:
+        """Iterate over the parts of the decompressed body as they come."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next part of the decompressed body. Raise RequestError if it is cut."""
+        content = self._raw.content
+        if content.at_eof():
+            raise StopAsyncIteration
         try:
-            while not content.at_eof():
-                chunk = await content.readany()
-                size += len(chunk)
-                yield chunk
-            return
+            chunk = await content.readany()
+            self._size += len(chunk)
+            return chunk
         except Exception as error:
-            reason = self._cut_reason(error, size)
+            reason = self._cut_reason(error, self._size)
             failure = self._failure(error) if reason is None else None
         if failure is None:
+            method, url = self._request.method, redact_url(self._url)
             failure = _masked(ConnectionFailed(f"{method} {url}: {reason}", method=method, url=url), self._mask)
         raise failure from None
 

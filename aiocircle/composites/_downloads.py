@@ -152,24 +152,21 @@ class _Batch:
         artifact, place = placed
         if isinstance(place, DownloadError):
             return place
-        result = await self._download(artifact, place)
+        result: DownloadedArtifact | DownloadError | None = None
+        try:
+            if self._existing == "skip":
+                result = await self._disk.run(partial(_find_existing, self._root, place, artifact))
+            if result is None:
+                result = await FileDownload(
+                    self._open, self._disk, artifact, self._root, place, self._policy, self._report
+                ).run()
+        except DownloadError as error:
+            result = error
+        except OSError as error:
+            result = disk_failure(artifact, error, self._root.path.joinpath(*place))
         self._files_done += 1
         self._report(0)
         return result
-
-    async def _download(self, artifact: Artifact, parts: tuple[str, ...]) -> DownloadedArtifact | DownloadError:
-        try:
-            if self._existing == "skip":
-                path, size = await self._disk.run(partial(_find_existing, self._root, parts, artifact.path))
-                if size is not None:
-                    return DownloadedArtifact(artifact=artifact, path=path, size=size, resumed=False)
-            return await FileDownload(
-                self._open, self._disk, artifact, self._root, parts, self._policy, self._report
-            ).run()
-        except DownloadError as error:
-            return error
-        except OSError as error:
-            return disk_failure(artifact, error, self._root.path.joinpath(*parts))
 
     def _report(self, size: int) -> None:
         self._bytes_received += size
@@ -181,14 +178,14 @@ class _Batch:
             )
 
 
-def _find_existing(root: Root, parts: tuple[str, ...], name: str) -> tuple[Path, int | None]:
-    """Return the path of a file and its size; None if it does not exist."""
-    root.make_folders(parts, name)
+def _find_existing(root: Root, parts: tuple[str, ...], artifact: Artifact) -> DownloadedArtifact | None:
+    """Return the file of an artifact, or None if it does not exist."""
+    root.make_folders(parts, artifact.path)
     path = root.path.joinpath(*parts)
     try:
-        return path, path.lstat().st_size
+        return DownloadedArtifact(artifact=artifact, path=path, size=path.lstat().st_size, resumed=False)
     except FileNotFoundError:
-        return path, None
+        return None
 
 
 def _place(paths: FilePaths, target: Target) -> tuple[str, ...] | DownloadError:

@@ -46,15 +46,18 @@ class FileDownload:
         self._artifact = artifact
         self._root = root
         self._parts = parts
-        self._path = root.path.joinpath(*parts)
         self._report = report
         self._failures = FailureCount(policy)
         self._clock = Clock()
-        self._part = PartFile(self._path)
+        self._part = PartFile(root.join(parts))
         self._is_open = False
         self._etag: str | None = None
         self._total: int | None = None
         self._resumed = False
+
+    @property
+    def _path(self) -> Path:
+        return self._root.path.joinpath(*self._parts)
 
     async def run(self) -> DownloadedArtifact:
         """Return the finished file. Raise DownloadError or Unauthorized if it cannot be downloaded or written."""
@@ -82,7 +85,9 @@ class FileDownload:
         try:
             async with self._open(self._artifact.url, range_headers(offset, self._etag)) as response:
                 status = response.status
-                plan = self._plan(response, offset)
+                plan = plan_body(
+                    status, response.headers, offset=offset, etag=self._etag, total=self._total, now=self._clock.wall()
+                )
                 reason, delay = plan.reason, plan.retry_after
                 if plan.verdict is Verdict.FAIL:
                     raise self._error(reason, status)
@@ -109,16 +114,6 @@ class FileDownload:
         await self._wait(reason, status, delay)
         return False
 
-    def _plan(self, response: StreamedResponse, offset: int) -> BodyPlan:
-        return plan_body(
-            response.status,
-            response.headers,
-            offset=offset,
-            etag=self._etag,
-            total=self._total,
-            now=self._clock.wall(),
-        )
-
     async def _read_small(self, response: StreamedResponse, plan: BodyPlan) -> bool:
         """Read a small body, and store it in one turn of a thread. Return False if it was cut."""
         chunks: list[bytes] = []
@@ -129,21 +124,15 @@ class FileDownload:
             self._check_length(size, plan)
         if size != plan.total:
             return False
-        self._report(await self._disk.run(partial(self._store, chunks, part_key(self._artifact.url, plan.etag))))
+        await self._disk.run(partial(self._store, chunks, plan.etag))
+        self._report(size)
         return True
 
-    def _store(self, chunks: list[bytes], key: str | None) -> int:
+    def _store(self, chunks: list[bytes], etag: str | None) -> None:
         """Write a whole file."""
         self._root.make_folders(self._parts, self._artifact.path)
-        self._part.open(key)
-        try:
-            if self._part.size:
-                self._part.clear()
-            size = self._part.write(chunks)
-            self._part.finish()
-        finally:
-            self._part.close()
-        return size
+        if not self._part.store_unnamed(b"".join(chunks)):
+            self._part.store(chunks, part_key(self._artifact.url, etag))
 
     async def _prepare(self, plan: BodyPlan, offset: int) -> bool:
         """Open the part of this body. Return False if the body must not be read."""
@@ -210,7 +199,7 @@ class FileDownload:
     async def _restart(self) -> None:
         if self._is_open:
             await self._disk.run(partial(self._part.close, discard=True))
-        self._part = PartFile(self._path)
+        self._part = PartFile(self._root.join(self._parts))
         self._is_open = False
         self._etag = self._total = None
         self._resumed = False

@@ -54,7 +54,7 @@ def safe_parts(name: str) -> tuple[str, ...]:
 def _problem(part: str) -> str:
     """Return the reason why no file may have the name `part`; empty if one may."""
     try:
-        size = max(len(part.encode()), len(part.encode("utf-16-le")) // 2)
+        size = len(part) if part.isascii() else max(len(part.encode()), len(part.encode("utf-16-le")) // 2)
     except UnicodeEncodeError:
         return "it has a surrogate, which UTF-8 cannot encode"
     key = _key(part)
@@ -123,8 +123,13 @@ class Root:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._prefix = os.path.join(path, "")
         # By the names below the root: folders without links in their paths, with their devices and inodes.
         self._verified: dict[tuple[str, ...], tuple[str, tuple[int, int]]] = {}
+
+    def join(self, parts: tuple[str, ...]) -> str:
+        """Return the path of a file."""
+        return self._prefix + os.sep.join(parts)
 
     def make_folders(self, parts: tuple[str, ...], name: str) -> None:
         """Create the folders of a file. Raise DownloadError if one is a link or a file."""

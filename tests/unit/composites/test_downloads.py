@@ -50,7 +50,7 @@ def parts(folder: Path) -> list[Path]:
 
 def make_part(server: FileServer, into: Path, data: bytes, etag: str = '"v1"') -> Path:
     into.mkdir(exist_ok=True)
-    part = PartFile(into / "out.bin")
+    part = PartFile(str(into / "out.bin"))
     part.open(part_key(artifact(server).url, etag))
     part.write([data])
     part.close()
@@ -61,6 +61,13 @@ def make_part(server: FileServer, into: Path, data: bytes, etag: str = '"v1"') -
 def each_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write in the event loop, or in threads."""
     monkeypatch.setattr(_disk, "_FAST", 1e9 if request.param == "fast disk" else 0.0)
+
+
+@pytest.fixture(params=["files without names", "parts only"])
+def each_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store small files as Linux can, and as the other systems must."""
+    if request.param == "parts only":
+        monkeypatch.setattr(_parts, "_UNNAMED", 0)
 
 
 # --- whole files ----------------------------------------------------------------------------------------------
@@ -80,6 +87,44 @@ async def test_file_is_complete(
     assert done.path.read_bytes() == content(size)
     assert names(tmp_path) == ["out.bin"]
     assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("each_system")
+async def test_small_file_is_complete(server: FileServer, open_: Any, tmp_path: Path) -> None:
+    """Nothing else is left in the folder, and its mode is that of any new file."""
+    (tmp_path / "other").touch()
+    for name, body in {"a/b.txt": content(100_000), "empty": b""}.items():
+        server.files[f"/f/0/{name}"] = File(body=body)
+        (done,) = await fetch(open_, server, tmp_path, name)
+        assert (done.path.read_bytes(), done.size) == (body, len(body))
+        assert done.path.stat().st_mode == (tmp_path / "other").stat().st_mode
+    assert names(tmp_path) == ["a/b.txt", "empty", "other"]
+
+
+@pytest.mark.skipif(not _parts._UNNAMED, reason="the system has no files without names")
+@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize("failing", ["open", "write", "link", "replace"])
+async def test_small_file_needs_no_unnamed_file(
+    server: FileServer, open_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str, existing: bool
+) -> None:
+    """A file system without them, or a call that fails once: the file is stored by a part, and nothing else is left."""
+    server.files["/f/0/out.bin"] = File(body=content(5000))
+    if existing:
+        (tmp_path / "out.bin").write_bytes(b"old")
+    failed = False
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return getattr(os, failing)(*arguments, **options)
+
+    monkeypatch.setattr(_parts, "os", _OsWith(**{failing: fail}))
+    (done,) = await fetch(open_, server, tmp_path)
+    assert failed == (existing or failing != "replace")
+    assert (done.path.read_bytes(), done.size) == (content(5000), 5000)
+    assert names(tmp_path) == ["out.bin"]
 
 
 async def test_nodes_have_folders(server: FileServer, open_: Any, tmp_path: Path) -> None:
@@ -122,6 +167,7 @@ async def test_concurrency_is_bounded(server: FileServer, open_: Any, tmp_path: 
     assert [each.files_done for each in progress] == sorted(each.files_done for each in progress)
 
 
+@pytest.mark.usefixtures("each_system")
 async def test_existing_file_is_replaced(server: FileServer, open_: Any, tmp_path: Path) -> None:
     """The old file stays until the new one is complete."""
     (tmp_path / "out.bin").write_bytes(b"old")
@@ -130,6 +176,7 @@ async def test_existing_file_is_replaced(server: FileServer, open_: Any, tmp_pat
     assert (tmp_path / "out.bin").read_bytes() == b"old"
     await fetch(open_, server, tmp_path)
     assert (tmp_path / "out.bin").read_bytes() == b"new"
+    assert names(tmp_path) == ["out.bin"]
 
 
 async def test_existing_file_is_skipped(server: FileServer, open_: Any, tmp_path: Path) -> None:
@@ -215,6 +262,7 @@ async def test_status_is_final(server: FileServer, open_: Any, tmp_path: Path, s
     assert names(tmp_path) == []
 
 
+@pytest.mark.usefixtures("each_system")
 async def test_folder_in_the_way_is_an_error(server: FileServer, open_: Any, tmp_path: Path) -> None:
     """The finished part cannot be renamed; nothing in the folder is lost, and the part can be resumed."""
     (tmp_path / "out.bin").mkdir()
@@ -226,6 +274,7 @@ async def test_folder_in_the_way_is_an_error(server: FileServer, open_: Any, tmp
     assert "out.bin/kept" in names(tmp_path)
 
 
+@pytest.mark.usefixtures("each_system")
 async def test_link_in_the_folder_is_not_followed(server: FileServer, open_: Any, tmp_path: Path) -> None:
     """A link to a folder outside is refused; a link with the file's name is replaced, not its target."""
     outside, into = tmp_path / "outside", tmp_path / "into"
@@ -353,7 +402,7 @@ async def test_part_of_another_version_is_unused(server: FileServer, open_: Any,
 async def test_locked_part_is_left_alone(server: FileServer, open_: Any, tmp_path: Path) -> None:
     """Another process writes to it: this one uses a part with a random name."""
     body = content(MIB)
-    other = PartFile(tmp_path / "out.bin")
+    other = PartFile(str(tmp_path / "out.bin"))
     other.open(part_key(artifact(server).url, '"v1"'))
     other.write([b"theirs"])
     server.files["/f/0/out.bin"] = File(body=body)
@@ -369,7 +418,7 @@ async def test_part_is_named_after_the_lock(tmp_path: Path, monkeypatch: pytest.
     import fcntl
 
     finished = tmp_path / "finished"
-    part = PartFile(tmp_path / "out.bin")
+    part = PartFile(str(tmp_path / "out.bin"))
     first = True
 
     def flock(descriptor: int, operation: int) -> None:
@@ -390,8 +439,11 @@ async def test_part_is_named_after_the_lock(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("kind", ["link", "hard link", "folder", "fifo"])
-async def test_trap_with_the_parts_name(server: FileServer, open_: Any, tmp_path: Path, kind: str) -> None:
+async def test_trap_with_the_parts_name(
+    server: FileServer, open_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     """Something else has the part's name: it is neither written nor removed, and does not block."""
+    monkeypatch.setattr(_parts, "_UNNAMED", 0)
     into, canary = tmp_path / "into", tmp_path / "canary"
     canary.write_text("canary")
     into.mkdir()
@@ -455,7 +507,7 @@ async def test_error_of_a_callback_ends_all(server: FileServer, open_: Any, tmp_
         await fetch(open_, server, tmp_path, on_progress=fail)
 
 
-@pytest.mark.usefixtures("each_disk")
+@pytest.mark.usefixtures("each_disk", "each_system")
 async def test_random_faults_never_spoil_a_file(server: FileServer, open_: Any, tmp_path: Path) -> None:
     """Random cuts, statuses, ranges and ETags: each file is equal or absent, and no part of it stays without reason."""
     random_ = random.Random(7)
@@ -502,7 +554,7 @@ async def test_failed_write_leaves_no_gap(
             raise OSError(errno.ENOSPC, "No space left on device")
         return os.writev(descriptor, [*views[:1], *views[1:2]] if calls % 2 else [views[0][:1000]])
 
-    monkeypatch.setattr(_parts, "os", _OsWith(writev))
+    monkeypatch.setattr(_parts, "os", _OsWith(writev=writev))
     error = await failure(open_, server, tmp_path)
     assert "No space left on device" in str(error)
     assert isinstance(error.part, Path)
@@ -513,10 +565,10 @@ async def test_failed_write_leaves_no_gap(
 
 
 class _OsWith:
-    """The module os with another writev()."""
+    """The module os with other functions."""
 
-    def __init__(self, writev: Any) -> None:
-        self.writev = writev
+    def __init__(self, **functions: Any) -> None:
+        self.__dict__.update(functions)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
