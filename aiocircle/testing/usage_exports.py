@@ -47,15 +47,16 @@ class Exports:
 
 def _runs(state: State, export: Export) -> list[JobRun]:
     """Return the job runs that an export is about."""
-    runs = [
+    workflows = [
         run
         for organization in (export.organization, *(state.organization(ident) for ident in export.shared))
         if organization is not None
         for project in state.projects_of(organization)
         for name in sorted(project.history.runs)
-        for run in job_runs(project.history.runs[name])
-        if export.start <= run.created < export.end
+        for run in project.history.runs[name]
+        if run.created < export.end and (run.stopped is None or run.stopped >= export.start)
     ]
+    runs = [run for run in job_runs(workflows) if export.start <= run.created < export.end]
     return sorted(runs, key=lambda run: run.created)
 
 

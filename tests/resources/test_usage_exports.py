@@ -34,7 +34,7 @@ def last(days: float) -> dict[str, Any]:
     return {"start": end - timedelta(days=days), "end": end}
 
 
-async def rows(circle: CircleCI, days: float = 20, **options: Any) -> list[UsageRow]:
+async def rows(circle: CircleCI, days: float = 6, **options: Any) -> list[UsageRow]:
     export = circle.usage.stream_export(await org_id(circle), **last(days), **options)
     return [row async for row in export]
 
