@@ -37,6 +37,11 @@ def tree(module: str) -> ast.Module:
     return ast.parse(FILES[module].read_bytes())
 
 
+@cache
+def nodes(module: str) -> list[ast.AST]:
+    return [*ast.walk(tree(module))]
+
+
 # --- who imports whom -----------------------------------------------------------------------------------------
 
 # They are run by the import of anything below them, so they must not import anything themselves.
@@ -175,8 +180,8 @@ def test_only_the_transport_sends() -> None:
 def test_private_names_of_aiohttp_are_in_one_file() -> None:
     """A release of aiohttp may change them."""
     for module in FILES:
-        literals = {node.value for node in ast.walk(tree(module)) if isinstance(node, ast.Constant)}
-        names = {node.attr for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)}
+        literals = {node.value for node in nodes(module) if isinstance(node, ast.Constant)}
+        names = {node.attr for node in nodes(module) if isinstance(node, ast.Attribute)}
         if not module.startswith("aiocircle.testing"):
             slots = {"aiocircle._core.polling"}  # has a `_loop` of its own
             assert module == SESSION or module in slots or not {"_loop", "_middlewares"} & literals, module
@@ -187,7 +192,7 @@ def test_no_other_http_client_is_used() -> None:
     """One transport, one set of rules for redirects, timeouts and the token. The loop of tests times a local socket."""
     others = {"requests", "httpx", "urllib3", "http", "urllib.request", "pycurl", "socket", "ssl"}
     for module in FILES:
-        for node in ast.walk(tree(module)):
+        for node in nodes(module):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             wrong = {name for name in names if name in others or name.split(".")[0] in others - {"http"}}

@@ -595,7 +595,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 async def test_killed_download_is_resumed(server: FileServer, tmp_path: Path) -> None:
     """Killed at random moments: the bytes are equal in the end, and few of them were sent twice."""
-    kills = scaled(2, 50)
+    kills = scaled(1, 50)
     body = content((kills + 1) * 6 * MIB)
     server.files["/f/0/out.bin"] = File(body=body, pause=0.001)
     random_ = random.Random(3)
