@@ -29,7 +29,7 @@ CALLS: Final = 100
 WARMING: Final = 10
 # The maximum ratio to the floor: the measured one, and one or two per cent for other versions of the libraries.
 # A change that makes one slower on purpose raises its bound, and gives the reason.
-BOUNDS: Final = {"run_pages": 1.155, "run_items": 1.25, "pipeline_items": 1.355, "get": 1.115}
+BOUNDS: Final = {"run_pages": 1.135, "run_items": 1.225, "pipeline_items": 1.285, "get": 1.105}
 _WHAT: Final = {
     "run_pages": "page of 250 workflow runs, `pages()`",
     "run_items": "page of 250 workflow runs, items",
@@ -99,7 +99,9 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         found = counts(folder)
         if any(count.is_above for count in found):
-            # On a busy machine a body can arrive in more pieces. Nothing makes a count smaller.
+            # On a busy machine a body can arrive in more pieces, and two names of a class can have the same place in
+            # CPython's cache of attributes, by the addresses that they have. Nothing makes a count smaller.
+            os.environ["OTHER_ADDRESSES"] = "x" * 24
             found = [min(pair, key=lambda count: count.ratio) for pair in zip(found, counts(folder), strict=True)]
     print("| instructions of one | floor | aiocircle | ratio | bound |\n|---|---|---|---|---|")
     for count in found:

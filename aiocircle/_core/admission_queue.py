@@ -135,14 +135,15 @@ class Queue:
         places.change(-1)
         return True
 
-    def release(self, caller: Caller, response: Response | None, sent_at: float) -> None:
-        """End an admission. response: None if the request failed without one."""
-        caller.places.change(+1)
-        self.release_rate(caller, response, sent_at)
+    def release(self, caller: Caller, response: Response | None, sent_at: float, *, keeps_place: bool = False) -> None:
+        """End an admission. response: None if the request failed without one.
 
-    def release_rate(self, caller: Caller, response: Response | None, sent_at: float) -> None:
-        """End an admission whose body is still read: its place stays taken until release_place()."""
+        keeps_place: the body is still read, and the place stays taken until release_place().
+        """
         in_flight = self.in_flight = self.in_flight - 1
+        places = caller.places
+        if not keeps_place:
+            places.change(+1)
         try:
             if response is None:
                 self._report_without_response(sent_at)
@@ -152,8 +153,8 @@ class Queue:
                 if status == 429:
                     self._void_permissions()
         finally:
-            if caller.places.queues:
-                _serve(caller.places)
+            if places.queues:
+                _serve(places)
 
     def return_permission(self, waiter: Waiter) -> None:
         """Take back an admission that was not used. The next request uses its permission, unless a 429 voided it."""

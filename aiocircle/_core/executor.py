@@ -6,12 +6,11 @@ import copy
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
-from urllib.parse import quote_plus
 
 from aiocircle._core.admission_queue import Queue
 from aiocircle._core.api_errors import decode_error, error_for, is_api_error
 from aiocircle._core.client_state import ClientState
-from aiocircle._core.encode import encode_body, encode_query
+from aiocircle._core.encode import encode_body, encode_query, quote_value
 from aiocircle._core.message import Request, Response
 from aiocircle._core.pager import Pager
 from aiocircle._core.pagination import BadItems, DecodedPage, Offset, Page
@@ -155,7 +154,7 @@ class Executor:
         if call.attempts:  # The client may have been closed since.
             state.transport.ensure_open()
         queue = state.throttle.admit_nowait(caller, call.family) or await self._wait(call, caller)
-        sent_at = state.clock.monotonic()
+        sent_at = queue.loop.time()
         received: Response | None = None
         error: CircleCIError | None = None
         result: int | CircleCIError | None = None
@@ -220,7 +219,7 @@ class Executor:
         return queue
 
     def _handle_response(self, call: CallState, response: Response, parse: _Parse[R]) -> R:
-        request, status = call.request, response.status
+        status = response.status
         if 200 <= status < 300:
             if self._on_headers is not None:
                 self._on_headers(response.headers)
@@ -237,8 +236,8 @@ class Executor:
                 status,
                 response.headers,
                 response.body,
-                method=request.method,
-                url=request.url,
+                method=call.request.method,
+                url=call.request.url,
                 now=self.state.clock.wall(),
                 mask=self.state.credentials.mask,
             )
@@ -266,9 +265,9 @@ class Executor:
 
 
 def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:
-    query = "&".join([f"{_quoted_name(name)}={quote_plus(value)}" for name, value in pairs])
+    query = "&".join([f"{_quoted_name(name)}={quote_value(value)}" for name, value in pairs])
     return RedactedURL(f"{url}{'&' if '?' in url else '?'}{query}")
 
 
 # Names are few, and most are sent with every page.
-_quoted_name = lru_cache(maxsize=256)(quote_plus)
+_quoted_name = lru_cache(maxsize=256)(quote_value)

@@ -16,7 +16,7 @@ from aiocircle._redact import Secret, SecretHeader
 from aiocircle._urls import is_loopback
 from aiocircle.errors import ConfigurationError
 
-__all__ = ["Proxies", "Proxy", "parse_proxy", "proxies_of", "read_environment"]
+__all__ = ["NO_PROXY", "Proxies", "Proxy", "ProxyOptions", "parse_proxy", "proxies_of", "read_environment"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _VARIABLES: Final = (
@@ -32,6 +32,16 @@ class Proxy(NamedTuple):
 
     url: yarl.URL
     authorization: SecretHeader | None = None
+
+
+class ProxyOptions(NamedTuple):
+    """The proxy of one request, for aiohttp. headers: of the request for a tunnel."""
+
+    url: yarl.URL | None
+    headers: Mapping[str, str] | None
+
+
+NO_PROXY: Final = ProxyOptions(None, None)
 
 
 def parse_proxy(text: Secret, source: str, *, scheme: str = "") -> Proxy:

@@ -59,10 +59,9 @@ _TELLING: Final = tuple(name for names in _NAMES for name in names.telling)
 
 def parse_rate_limits(headers: Mapping[str, str]) -> list[RateLimit]:
     """Return all limits that the headers name."""
-    for name in _TELLING:
-        if name in headers:
-            return [limit for names in _NAMES for limit in _parse_kind(headers, names)]
-    return []
+    if headers.keys().isdisjoint(_TELLING):
+        return []
+    return [limit for names in _NAMES for limit in _parse_kind(headers, names)]
 
 
 def _parse_kind(headers: Mapping[str, str], names: _HeaderNames) -> list[RateLimit]:

@@ -32,6 +32,13 @@ class CallState:
     the token was replaced after a 401. was_lost: the response to an earlier attempt was lost, or came too late.
     """
 
+    attempts = 0
+    waited = 0.0
+    outcome: Outcome = "not_done"
+    token: Secret | None = None
+    is_renewed = False
+    was_lost = False
+
     def __init__(
         self, request: Request, operation: str, family: str, is_idempotent: bool, expects_no_content: bool
     ) -> None:
@@ -40,12 +47,6 @@ class CallState:
         self.family = family
         self.is_idempotent = is_idempotent
         self.expects_no_content = expects_no_content
-        self.attempts = 0
-        self.waited = 0.0
-        self.outcome: Outcome = "not_done"
-        self.token: Secret | None = None
-        self.is_renewed = False
-        self.was_lost = False
 
     def record_failure(self, error: CircleCIError) -> None:
         """Keep the outcome of a failed attempt, and add that of the whole call to the error."""

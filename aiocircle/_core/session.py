@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from functools import cache
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import yarl
 from multidict import CIMultiDict
 
-from aiocircle._core.proxy import Proxies, Proxy, proxies_of, read_environment
+from aiocircle._core.proxy import NO_PROXY, Proxies, Proxy, ProxyOptions, proxies_of, read_environment
 from aiocircle._redact import SecretHeader
 from aiocircle.errors import ConfigurationError
 
@@ -94,13 +94,13 @@ class Session:
 
     def adapt(
         self, url: str, headers: CIMultiDict[str], body: bytes | None, middlewares: Middlewares
-    ) -> tuple[bytes | None, Middlewares, dict[str, Any]]:
-        """Return the body, the middlewares and further arguments of one request, and change its headers."""
+    ) -> tuple[bytes | None, Middlewares | None, ProxyOptions]:
+        """Return the body, the middlewares and the proxy of one request, and change its headers."""
         if self.is_own:
-            return body, middlewares, self._proxy_options(url, headers)
+            return body, middlewares or None, self._proxy_options(url, headers)
         # Recorders of requests know plain bytes only.
         body = None if body is None else bytes(body)
-        return body, self._foreign_middlewares(headers, middlewares), {}
+        return body, self._foreign_middlewares(headers, middlewares), NO_PROXY
 
     def _foreign_middlewares(self, headers: CIMultiDict[str], middlewares: Middlewares) -> Middlewares:
         """Return the middlewares that keep the credentials of the caller's session out of a request.
@@ -122,17 +122,17 @@ class Session:
         own = tuple(getattr(self._session, "_middlewares", ()))
         return (*own, *middlewares, use_own_credentials)
 
-    def _proxy_options(self, url: str, headers: CIMultiDict[str]) -> dict[str, Any]:
+    def _proxy_options(self, url: str, headers: CIMultiDict[str]) -> ProxyOptions:
         proxy = self._proxy or (self._proxies and self._proxies.find(yarl.URL(url, encoded=True)))
         if not proxy:
-            return {}
+            return NO_PROXY
         if proxy.authorization is None:
-            return {"proxy": proxy.url}
+            return ProxyOptions(proxy.url, None)
         authorization = {"Proxy-Authorization": proxy.authorization}
         if url.startswith("https:"):
-            return {"proxy": proxy.url, "proxy_headers": authorization}  # of the request for the tunnel
+            return ProxyOptions(proxy.url, authorization)  # of the request for the tunnel
         headers.update(authorization)
-        return {"proxy": proxy.url}
+        return ProxyOptions(proxy.url, None)
 
     async def close(self, open_responses: Iterable[aiohttp.ClientResponse] = ()) -> None:
         """Close the client's own session, and end the responses that are read. The caller's session stays open."""

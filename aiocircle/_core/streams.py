@@ -147,17 +147,15 @@ class _OpenFile:
         queue = state.throttle.admit_nowait(caller, family)
         if queue is None:
             queue = await state.throttle.admit(caller, family, self._request(url, has_token=False), math.inf)
-        sent_at = state.clock.monotonic()
+        sent_at = queue.loop.time()
         is_open = False
         try:
             await self._follow(url, has_token=has_token)
             is_open = True
         finally:
-            if is_open:
-                queue.release_rate(caller, self._first, sent_at)
-            else:
+            if not is_open:
                 self._close()
-                queue.release(caller, self._first, sent_at)
+            queue.release(caller, self._first, sent_at, keeps_place=is_open)
         return self
 
     async def __aexit__(

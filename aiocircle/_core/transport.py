@@ -6,13 +6,14 @@ import asyncio
 import platform
 from collections.abc import Awaitable
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import aiohttp
 import yarl
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aiocircle._core.message import SAFE, Request, Response
+from aiocircle._core.proxy import NO_PROXY
 from aiocircle._core.session import Middlewares, Session
 from aiocircle._core.timeouts import Timeout, TimeoutScheduler
 from aiocircle._redact import RedactedURL, SecretMask, redact_url
@@ -166,13 +167,13 @@ class StreamedResponse:
 
         A body that was cut, or is larger, is returned as far as it was read, with the reason.
         """
-        raw, content = self._raw, self._raw.content
+        status, headers, content = self.status, self.headers, self._raw.content
         chunks: list[bytes] = []
         size = 0
         try:
             if content.at_eof():
                 # It is empty, or a hook of the caller's session has read it: aiohttp has then kept it.
-                return Response(raw.status, raw.headers, await raw.read())
+                return Response(status, headers, await self._raw.read())
             is_end = False
             while not is_end:
                 chunk = await content.readany()
@@ -180,15 +181,15 @@ class StreamedResponse:
                 size += len(chunk)
                 if size > max_body:
                     too_large = f"the body is larger than {max_body} bytes"
-                    return Response(raw.status, raw.headers, b"".join(chunks)[:max_body], too_large, is_too_large=True)
+                    return Response(status, headers, b"".join(chunks)[:max_body], too_large, is_too_large=True)
                 is_end = content.at_eof()
-            return Response(raw.status, raw.headers, chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            return Response(status, headers, b"".join(chunks))
         except Exception as error:
             reason = self._cut_reason(error, size)
             failure = self._failure(error) if reason is None else None
         if failure is not None:
             raise failure from None
-        return Response(raw.status, raw.headers, b"".join(chunks), reason)
+        return Response(status, headers, b"".join(chunks), reason)
 
     def __aiter__(self) -> Self:
         """Iterate over the parts of the decompressed body as they come."""
@@ -229,9 +230,9 @@ class StreamedResponse:
         request, session = self._request, self._session.get()
         # A copy: instrumentation of aiohttp writes into it.
         headers: CIMultiDict[str] = CIMultiDict(request.headers)
-        body, middlewares, proxy = request.body, () if self._is_safe else _NO_AUTO_RETRY, _NO_PROXY
+        body, middlewares, proxy = request.body, None if self._is_safe else _NO_AUTO_RETRY, NO_PROXY
         if not self._session.is_plain:
-            body, middlewares, proxy = self._session.adapt(self._url, headers, body, middlewares)
+            body, middlewares, proxy = self._session.adapt(self._url, headers, body, middlewares or ())
         return session.request(
             request.method,
             yarl.URL(self._url, encoded=True),
@@ -241,8 +242,9 @@ class StreamedResponse:
             raise_for_status=False,
             headers=headers,
             data=body,
-            middlewares=middlewares or None,
-            **proxy,
+            middlewares=middlewares,
+            proxy=proxy.url,
+            proxy_headers=proxy.headers,
         )
 
     def _failure(self, error: Exception) -> Exception:
@@ -289,7 +291,6 @@ async def _no_auto_retry(request: aiohttp.ClientRequest, send: aiohttp.ClientHan
 
 
 _NO_AUTO_RETRY: Final[Middlewares] = (_no_auto_retry,)
-_NO_PROXY: Final[dict[str, Any]] = {}
 
 
 def _tls_failure(error: aiohttp.ClientConnectorCertificateError, where: str) -> str:

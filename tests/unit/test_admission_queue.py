@@ -124,7 +124,7 @@ async def test_place_of_a_body_stays_taken() -> None:
     limiter = Limiter()
     queue, caller = make(limiter)
     assert queue.admit_nowait(caller)
-    queue.release_rate(caller, OK, 7.0)
+    queue.release(caller, OK, 7.0, keeps_place=True)
     assert limiter.updates == [(200, {"a": "b"}, 7.0, 0)]
     assert (caller.places.free, queue.in_flight) == (1, 0)
     release_place(caller.places)
@@ -137,7 +137,7 @@ async def test_free_place_admits_the_next_request() -> None:
     queue, caller = make(Limiter(), size=1)
     assert queue.admit_nowait(caller)
     waiter = waiting(queue, caller)
-    queue.release_rate(caller, OK, 0.0)
+    queue.release(caller, OK, 0.0, keeps_place=True)
     assert not waiter.turn.done()
     release_place(caller.places)
     assert waiter.was_admitted

@@ -15,6 +15,7 @@ from typing import (
     Required,
     TypedDict,
 )
+from urllib.parse import quote_plus
 from uuid import UUID
 
 import attrs
@@ -23,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle import UNSET, InvalidArgument
-from aiocircle._core.encode import encode_body, encode_json, encode_nested, encode_query, parse_datetime
+from aiocircle._core.encode import encode_body, encode_json, encode_nested, encode_query, parse_datetime, quote_value
 from aiocircle._core.fields import READ_ONLY, Timestamp
 from aiocircle._core.group import OneOrMany
 from aiocircle._redact import Secret, SecretBytes
@@ -449,3 +450,9 @@ def test_read_only_fields_are_not_sent() -> None:
         uses: NotRequired[int]
 
     assert encode_nested(Body, Counted("a", uses=3), "body") == {"name": "a"}
+
+
+@given(st.text())
+def test_values_are_quoted_as_urllib_does(text: str) -> None:
+    """The faster function has the same results."""
+    assert quote_value(text) == quote_plus(text)
