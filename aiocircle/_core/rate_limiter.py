@@ -86,18 +86,17 @@ class LocalLimiter:
     """A RateLimiter for one process and one event loop. Keeps an estimator for each account and family."""
 
     def __init__(self) -> None:
-        self._families: dict[str, dict[str, _Family]] = {}  # by account
-        self._count = 0
+        self._families: dict[tuple[str, str], _Family] = {}  # by account and family
 
     def acquire_nowait(self, account: str, family: str) -> bool:
         """Return True if the next request may be sent now."""
-        found = self._family(account, family)
+        found = self._families.get((account, family)) or self._add(account, family)
         return found.estimator.try_acquire(found.loop.time())
 
     async def acquire(self, account: str, family: str) -> None:
         """Wait until the next request may be sent."""
         loop = asyncio.get_running_loop()
-        found = self._family(account, family)
+        found = self._families.get((account, family)) or self._add(account, family)
         while not found.estimator.try_acquire(now := loop.time()):
             woken = loop.create_future()
             until = found.waiting[woken] = now + found.estimator.delay(now)
@@ -111,7 +110,7 @@ class LocalLimiter:
     def update(self, account: str, family: str, response: Observed) -> None:
         """Learn from the end of a request."""
         status, headers, sent_at, _ = response
-        found = self._family(account, family)
+        found = self._families.get((account, family)) or self._add(account, family)
         pause = retry_after(headers, time.time()) if status == 429 else None
         now = found.loop.time()
         found.estimator.update(status, parse_rate_limits(headers), pause, sent_at, now)
@@ -123,45 +122,36 @@ class LocalLimiter:
 
     def closed_for(self, account: str, family: str) -> float:
         """Return the seconds in which no request may be sent."""
-        found = self._families.get(account, {}).get(family)
+        found = self._families.get((account, family))
         return 0.0 if found is None else found.estimator.closed_for(found.loop.time())
 
     def rate_limits(self, account: str) -> Mapping[str, RateLimit]:
         """Return the limits of the account, by family."""
-        families = list(self._families.get(account, {}).items())
-        return {family: found.estimator.rate_limit(found.loop.time()) for family, found in families}
+        return {
+            family: found.estimator.rate_limit(found.loop.time())
+            for (owner, family), found in [*self._families.items()]
+            if owner == account
+        }
 
     async def close(self) -> None:
         """Do nothing: this limiter keeps no connection."""
 
-    def _family(self, account: str, family: str) -> _Family:
-        try:
-            return self._families[account][family]
-        except KeyError:
-            return self._add(account, family)
-
     def _add(self, account: str, family: str) -> _Family:
-        if self._count >= MAX_FAMILIES:
+        if len(self._families) >= MAX_FAMILIES:
             self._evict()
-        self._count += 1
-        found = self._families.setdefault(account, {})[family] = _Family()
+        found = self._families[account, family] = _Family()
         return found
 
     def _evict(self) -> None:
         """Forget the idle family that was used least recently; one that is closed only if all are."""
         now = asyncio.get_running_loop().time()
         idle = [
-            (found.estimator.closed_for(now) > 0.0, found.estimator.updated_at, account, family)
-            for account, families in self._families.items()
-            for family, found in families.items()
+            (found.estimator.closed_for(now) > 0.0, found.estimator.updated_at, key)
+            for key, found in self._families.items()
             if found.is_idle
         ]
         if idle:
-            *_, account, family = min(idle)
-            self._count -= 1
-            del self._families[account][family]
-            if not self._families[account]:
-                del self._families[account]
+            del self._families[min(idle)[2]]
 
 
 def _wake(future: asyncio.Future[None]) -> None:
