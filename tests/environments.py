@@ -2,9 +2,10 @@
 
     python -m tests.environments                  # each environment with the tests that can depend on it, then all
     python -m tests.environments --only NO_COLOR  # environments with a name that contains this text
-    python -m tests.environments --quick          # without the whole suite in the combined environment
+    python -m tests.environments --quick          # without those that run the whole suite
 
-The last environment combines all others and runs the whole suite. The exit status is 1 if a test fails.
+The last two run the whole suite: in all others combined, and without the official documents. The exit status is 1 if a
+test fails.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Environment:
     ignores_sigint: bool = False
     other_directory: bool = False
     path_with_space: bool = False
+    has_documents: bool = True
 
 
 _SINGLE: Final = (
@@ -91,10 +93,12 @@ COMBINED: Final = Environment(
     other_directory=True,
     path_with_space=True,
 )
+# As on any machine on which the project was cloned.
+CLONED: Final = Environment("no official documents, whole suite", path_with_space=True, has_documents=False)
 
 
 @contextmanager
-def copied() -> Iterator[Path]:
+def copied(*, has_documents: bool = True) -> Iterator[Path]:
     """Yield a copy of the checkout whose path has a space, with the official documents next to it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "a path with a space" / "checkout"
@@ -103,7 +107,7 @@ def copied() -> Iterator[Path]:
         # .ci is hidden, but belongs to the checkout.
         shutil.copytree(ROOT / ".ci", copy / ".ci")
         shutil.copy(ROOT / ".gitignore", copy)
-        if (shared := ROOT.parent / "shared").exists():
+        if has_documents and (shared := ROOT.parent / "shared").exists():
             (copy.parent / "shared").symlink_to(shared.resolve())
         yield copy
 
@@ -114,7 +118,8 @@ def _ignore_sigint() -> None:
 
 def run(environment: Environment, tests: tuple[str, ...]) -> tuple[bool, str, str]:
     """Run tests. Return whether they pass, pytest's last line, and its output."""
-    with copied() if environment.path_with_space else _in_place() as root, tempfile.TemporaryDirectory() as elsewhere:
+    place = copied(has_documents=environment.has_documents) if environment.path_with_space else _in_place()
+    with place as root, tempfile.TemporaryDirectory() as elsewhere:
         variables = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
         for name, value in environment.variables.items():
             if value is None:
@@ -152,11 +157,11 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.environments")
     parser.add_argument("--only", default="", help="environments with a name that contains this text")
-    parser.add_argument("--quick", action="store_true", help="without the whole suite in the combined environment")
+    parser.add_argument("--quick", action="store_true", help="without those that run the whole suite")
     options = parser.parse_args()
     plan = [(environment, RELEVANT) for environment in _SINGLE]
     if not options.quick:
-        plan.append((COMBINED, ("tests",)))
+        plan += [(each, ("tests",)) for each in (COMBINED, CLONED)]
     rows: list[tuple[str, str, str]] = []
     for environment, tests in plan:
         if options.only not in environment.name:
@@ -166,7 +171,7 @@ def main() -> None:
         if not passes:
             print(f"--- {environment.name}\n{output}", flush=True)
         rows.append((environment.name, "passes" if passes else "FAILS", summary))
-        print(f"{environment.name:<28}{rows[-1][1]:<8}{time.monotonic() - started:>5.0f} s  {summary}", flush=True)
+        print(f"{environment.name:<35}{rows[-1][1]:<8}{time.monotonic() - started:>5.0f} s  {summary}", flush=True)
     print(f"\n{sum(result == 'passes' for _, result, _ in rows)} of {len(rows)} environments pass")
     sys.exit(any(result != "passes" for _, result, _ in rows) or not rows)
 
