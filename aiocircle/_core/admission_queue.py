@@ -132,9 +132,7 @@ class Queue:
             self.in_flight += 1
         else:
             return False
-        places.free -= 1
-        if places.within is not None:
-            places.within.change(-1)
+        places.change(-1)
         return True
 
     def release(self, caller: Caller, response: Response | None, sent_at: float, *, keeps_place: bool = False) -> None:
@@ -145,9 +143,7 @@ class Queue:
         in_flight = self.in_flight = self.in_flight - 1
         places = caller.places
         if not keeps_place:
-            places.free += 1
-            if places.within is not None:
-                places.within.change(+1)
+            places.change(+1)
         try:
             if response is None:
                 self._report_without_response(sent_at)

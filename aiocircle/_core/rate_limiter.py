@@ -90,13 +90,13 @@ class LocalLimiter:
 
     def acquire_nowait(self, account: str, family: str) -> bool:
         """Return True if the next request may be sent now."""
-        found = self._families.get((account, family)) or self._add(account, family)
+        found = self._family(account, family)
         return found.estimator.try_acquire(found.loop.time())
 
     async def acquire(self, account: str, family: str) -> None:
         """Wait until the next request may be sent."""
         loop = asyncio.get_running_loop()
-        found = self._families.get((account, family)) or self._add(account, family)
+        found = self._family(account, family)
         while not found.estimator.try_acquire(now := loop.time()):
             woken = loop.create_future()
             until = found.waiting[woken] = now + found.estimator.delay(now)
@@ -110,7 +110,7 @@ class LocalLimiter:
     def update(self, account: str, family: str, response: Observed) -> None:
         """Learn from the end of a request."""
         status, headers, sent_at, _ = response
-        found = self._families.get((account, family)) or self._add(account, family)
+        found = self._family(account, family)
         pause = retry_after(headers, time.time()) if status == 429 else None
         now = found.loop.time()
         found.estimator.update(status, parse_rate_limits(headers), pause, sent_at, now)
@@ -136,10 +136,12 @@ class LocalLimiter:
     async def close(self) -> None:
         """Do nothing: this limiter keeps no connection."""
 
-    def _add(self, account: str, family: str) -> _Family:
-        if len(self._families) >= MAX_FAMILIES:
-            self._evict()
-        found = self._families[account, family] = _Family()
+    def _family(self, account: str, family: str) -> _Family:
+        found = self._families.get((account, family))
+        if found is None:
+            if len(self._families) >= MAX_FAMILIES:
+                self._evict()
+            found = self._families[account, family] = _Family()
         return found
 
     def _evict(self) -> None:

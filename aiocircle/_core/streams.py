@@ -199,8 +199,9 @@ class _OpenFile:
 
     def _redirect_target(self, url: URL, location: str | None) -> URL | None:
         # A URL with the token in it would carry it to another host.
-        is_safe = location is not None and self._opener.state.credentials.mask.apply(location) == location
-        return _parse_url(location, url) if location is not None and is_safe else None
+        if location is None or self._opener.state.credentials.mask.apply(location) != location:
+            return None
+        return _parse_url(location, url)
 
     async def _renew_token(self) -> bool:
         """Return True if the token that was refused has been replaced, so that the file is opened again, once."""
