@@ -162,7 +162,7 @@ class _Batch:
                 ).run()
         except DownloadError as error:
             result = error
-        except OSError as error:
+        except (OSError, UnicodeEncodeError) as error:
             result = disk_failure(artifact, error, self._root.path.joinpath(*place))
         self._files_done += 1
         self._report(0)

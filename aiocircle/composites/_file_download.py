@@ -215,12 +215,14 @@ class FileDownload:
         return _failure(self._artifact, reason, path=self._path, part=part, status=status)
 
 
-def disk_failure(artifact: Artifact, error: OSError, path: Path) -> DownloadError:
+def disk_failure(artifact: Artifact, error: OSError | UnicodeEncodeError, path: Path) -> DownloadError:
     """Return the error of a file that the system refuses."""
     return _failure(artifact, _os_reason(error), path=path)
 
 
-def _os_reason(error: OSError) -> str:
+def _os_reason(error: OSError | UnicodeEncodeError) -> str:
+    if isinstance(error, UnicodeEncodeError):
+        return f"this process encodes the names of files as {error.encoding}, which cannot spell it. Set PYTHONUTF8=1"
     # Without the names of files, which may be those of parts.
     return f"it cannot be written: {error.strerror or type(error).__name__}"
 

@@ -275,6 +275,32 @@ async def test_folder_in_the_way_is_an_error(server: FileServer, open_: Any, tmp
 
 
 @pytest.mark.usefixtures("each_system")
+async def test_name_beyond_the_encoding_of_files(
+    server: FileServer, open_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under LC_ALL=C without UTF-8: the file is refused by name, and the others are downloaded."""
+
+    def link(source: str, path: str, **options: Any) -> None:
+        path.encode("ascii")
+        os.link(source, path, **options)
+
+    def replace(source: str, path: str) -> None:
+        path.encode("ascii")
+        os.replace(source, path)
+
+    monkeypatch.setattr(_parts, "os", _OsWith(link=link, replace=replace))
+    url = artifact(server, "e.txt").url
+    server.files["/f/0/e.txt"] = File(body=b"x")
+    artifacts = [Artifact(path=path, node_index=0, url=url) for path in ("é.txt", "e.txt")]
+    with pytest.raises(DownloadErrors) as caught:
+        await download_artifacts(open_, list_targets(artifacts), tmp_path, policy=POLICY)
+    (error,) = caught.value.exceptions
+    assert error.name == "é.txt"
+    assert "PYTHONUTF8=1" in str(error)
+    assert names(tmp_path) == ["e.txt"]
+
+
+@pytest.mark.usefixtures("each_system")
 async def test_link_in_the_folder_is_not_followed(server: FileServer, open_: Any, tmp_path: Path) -> None:
     """A link to a folder outside is refused; a link with the file's name is replaced, not its target."""
     outside, into = tmp_path / "outside", tmp_path / "into"
