@@ -61,6 +61,7 @@ async def test_foreign_credentials_are_never_sent(server, make, canary, auth, fo
     netrc = tmp_path / "netrc"
     netrc.write_text(f"machine 127.0.0.1 login ada password {FOREIGN}\n")
     monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")  # A session that reads the netrc also reads the proxies.
     jar = aiohttp.CookieJar(unsafe=True)
     options = {
         "auth": {"auth": FOREIGN},
