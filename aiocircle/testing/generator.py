@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import partial
 
 import attrs
 
@@ -182,7 +183,7 @@ class HistoryGenerator:
         history = project.history
         tests = _BUILD.jobs[1].tests + _BUILD.jobs[2].tests
         history.flaky_tests = tuple(sorted(rng.sample(range(tests), rng.randint(3, 6))))
-        history.runs = {name: [] for name in project.plans}
+        history.workflow_names = tuple(project.plans)
         branches = rng.sample(_BRANCHES, 9)
         volume = 4 + 6 * rng.random()
         start = self.midnight - DAYS * DAY
@@ -199,8 +200,6 @@ class HistoryGenerator:
             for second in times:
                 self._add_pushed(project, rng, midnight + second, active)
         self._add_recent(project, rng, branches[-1])
-        for runs in history.runs.values():
-            runs.sort(key=lambda run: run.created)  # reruns come later than the next pipeline
 
     def _pipeline(
         self,
@@ -228,9 +227,17 @@ class HistoryGenerator:
         return pipeline
 
     def run(
-        self, pipeline: Pipeline, plan: WorkflowPlan, created: float, salt: int, started_by: User | None = None
+        self,
+        pipeline: Pipeline,
+        plan: WorkflowPlan,
+        created: float,
+        salt: int,
+        started_by: User | None = None,
+        first_job_number: int | None = None,
     ) -> Workflow:
         """Start one more workflow of a pipeline; its jobs are laid out, and no time has passed."""
+        if first_job_number is None:
+            first_job_number = pipeline.project.history.reserve_jobs(pipeline, len(plan.jobs))
         workflow = Workflow(
             pipeline=pipeline,
             sub=len(pipeline.workflows),
@@ -238,34 +245,51 @@ class HistoryGenerator:
             created=created,
             salt=salt,
             started_by=started_by or pipeline.actor,
+            first_job_number=first_job_number,
             tag="setup" if plan is _SETUP else None,
         )
-        workflow.create_jobs()
         pipeline.workflows.append(workflow)
         return workflow
 
-    def _add_finished(self, pipeline: Pipeline, plan: WorkflowPlan, rng: random.Random) -> None:
-        """Run a workflow to its end, and again if a flaky test broke it."""
-        history = pipeline.project.history
-        workflow = self.run(pipeline, plan, pipeline.created + 1, rng.getrandbits(30))
-        workflow.duration_factor = rng.lognormvariate(0.0, 0.18)
-        workflow.approval_delay = rng.expovariate(1 / 1800)
-        if rng.random() < _SUCCESS_RATES[plan.name]:
-            workflow.advance(float("inf"))
-        else:
-            self._end_badly(workflow, rng)
-        insights = history.runs[plan.name] if pipeline.branch is not None else None
-        if insights is not None:
-            insights.append(workflow)
-        if workflow.flaky is not None:
-            again = self.run(pipeline, plan, (workflow.stopped or 0) + 90, rng.getrandbits(30), workflow.started_by)
+    def _add_finished(self, pipeline: Pipeline, *plans: WorkflowPlan) -> None:
+        """Let a pipeline have finished runs of workflows, which are generated when they are first read."""
+        count = 2 * sum([len(plan.jobs) for plan in plans])  # each may run again
+        first = pipeline.project.history.reserve_jobs(pipeline, count)
+        pipeline.generate_workflows = partial(self._generate_finished, plans=plans, first_job_number=first)
+
+    def _generate_finished(self, pipeline: Pipeline, plans: Sequence[WorkflowPlan], first_job_number: int) -> None:
+        """Run workflows to their end, and again those that a flaky test broke."""
+        rng = random.Random(pipeline.salt)
+        is_counted = pipeline.branch is not None
+        for plan in plans:
+            workflow = self.run(
+                pipeline, plan, pipeline.created + 1, rng.getrandbits(30), first_job_number=first_job_number
+            )
+            first_job_number += len(plan.jobs)
+            workflow.is_counted = is_counted
+            workflow.duration_factor = rng.lognormvariate(0.0, 0.18)
+            workflow.approval_delay = rng.expovariate(1 / 1800)
+            if rng.random() < _SUCCESS_RATES[plan.name]:
+                workflow.advance(float("inf"))
+            else:
+                self._end_badly(workflow, rng)
+            if workflow.flaky is None:
+                continue
+            again = self.run(
+                pipeline,
+                plan,
+                (workflow.stopped or 0) + 90,
+                rng.getrandbits(30),
+                workflow.started_by,
+                first_job_number,
+            )
+            first_job_number += len(plan.jobs)
+            again.is_counted = is_counted
             again.duration_factor = workflow.duration_factor
             if pipeline.project.key & 1:
                 again.auto_rerun_number, again.max_auto_reruns = 1, 3
                 workflow.max_auto_reruns = 3
             again.advance(float("inf"))
-            if insights is not None:
-                insights.append(again)
 
     def _end_badly(self, workflow: Workflow, rng: random.Random) -> None:
         """End a run with a failure, a cancellation or an error."""
@@ -297,7 +321,7 @@ class HistoryGenerator:
         if roll < 0.03:
             tag = f"v{2 + created % 3}.{created // DAY % 40}.{created % 10}"
             pipeline = self._pipeline(project, rng, created, "webhook", tag=tag)
-            self._add_finished(pipeline, _DEPLOY, rng)
+            self._add_finished(pipeline, _DEPLOY)
             return
         branch = project.default_branch if roll < 0.5 else rng.choice(active)
         pipeline = self._pipeline(project, rng, created, "api" if rng.random() < 0.06 else "webhook", branch=branch)
@@ -307,17 +331,14 @@ class HistoryGenerator:
             return
         if pipeline.salt % 53 == 0:
             pipeline.errors = (("config-deprecated-syntax", "The `deploy` stanza is deprecated"),)
-        if project.dynamic:
-            self._add_finished(pipeline, _SETUP, rng)
-        self._add_finished(pipeline, _BUILD, rng)
-        if branch == project.default_branch:
-            self._add_finished(pipeline, _DEPLOY, rng)
+        setup = [_SETUP] if project.dynamic else []
+        self._add_finished(pipeline, *setup, _BUILD, *([_DEPLOY] if branch == project.default_branch else []))
 
     def _add_scheduled(self, project: Project, rng: random.Random, created: int, plan: WorkflowPlan) -> None:
         pipeline = self._pipeline(
             project, rng, created, "scheduled_pipeline", branch=project.default_branch, actor=self.people[0]
         )
-        self._add_finished(pipeline, plan, rng)
+        self._add_finished(pipeline, plan)
 
     def _add_recent(self, project: Project, rng: random.Random, branch: str) -> None:
         """Return the last minutes before midnight: what waits, runs, fails just now, was canceled or never started."""
@@ -354,7 +375,7 @@ class HistoryGenerator:
 
     def _add_open(self, pipeline: Pipeline, plan: WorkflowPlan, rng: random.Random) -> Workflow:
         workflow = self.run(pipeline, plan, pipeline.created + 1, rng.getrandbits(30))
-        pipeline.project.history.runs[plan.name].append(workflow)
+        workflow.is_counted = True
         return workflow
 
 

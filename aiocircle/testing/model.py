@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import attrs
@@ -176,21 +176,44 @@ class History:
     """The pipelines and runs of a project."""
 
     pipelines: list[Pipeline] = attrs.field(factory=list["Pipeline"])  # oldest first; number n at index n - 1
-    runs: dict[str, list[Workflow]] = attrs.field(factory=dict[str, list["Workflow"]])  # the runs that Insights counts
+    workflow_names: tuple[str, ...] = ()  # of the runs that Insights counts
     flaky_tests: tuple[int, ...] = ()
     next_job_number: int = 1
-    job_blocks: list[tuple[int, Workflow]] = attrs.field(factory=list[tuple[int, "Workflow"]])
+    _blocks: list[tuple[int, Pipeline]] = attrs.field(factory=list[tuple[int, "Pipeline"]])  # by their first number
+    _runs: dict[str, list[Workflow]] | None = None
+
+    @property
+    def runs(self) -> dict[str, list[Workflow]]:
+        """The runs that Insights counts, by the name of their workflow, oldest first."""
+        if self._runs is None:
+            self._runs = {name: [] for name in self.workflow_names}
+            for pipeline in self.pipelines:
+                for run in pipeline.workflows:
+                    if run.is_counted:
+                        self._runs[run.name].append(run)
+            for runs in self._runs.values():
+                runs.sort(key=lambda run: run.created)  # reruns come later than the next pipeline
+        return self._runs
+
+    def reserve_jobs(self, pipeline: Pipeline, count: int) -> int:
+        """Reserve numbers for that many jobs of a pipeline. Return the first one."""
+        first = self.next_job_number
+        self.next_job_number += count
+        self._blocks.append((first, pipeline))
+        return first
 
     def job(self, number: int) -> Job | None:
         """Return the job with this number, or None."""
-        index = bisect.bisect_right(self.job_blocks, number, key=lambda block: block[0]) - 1
-        if index < 0:
-            return None
-        first, workflow = self.job_blocks[index]
-        if number - first >= len(workflow.jobs):
-            return None
-        job = workflow.jobs[number - first]
-        return job if job.number == number else None
+        index = bisect.bisect_right(self._blocks, number, key=lambda block: block[0]) - 1
+        jobs = [] if index < 0 else [job for run in self._blocks[index][1].workflows for job in run.jobs]
+        return next((job for job in jobs if job.number == number), None)
+
+    def newest_runs(self) -> Iterator[Workflow]:
+        """Yield all runs, those with the highest numbers of jobs first."""
+        end = self.next_job_number
+        for first, pipeline in reversed(self._blocks):
+            yield from [run for run in reversed(pipeline.workflows) if first <= run.first_job_number < end]
+            end = first
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -229,7 +252,8 @@ class Pipeline:
     state: str = "created"
     errors: tuple[tuple[str, str], ...] = ()
     parameters: dict[str, object] = attrs.field(factory=dict[str, object])
-    workflows: list[Workflow] = attrs.field(factory=list["Workflow"])
+    generate_workflows: Callable[[Pipeline], None] | None = None
+    _workflows: list[Workflow] = attrs.field(factory=list["Workflow"])
     updated: float | None = None  # its last change of state
     story: Story | None = None
     list_requests: int = 0  # requests for the list of its workflows
@@ -239,6 +263,14 @@ class Pipeline:
     def id(self) -> str:
         """Its UUID. Few of a history's are ever read."""
         return self.project.ids.uuid(Kind.PIPELINE, self.project.key, self.number)
+
+    @property
+    def workflows(self) -> list[Workflow]:
+        """Its runs, generated when they are first read."""
+        if self.generate_workflows is not None:
+            generate, self.generate_workflows = self.generate_workflows, None
+            generate(self)
+        return self._workflows
 
     @property
     def revision(self) -> str:
@@ -294,14 +326,14 @@ class Workflow:
     created: float
     salt: int
     started_by: User
+    first_job_number: int
     duration_factor: float = 1.0  # how much longer than planned its jobs take
     time_scale: float | None = None  # for a run that is lived through: what to multiply the planned seconds by
     failing_job: int = -1  # the job that will fail
     failure_status: str = "failed"
     flaky: int | None = None  # the flaky test that made the failing_job fail
     approval_delay: float | None = None  # seconds until an approval job is approved; None: never
-    first_job_number: int = 0
-    jobs: list[Job] = attrs.field(factory=list[Job])
+    jobs: list[Job] = attrs.field(init=False)
     status: str = "running"
     stopped: float | None = None
     tag: str | None = None
@@ -312,8 +344,13 @@ class Workflow:
     elapsed: float = 0.0  # seconds after its creation at which its jobs last changed
     next_elapsed: float = math.inf  # seconds after its creation at which its jobs change next
     is_manual_rerun: bool = False
+    is_counted: bool = False  # True if Insights counts it
     is_reported: bool = False  # True once its end has been reported to the listeners
     status_history: list[tuple[float, str]] = attrs.field(factory=list[tuple[float, str]])  # only of a story
+
+    def __attrs_post_init__(self) -> None:
+        """Create its jobs."""
+        self.jobs = [Job(self, index, plan) for index, plan in enumerate(self.plan.jobs)]
 
     @property
     def id(self) -> str:
@@ -340,14 +377,6 @@ class Workflow:
     def credits(self) -> int:
         """The credits of all its jobs."""
         return sum(job.credits for job in self.jobs if job.workflow is self)
-
-    def create_jobs(self) -> None:
-        """Create its jobs and reserve their numbers."""
-        history = self.pipeline.project.history
-        self.first_job_number = history.next_job_number
-        history.next_job_number += len(self.plan.jobs)
-        history.job_blocks.append((self.first_job_number, self))
-        self.jobs = [Job(self, index, plan) for index, plan in enumerate(self.plan.jobs)]
 
     def advance(self, elapsed: float) -> None:
         """Bring the jobs and the status to `elapsed` seconds after the creation."""

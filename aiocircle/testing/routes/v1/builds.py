@@ -32,7 +32,7 @@ _CPU = {"small": 1.0, "medium": 2.0, "medium+": 3.0, "large": 4.0, "xlarge": 8.0
 
 def newest_jobs(project: Project) -> Iterator[Job]:
     """Yield the jobs of a project that have a number, newest first."""
-    for _, run in reversed(project.history.job_blocks):
+    for run in project.history.newest_runs():
         for job in reversed(run.jobs):
             if job.workflow is run and job.number is not None:
                 yield job
