@@ -117,9 +117,11 @@ class Executor:
         # A client that is closed, or belongs to another loop, raises its error before the call waits.
         state.transport.ensure_open()
         try:
-            return await self._attempt(call, parse)
+            # As _attempt(), without a coroutine more: each call pays for it.
+            return self._handle_response(call, await self._send(call), parse)
         except CircleCIError as error:
             first = error
+            call.record_failure(first)
             if self.retry.attempts == 1 or not self._should_retry(call, first):
                 raise
         return await retry(
@@ -136,17 +138,13 @@ class Executor:
         return not self.state.transport.closed and self.retry.should_retry(error, is_idempotent=call.is_idempotent)
 
     async def _attempt(self, call: CallState, parse: _Parse[R]) -> R:
-        try:
-            response = await self._send(call)
-            if response.status == 401 and self._can_renew and await self._renew(call):
-                response = await self._send(call)
-            return self._handle_response(call, response, parse)
-        except CircleCIError as error:
-            call.record_failure(error)
-            raise
+        return self._handle_response(call, await self._send(call), parse)
 
     async def _send(self, call: CallState) -> Response:
-        """Return the response to one attempt, sent when it is its turn, and report it to the observers."""
+        """Return the response to one attempt, sent when it is its turn, and report it to the observers.
+
+        It is sent again, once, with a new token in place of a refused one.
+        """
         state = self.state
         if self._can_renew:
             await self._follow_token()
@@ -175,6 +173,8 @@ class Executor:
                 report(call.operation, call.request, call.attempts, result, sent_at)
             error = result = None  # An error that refers to itself by its frames would stay in memory.
         state.note_deprecation(call.operation, response.headers)
+        if response.status == 401 and self._can_renew and await self._renew(call):
+            return await self._send(call)
         return response
 
     def _use_present_token(self, call: CallState) -> None:

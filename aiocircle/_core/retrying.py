@@ -76,7 +76,7 @@ async def retry(
     should_retry: Callable[[CircleCIError], bool],
     observers: Observers,
 ) -> R:
-    """Return the result of further attempts, driven by tenacity, after the first one failed.
+    """Return the result of further attempts, driven by tenacity, after the first one failed. Record their failures.
 
     The first error is raised again inside tenacity, which counts it as the first attempt. A call whose first attempt
     succeeds does not pay for tenacity.
@@ -86,7 +86,11 @@ async def retry(
     async def attempt_again() -> R:
         if pending:
             raise pending.pop()
-        return await attempt()
+        try:
+            return await attempt()
+        except CircleCIError as error:
+            call.record_failure(error)
+            raise
 
     def wait(state: tenacity.RetryCallState) -> float:
         headers = getattr(_error(state), "headers", {})

@@ -171,9 +171,6 @@ class StreamedResponse:
         chunks: list[bytes] = []
         size = 0
         try:
-            if content.at_eof():
-                # It is empty, or a hook of the caller's session has read it: aiohttp has then kept it.
-                return Response(status, headers, await self._raw.read())
             is_end = False
             while not is_end:
                 chunk = await content.readany()
@@ -183,7 +180,8 @@ class StreamedResponse:
                     too_large = f"the body is larger than {max_body} bytes"
                     return Response(status, headers, b"".join(chunks)[:max_body], too_large, is_too_large=True)
                 is_end = content.at_eof()
-            return Response(status, headers, b"".join(chunks))
+            # It is empty, or a hook of the caller's session has read it: aiohttp has then kept it.
+            return Response(status, headers, b"".join(chunks) or await self._raw.read())
         except Exception as error:
             reason = self._cut_reason(error, size)
             failure = self._failure(error) if reason is None else None
