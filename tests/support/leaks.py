@@ -43,7 +43,7 @@ def _exempt_old_objects() -> None:
     """
     global _watched
     _watched += 1
-    if _watched % 1000 == 0:
+    if _watched % 4000 == 0:
         gc.unfreeze()
         gc.collect()
     gc.freeze()

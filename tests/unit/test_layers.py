@@ -10,7 +10,6 @@ import sys
 import tarfile
 import tomllib
 import zipfile
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,20 +47,24 @@ def nodes(module: str) -> list[ast.AST]:
 EMPTY = {"aiocircle", "aiocircle._core", "aiocircle.composites", "aiocircle.resources", "aiocircle.v1"}
 
 
-def is_type_checking(test: ast.expr) -> bool:
-    return isinstance(test, ast.Name | ast.Attribute) and ast.unparse(test).split(".")[-1] == "TYPE_CHECKING"
+def last_name(node: ast.AST) -> str:
+    """The name, or the last one of a dotted name; empty for everything else."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+@cache
+def at_run_time(module: str) -> list[ast.AST]:
     """The nodes of a module that can run: inside functions too, but not below `if TYPE_CHECKING`."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and is_type_checking(child.test):
-            for other in child.orelse:
-                yield other
-                yield from at_run_time(other)
-            continue
-        yield child
-        yield from at_run_time(child)
+    found: list[ast.AST] = []
+    todo: list[ast.AST] = [tree(module)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING":
+            todo += node.orelse
+        else:
+            found.append(node)
+            todo += ast.iter_child_nodes(node)
+    return found
 
 
 def home(module: str, name: str) -> str:
@@ -78,7 +81,7 @@ def imports(module: str) -> set[str]:
     """Return the modules of the package that `module` imports at run time, in any place."""
     found: set[str] = set()
     package = module if FILES[module].name == "__init__.py" else module.rpartition(".")[0]
-    for node in at_run_time(tree(module)):
+    for node in at_run_time(module):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "aiocircle"}
         elif isinstance(node, ast.ImportFrom):
@@ -109,9 +112,8 @@ def test_imports_are_static() -> None:
     dynamic = {
         module
         for module in FILES
-        for node in at_run_time(tree(module))
-        if isinstance(node, ast.Name | ast.Attribute)
-        and ast.unparse(node).split(".")[-1] in ("import_module", "__import__", "exec_module")
+        for node in at_run_time(module)
+        if last_name(node) in ("import_module", "__import__", "exec_module")
     }
     assert dynamic == {"aiocircle", "aiocircle._groups"}
 
@@ -146,11 +148,13 @@ SESSION = "aiocircle._core.session"
 SENDS = "aiocircle._core.transport"
 
 
-def aiohttp_names(parsed: ast.Module) -> tuple[set[str], set[str]]:
+def aiohttp_names(module: str) -> tuple[set[str], set[str]]:
     """Return the names of aiohttp that a module uses, and those of them that it calls."""
     used: set[str] = set()
     called: set[str] = set()
-    for node in ast.walk(parsed):
+    if b"aiohttp" not in FILES[module].read_bytes():
+        return used, called
+    for node in nodes(module):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "aiohttp":
             used |= {alias.name for alias in node.names}
         elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("aiohttp."):
@@ -162,10 +166,10 @@ def aiohttp_names(parsed: ast.Module) -> tuple[set[str], set[str]]:
 
 def test_only_the_transport_sends() -> None:
     """Its exceptions end there, and so does the token."""
-    assert "ClientSession" in aiohttp_names(tree(SESSION))[1]
-    assert "ClientSession" not in aiohttp_names(tree(SENDS))[1]
+    assert "ClientSession" in aiohttp_names(SESSION)[1]
+    assert "ClientSession" not in aiohttp_names(SENDS)[1]
     for module in FILES:
-        used, called = aiohttp_names(tree(module))
+        used, called = aiohttp_names(module)
         if module in (SESSION, SENDS) or not used:
             continue
         if module == "aiocircle.testing.webhook_sender":
@@ -386,7 +390,7 @@ def test_the_root_exports_the_public_names() -> None:
     typed = {
         alias.name
         for node in tree("aiocircle").body
-        if isinstance(node, ast.If) and is_type_checking(node.test)
+        if isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING"
         for statement in node.body
         if isinstance(statement, ast.ImportFrom)
         for alias in statement.names
