@@ -20,7 +20,7 @@ for _name in ("CIRCLECI_TOKEN", "CIRCLE_TOKEN", "CIRCLECI_BASE_URL"):
     os.environ.pop(_name, None)
 
 # Each run tries other examples. A deadline would fail on a busy machine, a database would depend on the directory.
-hypothesis.settings.register_profile("short", max_examples=25, deadline=None, database=None)
+hypothesis.settings.register_profile("short", max_examples=50, deadline=None, database=None)
 hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None, database=None)
 hypothesis.settings.load_profile("thorough" if THOROUGH else "short")
 

@@ -321,7 +321,7 @@ class HistoryGenerator:
         if roll < 0.03:
             tag = f"v{2 + created % 3}.{created // DAY % 40}.{created % 10}"
             pipeline = self._pipeline(project, rng, created, "webhook", tag=tag)
-            self._add_finished(pipeline, _DEPLOY)
+            self._add_finished(pipeline, *pipeline.configured)
             return
         branch = project.default_branch if roll < 0.5 else rng.choice(active)
         pipeline = self._pipeline(project, rng, created, "api" if rng.random() < 0.06 else "webhook", branch=branch)
@@ -332,7 +332,7 @@ class HistoryGenerator:
         if pipeline.salt % 53 == 0:
             pipeline.errors = (("config-deprecated-syntax", "The `deploy` stanza is deprecated"),)
         setup = [_SETUP] if project.dynamic else []
-        self._add_finished(pipeline, *setup, _BUILD, *([_DEPLOY] if branch == project.default_branch else []))
+        self._add_finished(pipeline, *setup, *pipeline.configured)
 
     def _add_scheduled(self, project: Project, rng: random.Random, created: int, plan: WorkflowPlan) -> None:
         pipeline = self._pipeline(

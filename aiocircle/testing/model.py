@@ -273,6 +273,17 @@ class Pipeline:
         return self._workflows
 
     @property
+    def configured(self) -> list[WorkflowPlan]:
+        """The workflows that the configuration has for its branch or tag, without the setup workflow."""
+        if self.tag is not None:
+            names = ["deploy"]
+        elif self.branch == self.project.default_branch:
+            names = ["build-and-test", "deploy"]
+        else:
+            names = ["build-and-test"]
+        return [self.project.plans[name] for name in names]
+
+    @property
     def revision(self) -> str:
         """The commit that it builds."""
         return digest("revision", self.project.key, self.salt).hex()[:40]

@@ -275,8 +275,8 @@ class State:
         def start(at: float) -> None:
             if not (project.dynamic and pipeline.continued):  # it may have been continued before
                 pipeline.state, pipeline.updated = ("setup" if project.dynamic else "created"), at
-            for name in ["setup"] if project.dynamic else self._configured(pipeline):
-                self.start(pipeline, project.plans[name], created=at)
+            for plan in [project.plans["setup"]] if project.dynamic else pipeline.configured:
+                self.start(pipeline, plan, created=at)
 
         if delay:
             self.schedule(now + delay, start)
@@ -284,21 +284,14 @@ class State:
             start(now)
         return pipeline
 
-    def _configured(self, pipeline: Pipeline) -> list[str]:
-        if pipeline.tag is not None:
-            return ["deploy"]
-        if pipeline.branch == pipeline.project.default_branch:
-            return ["build-and-test", "deploy"]
-        return ["build-and-test"]
-
     def continue_setup(self, pipeline: Pipeline) -> None:
         """Start the workflows of a setup pipeline that has been continued."""
         if pipeline.story is not None:
             continue_pipeline(self, pipeline, self.now())
             return
         pipeline.state, pipeline.continued, pipeline.updated = "created", True, self.now()
-        for name in self._configured(pipeline):
-            self.start(pipeline, pipeline.project.plans[name])
+        for plan in pipeline.configured:
+            self.start(pipeline, plan)
 
     def start(
         self,
