@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
@@ -98,6 +100,19 @@ async def other_server(no_leaks: object) -> AsyncIterator[ScriptedServer]:
     """A second server, which is another host for the client."""
     async with ScriptedServer() as scripted:
         yield scripted
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1's own, with its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("a certificate needs the command openssl")
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    arguments = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
+    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(path), "-out", str(path.with_suffix(".crt"))]
+    subprocess.run(["openssl", *arguments.split(), *more], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
+    return path
 
 
 @pytest.fixture

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -127,17 +125,9 @@ class Hosts:
 
 
 @asynccontextmanager
-async def running(tmp_path: Any) -> AsyncIterator[tuple[Hosts, aiohttp.ClientSession]]:
-    if shutil.which("openssl") is None:
-        pytest.skip("a certificate needs the command openssl")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
-    process = await asyncio.create_subprocess_exec(
-        *command, "-keyout", key, "-out", certificate, stderr=subprocess.DEVNULL
-    )
-    assert await process.wait() == 0
+async def running(certificate: Path) -> AsyncIterator[tuple[Hosts, aiohttp.ClientSession]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate)
     hosts = Hosts()
     runner = web.ServerRunner(web.Server(hosts.handle, access_log=None))
     await runner.setup()
@@ -158,9 +148,9 @@ async def read(circle: CircleCI, url: str) -> bytes:
 
 
 @pytest.mark.parametrize("auth", ["circle-token", "bearer", "basic"])
-async def test_the_token_over_every_redirect(tmp_path: Any, auth: Any) -> None:
+async def test_the_token_over_every_redirect(certificate: Path, auth: Any) -> None:
     """Chains of two redirects between six kinds of hosts: the token nowhere but where the rule permits it."""
-    async with running(tmp_path) as (hosts, session):
+    async with running(certificate) as (hosts, session):
         circle = CircleCI(TOKEN, base_url=f"https://{API}", session=session, auth=auth)
         places = [f"https://{host}" for host in HOSTS] + [f"http://{ARTIFACTS}"]
         trusted = {f"https://{API}", f"https://{ARTIFACTS}", f"https://{PROJECT}"}
@@ -176,9 +166,9 @@ async def test_the_token_over_every_redirect(tmp_path: Any, auth: Any) -> None:
                 assert (token is not None) is may, (first, second, third)
 
 
-async def test_range_headers_follow_a_redirect(tmp_path: Any) -> None:
+async def test_range_headers_follow_a_redirect(certificate: Path) -> None:
     """The storage gets what makes a range, the User-Agent, and nothing that names the client's account."""
-    async with running(tmp_path) as (hosts, session):
+    async with running(certificate) as (hosts, session):
         circle = CircleCI(TOKEN, base_url=f"https://{API}", session=session)
         hosts.routes = {f"https://{ARTIFACTS}/1": f"https://{STORAGE}/2?a=%2F%2B+%7E"}
         await read(circle, f"https://{ARTIFACTS}/1")
@@ -189,18 +179,18 @@ async def test_range_headers_follow_a_redirect(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("location", ["ftp://h/x", "https://user:pass@h/x", "file:///etc/passwd", "https://h:0x1/"])
-async def test_a_strange_redirect_is_not_followed(tmp_path: Any, location: str) -> None:
+async def test_a_strange_redirect_is_not_followed(certificate: Path, location: str) -> None:
     """It is the response, which is not the file."""
-    async with running(tmp_path) as (hosts, session):
+    async with running(certificate) as (hosts, session):
         circle = CircleCI(TOKEN, base_url=f"https://{API}", session=session)
         hosts.routes = {f"https://{ARTIFACTS}/1": location}
         with pytest.raises(DownloadError, match="302"):
             await read(circle, f"https://{ARTIFACTS}/1")
 
 
-async def test_redirects_have_an_end(tmp_path: Any) -> None:
+async def test_redirects_have_an_end(certificate: Path) -> None:
     """A host that redirects to itself without end costs some requests, not all."""
-    async with running(tmp_path) as (hosts, session):
+    async with running(certificate) as (hosts, session):
         circle = CircleCI(TOKEN, base_url=f"https://{API}", session=session)
         hosts.routes = {f"https://{STORAGE}/1": f"https://{PROJECT}/1", f"https://{PROJECT}/1": f"https://{STORAGE}/1"}
         with pytest.raises(DownloadError, match="302"):
@@ -208,9 +198,9 @@ async def test_redirects_have_an_end(tmp_path: Any) -> None:
         assert len(hosts.seen) == 6
 
 
-async def test_a_refused_token_is_unauthorized(tmp_path: Any) -> None:
+async def test_a_refused_token_is_unauthorized(certificate: Path) -> None:
     """A 401 to a request with the token; one without it is about the file's own signature."""
-    async with running(tmp_path) as (hosts, session):
+    async with running(certificate) as (hosts, session):
         circle = CircleCI(TOKEN, base_url=f"https://{API}", session=session, retry=RetryPolicy(attempts=2))
         hosts.status = 401
         with pytest.raises(Unauthorized):
@@ -221,9 +211,9 @@ async def test_a_refused_token_is_unauthorized(tmp_path: Any) -> None:
         assert circle._executor.state.file_places.free == circle.max_concurrency // 2
 
 
-async def test_a_refused_token_is_renewed(tmp_path: Any) -> None:
+async def test_a_refused_token_is_renewed(certificate: Path) -> None:
     """A provider is called before the first file and after a 401; the file is opened once more, from its first URL."""
-    async with running(tmp_path) as (hosts, session):
+    async with running(certificate) as (hosts, session):
         tokens = iter(["first", "second", "third"])
         circle = CircleCI(lambda: next(tokens), base_url=f"https://{API}", session=session)
         hosts.refused = {"first"}
