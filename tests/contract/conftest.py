@@ -1,4 +1,4 @@
-"""A client whose transport records and responds, one test for each operation, and the figures at the end."""
+"""A client whose transport records and responds, and the figures at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from aiocircle import CircleCI, Pager, RetryPolicy
 from aiocircle._core.message import Request, Response
-from tests.support.official_spec import ABSENT, OPERATIONS, Operation
+from tests.support.official_spec import OPERATIONS, Operation
 
 
 class Wire:
@@ -72,13 +72,6 @@ class Wire:
 @pytest.fixture
 def wire() -> Wire:
     return Wire()
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that takes an operation runs for each of them."""
-    if "operation" in metafunc.fixturenames:
-        absent = [pytest.param(None, marks=pytest.mark.skip(reason=ABSENT or ""), id="absent")]
-        metafunc.parametrize("operation", OPERATIONS or absent, ids=lambda operation: getattr(operation, "name", None))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -18,7 +18,7 @@ from aiocircle import (
 )
 from tests.contract.calls import make_call, needed
 from tests.contract.conftest import Wire
-from tests.support.official_spec import Operation
+from tests.support.official_spec import Operation, each_operation
 
 KINDS = {
     400: BadRequest,
@@ -42,6 +42,7 @@ BODIES = [
 ]
 
 
+@each_operation()
 async def test_document_errors_have_class_and_message(operation: Operation) -> None:
     """Each error of the document has the class of its status and the message of its body."""
     call = make_call(operation, needed(operation), random.Random(operation.name))
@@ -55,6 +56,7 @@ async def test_document_errors_have_class_and_message(operation: Operation) -> N
         assert (caught.value.status, caught.value.message) == (status, WORDS)
 
 
+@each_operation()
 async def test_message_is_found_in_any_body(operation: Operation, wire: Wire) -> None:
     """The message is found in each shape of an error body."""
     call = make_call(operation, needed(operation), random.Random(operation.name))

@@ -16,7 +16,7 @@ from aiocircle._core.group import Group
 from aiocircle._core.pagination import OFFSET
 from aiocircle._groups import LazyGroup, V2Groups
 from tests.contract.tables import ENDPOINTS, TABLES, model_of
-from tests.support.official_spec import ABSENT, OPERATIONS, Operation, needs_document
+from tests.support.official_spec import ABSENT, OPERATIONS, Operation, each_operation, needs_document
 
 # Public methods that are not operations of the API, and their purpose.
 EXTRAS = {
@@ -78,6 +78,7 @@ def test_list_has_operations_beyond_the_document() -> None:
     }
 
 
+@each_operation()
 def test_operation_is_a_method(operation: Operation, record_property: Callable[[str, object], None]) -> None:
     """Each operation is a method with the endpoint's result as its annotation."""
     endpoint = ENDPOINTS[operation.name]

@@ -12,13 +12,14 @@ import pytest
 from aiocircle import InvalidArgument
 from tests.contract.calls import every, make_call, needed
 from tests.contract.conftest import Wire
-from tests.support.official_spec import Operation
+from tests.support.official_spec import Operation, each_operation
 from tests.support.values import snake
 
 # Not a segment of a path: an empty one, one that leads elsewhere, one with a control character, another type.
 UNFIT = ("", ".", "..", "a\n", "\x00", None)
 
 
+@each_operation(lambda operation: operation.positional)
 async def test_unfit_path_value_is_refused_unsent(operation: Operation, wire: Wire) -> None:
     """Each value in a path raises InvalidArgument if it is not exactly one segment, or not a slug."""
     call = make_call(operation, needed(operation), random.Random(operation.name))
@@ -30,16 +31,6 @@ async def test_unfit_path_value_is_refused_unsent(operation: Operation, wire: Wi
             assert wire.request is None, (index, unfit)
 
 
-async def test_naive_datetime_is_refused_unsent(operation: Operation, wire: Wire) -> None:
-    """Each time without a time zone raises InvalidArgument, which names the parameter."""
-    for name in times(operation):
-        call = make_call(operation, needed(operation) | {name}, random.Random(operation.name))
-        keywords = call.keywords | {snake(name): datetime(2026, 11, 1)}
-        with pytest.raises(InvalidArgument, match=re.sub("[-_]", "[-_]", name)):
-            await wire.call(operation, *call.values, **keywords)
-        assert wire.request is None, name
-
-
 def times(operation: Operation) -> Iterator[str]:
     """Yield the names of parameters and fields that are times."""
     fields = operation.body.fields if operation.body else {}
@@ -49,10 +40,12 @@ def times(operation: Operation) -> Iterator[str]:
             yield name
 
 
-def test_some_operations_take_times() -> None:
-    """Otherwise the test of naive times would test nothing."""
-    from tests.support.official_spec import ABSENT, OPERATIONS
-
-    if ABSENT:
-        pytest.skip(ABSENT)
-    assert sum(len(list(times(operation))) for operation in OPERATIONS) >= 4
+@each_operation(lambda operation: [*times(operation)])
+async def test_naive_datetime_is_refused_unsent(operation: Operation, wire: Wire) -> None:
+    """Each time without a time zone raises InvalidArgument, which names the parameter."""
+    for name in times(operation):
+        call = make_call(operation, needed(operation) | {name}, random.Random(operation.name))
+        keywords = call.keywords | {snake(name): datetime(2026, 11, 1)}
+        with pytest.raises(InvalidArgument, match=re.sub("[-_]", "[-_]", name)):
+            await wire.call(operation, *call.values, **keywords)
+        assert wire.request is None, name

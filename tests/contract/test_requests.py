@@ -12,7 +12,7 @@ import pytest
 from aiocircle import CircleCI, InvalidArgument
 from tests.contract.calls import ALSO_REQUIRED, BY_OFFSET, NOT_REQUIRED, Call, caller_value, every, make_call, needed
 from tests.contract.conftest import Wire
-from tests.support.official_spec import Operation, Schema
+from tests.support.official_spec import Operation, Schema, each_operation
 from tests.support.values import Manner, make, snake
 
 # Keywords that are not parameters of the operation.
@@ -23,6 +23,7 @@ CONVENIENCES = {
 }
 
 
+@each_operation()
 def test_parameters_are_keywords(operation: Operation) -> None:
     """Each parameter and field is a keyword, and required if the document requires it."""
     required = {snake(name): parameter.required for name, parameter in operation.query.items()}
@@ -42,6 +43,7 @@ def test_parameters_are_keywords(operation: Operation) -> None:
     assert keywords == required
 
 
+@each_operation()
 async def test_request_is_that_of_the_document(operation: Operation, wire: Wire) -> None:
     """Verb, path, query and body have the names and places of the document."""
     respond_well(wire, operation)
@@ -51,6 +53,7 @@ async def test_request_is_that_of_the_document(operation: Operation, wire: Wire)
         check(wire, operation, call)
 
 
+@each_operation()
 async def test_none_is_not_sent(operation: Operation, wire: Wire) -> None:
     """None sends nothing, unless the document permits null."""
     respond_well(wire, operation)
@@ -62,10 +65,9 @@ async def test_none_is_not_sent(operation: Operation, wire: Wire) -> None:
     check(wire, operation, call)
 
 
+@each_operation(lambda operation: operation.is_list)
 async def test_page_token_is_sent_or_refused(operation: Operation, wire: Wire) -> None:
     """A page token is sent as it is. Lists that the API does not page refuse it."""
-    if not operation.is_list:
-        return
     respond_well(wire, operation)
     call = make_call(operation, needed(operation), random.Random(operation.name))
     if operation.name == BY_OFFSET:
@@ -77,26 +79,6 @@ async def test_page_token_is_sent_or_refused(operation: Operation, wire: Wire) -
     else:
         with pytest.raises(InvalidArgument, match="one piece"):
             operation.method(wire.circle)(*call.values, **call.keywords, page_token="t")
-
-
-async def test_nested_body_keys_are_checked(operation: Operation, wire: Wire) -> None:
-    """An unknown key or a missing required key in a nested body raises InvalidArgument."""
-    if operation.body is None:
-        return
-    rng = random.Random(operation.name)
-    call = make_call(operation, needed(operation), rng)
-    body = merged(operation.body)
-    for path, required in nested_objects(body):
-        for key in ("unheard_of", *map(snake, required)):
-            keywords = call.keywords | caller_value(body, make(body, rng, Manner()), rng)
-            spoilt = keywords
-            for step in path:
-                spoilt = spoilt[step]
-            if spoilt.pop(key, None) is None:
-                spoilt[key] = "x"
-            with pytest.raises(InvalidArgument, match=f"{path[-1]}.*{key}"):
-                await wire.call(operation, *call.values, **keywords)
-    assert wire.request is None
 
 
 def selections(operation: Operation) -> Iterator[set[str]]:
@@ -128,6 +110,9 @@ def check(wire: Wire, operation: Operation, call: Call) -> None:
         assert wire.sent.headers["Content-Type"] == "application/json"
 
 
+# --- nested bodies -------------------------------------------------------------------------------------------------
+
+
 def merged(schema: Schema) -> Schema:
     """The schema with every choice between objects made one object."""
     known = schema.known
@@ -141,3 +126,23 @@ def nested_objects(body: Schema, *path: str) -> Iterator[tuple[tuple[str, ...], 
             here = (*path, snake(name))
             yield here, schema.required
             yield from nested_objects(schema, *here)
+
+
+@each_operation(lambda operation: operation.body and [*nested_objects(merged(operation.body))])
+async def test_nested_body_keys_are_checked(operation: Operation, wire: Wire) -> None:
+    """An unknown key or a missing required key in a nested body raises InvalidArgument."""
+    assert operation.body is not None
+    rng = random.Random(operation.name)
+    call = make_call(operation, needed(operation), rng)
+    body = merged(operation.body)
+    for path, required in nested_objects(body):
+        for key in ("unheard_of", *map(snake, required)):
+            keywords = call.keywords | caller_value(body, make(body, rng, Manner()), rng)
+            spoilt = keywords
+            for step in path:
+                spoilt = spoilt[step]
+            if spoilt.pop(key, None) is None:
+                spoilt[key] = "x"
+            with pytest.raises(InvalidArgument, match=f"{path[-1]}.*{key}"):
+                await wire.call(operation, *call.values, **keywords)
+    assert wire.request is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import pytest
 from aiocircle import CircleCI
 from tests.support.beyond_spec import BEYOND
 
-__all__ = ["ABSENT", "FOLDER", "OPERATIONS", "Operation", "Parameter", "Schema", "needs_document"]
+__all__ = ["ABSENT", "FOLDER", "OPERATIONS", "Operation", "Parameter", "Schema", "each_operation", "needs_document"]
 
 FOLDER: Final = Path(__file__).parents[3] / "shared" / "spec"
 _DOCUMENT: Final = FOLDER / "circleci-v2-openapi.json"
@@ -197,3 +197,11 @@ def _schema(said: Any, name: str | None = None) -> Schema:
 
 
 OPERATIONS: Final = [] if ABSENT else _read_operations()
+
+
+def each_operation(condition: Callable[[Operation], object] = bool) -> pytest.MarkDecorator:
+    """Run a test for each operation with a condition, as its argument `operation`. There must be one."""
+    chosen = [operation for operation in OPERATIONS if condition(operation)]
+    absent = pytest.param(None, marks=pytest.mark.skip(reason=ABSENT or ""), id="absent")
+    assert chosen or ABSENT
+    return pytest.mark.parametrize("operation", chosen or [absent], ids=lambda each: getattr(each, "name", None))

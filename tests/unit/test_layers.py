@@ -341,10 +341,10 @@ def test_every_group_is_on_the_client() -> None:
 # --- what is exported -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [name for name in FILES if name != "aiocircle.__main__"])
-def test_every_module_can_be_imported(module: str) -> None:
-    """By itself, in any order."""
-    assert importlib.import_module(module).__name__ == module
+def test_every_module_can_be_imported() -> None:
+    """All but the command, which would run."""
+    for module in FILES.keys() - {"aiocircle.__main__"}:
+        assert importlib.import_module(module).__name__ == module
 
 
 def is_public(module: str) -> bool:
@@ -370,13 +370,14 @@ def in_order(name: str) -> tuple[int, str]:
     return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
 
 
-@pytest.mark.parametrize("module", [name for name, path in FILES.items() if "__all__" in path.read_text("utf-8")])
-def test_exports_are_sorted_and_exist(module: str) -> None:
+def test_exports_are_sorted_and_exist() -> None:
     """Once each."""
-    found = importlib.import_module(module)
-    assert found.__all__ == sorted({*found.__all__}, key=in_order)
-    for name in found.__all__:
-        assert getattr(found, name, None) is not None, name
+    exporting = [name for name, path in FILES.items() if "__all__" in path.read_text("utf-8")]
+    assert len(exporting) > 150
+    for module in exporting:
+        found = importlib.import_module(module)
+        assert found.__all__ == sorted({*found.__all__}, key=in_order), module
+        assert [name for name in found.__all__ if getattr(found, name, None) is None] == [], module
 
 
 def test_the_root_exports_the_public_names() -> None:
