@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import attrs
@@ -62,6 +64,7 @@ COLUMNS = (
     "TOTAL_CREDITS",
 )
 _BATCH = 500  # lines of one chunk
+_SPECIAL = re.compile(r'[,"\n\r\\]')
 
 
 @attrs.frozen(kw_only=True)
@@ -98,6 +101,7 @@ def csv_lines(rows: Iterable[Mapping[str, object]], format_: UsageFormat) -> Ite
         yield ("\n".join(batch) + "\n").encode()
 
 
+@lru_cache(256)
 def timestamp(seconds: float) -> str:
     """Return a time as exports have it: UTC, without an offset."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC).replace(tzinfo=None)
@@ -111,7 +115,7 @@ def _cell(value: Any, format_: UsageFormat) -> str:
         yes, no = format_.booleans.split("/")
         return yes if value else no
     text = str(value)
-    if not {*text} & {",", '"', "\n", "\r", "\\"}:
+    if _SPECIAL.search(text) is None:
         return text
     if format_.quoting == "double":
         return '"' + text.replace('"', '""') + '"'

@@ -36,6 +36,7 @@ class Export:
     format: UsageFormat
     polls: int = 0
     downloads: dict[int, int] = attrs.field(factory=dict[int, int])  # by file
+    runs: list[JobRun] | None = None  # set when it is completed: its files do not change any more
 
 
 class Exports:
@@ -47,6 +48,8 @@ class Exports:
 
 def _runs(state: State, export: Export) -> list[JobRun]:
     """Return the job runs that an export is about."""
+    if export.runs is not None:
+        return export.runs
     workflows = [
         run
         for organization in (export.organization, *(state.organization(ident) for ident in export.shared))
@@ -57,7 +60,8 @@ def _runs(state: State, export: Export) -> list[JobRun]:
         if run.created < export.end and (run.stopped is None or run.stopped >= export.start)
     ]
     runs = [run for run in job_runs(workflows) if export.start <= run.created < export.end]
-    return sorted(runs, key=lambda run: run.created)
+    export.runs = sorted(runs, key=lambda run: run.created)
+    return export.runs
 
 
 def file_count(state: State, export: Export) -> int:
