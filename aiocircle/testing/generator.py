@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from base64 import b64encode
 from collections.abc import Sequence
-from functools import partial
+from functools import cache
 
 import attrs
 
@@ -145,6 +145,22 @@ def project_names(count: int) -> list[str]:
 
 
 @attrs.frozen
+class _Draw:
+    """What chance decides on a run."""
+
+    luck: float  # from 0 to 1: below the rate of success, it succeeds
+    duration_factor: float
+    approval_delay: float
+
+
+@cache
+def _draws() -> list[_Draw]:
+    """Return all that chance decides: for a run to have random numbers of its own takes as long as the run itself."""
+    rng = random.Random(4096)
+    return [_Draw(rng.random(), rng.lognormvariate(0.0, 0.18), rng.expovariate(1 / 1800)) for _ in range(4096)]
+
+
+@attrs.frozen
 class HistoryGenerator:
     """Writes projects' pasts: the same seed, project and day give the same past."""
 
@@ -213,13 +229,14 @@ class HistoryGenerator:
         actor: User | None = None,
     ) -> Pipeline:
         pipelines = project.history.pipelines
+        salt = rng.getrandbits(30)
         pipeline = Pipeline(
             project=project,
             number=len(pipelines) + 1,
             created=created,
-            salt=rng.getrandbits(30),
+            salt=salt,
             trigger="Decoupled Ingestion System" if project.organization.standalone else trigger,
-            actor=actor or self.people[rng.randrange(len(self.people))],
+            actor=actor or self.people[(salt >> 12) % len(self.people)],
             branch=branch,
             tag=tag,
         )
@@ -251,37 +268,33 @@ class HistoryGenerator:
         pipeline.workflows.append(workflow)
         return workflow
 
-    def _add_finished(self, pipeline: Pipeline, *plans: WorkflowPlan) -> None:
+    def _add_finished(self, pipeline: Pipeline, plans: Sequence[WorkflowPlan]) -> None:
         """Let a pipeline have finished runs of workflows, which are generated when they are first read."""
         count = 2 * sum([len(plan.jobs) for plan in plans])  # each may run again
-        first = pipeline.project.history.reserve_jobs(pipeline, count)
-        pipeline.generate_workflows = partial(self._generate_finished, plans=plans, first_job_number=first)
+        pipeline.past_plans = plans
+        pipeline.first_job_number = pipeline.project.history.reserve_jobs(pipeline, count)
 
-    def _generate_finished(self, pipeline: Pipeline, plans: Sequence[WorkflowPlan], first_job_number: int) -> None:
-        """Run workflows to their end, and again those that a flaky test broke."""
-        rng = random.Random(pipeline.salt)
+    def generate_workflows(self, pipeline: Pipeline) -> None:
+        """Run the workflows of a pipeline's past to their end, and again those that a flaky test broke."""
+        draws = _draws()
+        first_job_number = pipeline.first_job_number
         is_counted = pipeline.branch is not None
-        for plan in plans:
-            workflow = self.run(
-                pipeline, plan, pipeline.created + 1, rng.getrandbits(30), first_job_number=first_job_number
-            )
+        for number, plan in enumerate(pipeline.past_plans):
+            salt = pipeline.salt + 7919 * number
+            draw = draws[salt % len(draws)]
+            workflow = self.run(pipeline, plan, pipeline.created + 1, salt, first_job_number=first_job_number)
             first_job_number += len(plan.jobs)
             workflow.is_counted = is_counted
-            workflow.duration_factor = rng.lognormvariate(0.0, 0.18)
-            workflow.approval_delay = rng.expovariate(1 / 1800)
-            if rng.random() < _SUCCESS_RATES[plan.name]:
+            workflow.duration_factor = draw.duration_factor
+            workflow.approval_delay = draw.approval_delay
+            if draw.luck < _SUCCESS_RATES[plan.name]:
                 workflow.advance(float("inf"))
             else:
-                self._end_badly(workflow, rng)
+                self._end_badly(workflow, random.Random(salt))
             if workflow.flaky is None:
                 continue
             again = self.run(
-                pipeline,
-                plan,
-                (workflow.stopped or 0) + 90,
-                rng.getrandbits(30),
-                workflow.started_by,
-                first_job_number,
+                pipeline, plan, (workflow.stopped or 0) + 90, salt + 1, workflow.started_by, first_job_number
             )
             first_job_number += len(plan.jobs)
             again.is_counted = is_counted
@@ -321,7 +334,7 @@ class HistoryGenerator:
         if roll < 0.03:
             tag = f"v{2 + created % 3}.{created // DAY % 40}.{created % 10}"
             pipeline = self._pipeline(project, rng, created, "webhook", tag=tag)
-            self._add_finished(pipeline, *pipeline.configured)
+            self._add_finished(pipeline, pipeline.configured)
             return
         branch = project.default_branch if roll < 0.5 else rng.choice(active)
         pipeline = self._pipeline(project, rng, created, "api" if rng.random() < 0.06 else "webhook", branch=branch)
@@ -331,14 +344,14 @@ class HistoryGenerator:
             return
         if pipeline.salt % 53 == 0:
             pipeline.errors = (("config-deprecated-syntax", "The `deploy` stanza is deprecated"),)
-        setup = [_SETUP] if project.dynamic else []
-        self._add_finished(pipeline, *setup, *pipeline.configured)
+        plans = pipeline.configured
+        self._add_finished(pipeline, [_SETUP, *plans] if project.dynamic else plans)
 
     def _add_scheduled(self, project: Project, rng: random.Random, created: int, plan: WorkflowPlan) -> None:
         pipeline = self._pipeline(
             project, rng, created, "scheduled_pipeline", branch=project.default_branch, actor=self.people[0]
         )
-        self._add_finished(pipeline, plan)
+        self._add_finished(pipeline, (plan,))
 
     def _add_recent(self, project: Project, rng: random.Random, branch: str) -> None:
         """Return the last minutes before midnight: what waits, runs, fails just now, was canceled or never started."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 import bisect
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
+from typing import Final
 
 import attrs
 
@@ -40,6 +42,7 @@ _WORST = ("failed", "timedout", "infrastructure_fail", "unauthorized", "error") 
 _WITHOUT_RUNNING = ("error", "unauthorized", "not_run")
 _SECONDS_WITHOUT_RUNNING = 1.0
 
+_NO_PARAMETERS: Final[Mapping[str, object]] = MappingProxyType({})
 _CREDITS_PER_MINUTE = {"small": 5, "medium": 10, "medium+": 15, "large": 20, "xlarge": 40}
 _SCATTER = [random.Random(1024).lognormvariate(0.0, 0.22) for _ in range(1024)]
 
@@ -143,6 +146,7 @@ class Project:
     variables: dict[str, ProjectVariable] = attrs.field(factory=dict[str, "ProjectVariable"])
     checkout_keys: list[CheckoutKey] = attrs.field(factory=list["CheckoutKey"])
     generate_history: Callable[[Project], None] | None = None
+    generate_workflows: Callable[[Pipeline], None]  # of a pipeline of its history
     _history: History | None = None
 
     @property
@@ -251,9 +255,10 @@ class Pipeline:
     tag: str | None = None
     state: str = "created"
     errors: tuple[tuple[str, str], ...] = ()
-    parameters: dict[str, object] = attrs.field(factory=dict[str, object])
-    generate_workflows: Callable[[Pipeline], None] | None = None
-    _workflows: list[Workflow] = attrs.field(factory=list["Workflow"])
+    parameters: Mapping[str, object] = _NO_PARAMETERS
+    past_plans: Sequence[WorkflowPlan] = ()  # what has run when its workflows are first read
+    first_job_number: int = 0  # of their jobs
+    _workflows: list[Workflow] | None = None
     updated: float | None = None  # its last change of state
     story: Story | None = None
     list_requests: int = 0  # requests for the list of its workflows
@@ -267,9 +272,10 @@ class Pipeline:
     @property
     def workflows(self) -> list[Workflow]:
         """Its runs, generated when they are first read."""
-        if self.generate_workflows is not None:
-            generate, self.generate_workflows = self.generate_workflows, None
-            generate(self)
+        if self._workflows is None:
+            self._workflows = []
+            if self.past_plans:
+                self.project.generate_workflows(self)
         return self._workflows
 
     @property

@@ -113,6 +113,7 @@ class State:
             dynamic=False,
             settings=default_settings(),
             generate_history=self.generator.generate,
+            generate_workflows=self.generator.generate_workflows,
         )
         self.generator.configure(project, rng)
         self.projects[key] = project

@@ -268,7 +268,7 @@ def continue_setup(request: RequestContext) -> Response:
     pipeline = request.require(next(waiting, None), "Continuation key not found")
     if pipeline.continued:
         request.fail(400, "Pipeline is not in the setup phase")
-    pipeline.parameters.update(parameters)
+    pipeline.parameters = {**pipeline.parameters, **parameters}
     request.state.continue_setup(pipeline)
     request.record_change(pipeline.id)
     return request.respond_message("Accepted")
