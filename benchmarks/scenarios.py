@@ -25,7 +25,7 @@ class Settings:
     pythons: dict[str, str]
     turns: int = 31
     bulk_turns: int = 9
-    import_turns: int = 21
+    import_turns: int = 61
     seconds: float = 30.0  # of each run against a rate limit
     bulk_projects: int = 100
     memory_items: int = 1_000_000
