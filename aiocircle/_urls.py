@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
+from unicodedata import category
 from urllib.parse import unquote, urlsplit
 
 __all__ = [
@@ -43,7 +44,7 @@ CLOUD_ROOT = "https://circleci.com"
 # dl.circleci.com serves the status badges, which link to the project.
 _CLOUD_HOSTS = {"app.circleci.com", "circleci.com", "www.circleci.com", "dl.circleci.com"}
 # Hosts of code. A page of theirs is not a page of a Server, although the path may have the same shape.
-_CODE_HOST = re.compile(r"(?:.+\.)?(?:github\.com|gitlab\.com|bitbucket\.org)")
+_CODE_HOSTS = (".github.com", ".gitlab.com", ".bitbucket.org")
 _GIT_SCHEMES = {"", "https", "http", "ssh", "git", "git+ssh", "git+https", "git+http", "ssh+git"}
 _PAGE_SCHEMES = {"", "https", "http"}
 _DEFAULT_PORTS = {"": 443, "https": 443, "http": 80}
@@ -52,8 +53,6 @@ _DEFAULT_PORTS = {"": 443, "https": 443, "http": 80}
 _MAX_TEXT = 16_384
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"0*[1-9][0-9]{0,17}")
-# C0 and C1 controls, DEL, and lone surrogates.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MAX_NAME = 255  # characters: GitHub allows 100, Bitbucket 62
 _HOST = re.compile(r"[\w.:-]+")  # with colons: an IPv6 address, whose brackets urlsplit has removed
 # git's scp-like form: [user@]host:path
@@ -178,7 +177,7 @@ def clean_text(text: str) -> str | None:
 
 def has_control(text: str) -> bool:
     """Return True if the text has a control character, or a lone surrogate, which UTF-8 cannot encode."""
-    return _CONTROL.search(text) is not None
+    return not text.isprintable() and any(category(character) in {"Cc", "Cs"} for character in text)
 
 
 def parse_root(text: str) -> Root | None:
@@ -268,7 +267,7 @@ def _circleci(url: _URL, roots: Collection[Root] | None, *, read_cloud: bool) ->
             return Address(None, "circleci", segments[0], segments[1])
         return _page(CLOUD_ROOT, segments) if read_cloud else None
     if roots is None:
-        return None if _CODE_HOST.fullmatch(root.host) else _page(str(root), segments)
+        return None if f".{root.host}".endswith(_CODE_HOSTS) else _page(str(root), segments)
     for known in roots:
         depth = len(known.path)
         if (known.host, known.port, known.path) == (root.host, root.port, segments[:depth]):

@@ -38,7 +38,7 @@ class Page(Generic[T]):
     next_page_token: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class DecodedPage(Page[T]):
     """A page as it was read: its good items, and the errors of those that could not be decoded.
 

@@ -23,7 +23,6 @@ _VARIABLES: Final = (
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     "REQUEST_METHOD",
 )
-_SEPARATOR = re.compile(r"[,\s]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -102,7 +101,7 @@ def proxies_of(environment: Mapping[str, str]) -> Proxies | None:
     if not found:
         return None
     _, excluded = _variable(environment, "no_proxy")
-    return Proxies(found, tuple(filter(None, _SEPARATOR.split(excluded.lower()))))
+    return Proxies(found, tuple(excluded.lower().replace(",", " ").split()))
 
 
 def _variable(environment: Mapping[str, str], name: str) -> tuple[str, Secret]:
