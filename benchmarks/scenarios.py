@@ -23,7 +23,7 @@ class Settings:
     """The size of the measurement. pythons: by client, the interpreter of its environment."""
 
     pythons: dict[str, str]
-    turns: int = 31
+    turns: int = 51
     bulk_turns: int = 9
     import_turns: int = 61
     seconds: float = 30.0  # of each run against a rate limit
