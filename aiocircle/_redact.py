@@ -35,13 +35,13 @@ _SECRET_NAMES: Final = {
 _SECRET_STARTS: Final = ("auth-", "x-amz-", "x-goog-")
 _SECRET_ENDS: Final = ("-auth", "-pass", "-pwd", "-otp", "-sid", "-sig")
 _PUBLIC_NAMES: Final = {"page-token", "page_token"}
-_USER = re.compile(r"//[^/?#\s<>\"]*@")
-_FRAGMENT = re.compile(r"#[^\s<>\"]*")
-_AT = re.compile("@|%40")
+# Compiled when they are first used: most processes show no URL.
+_USER: Final = r"//[^/?#\s<>\"]*@"
+_FRAGMENT: Final = r"#[^\s<>\"]*"
+_PORT: Final = r"(//[^/:]*):[^/]*"
+_PARAMETER: Final = r"(?P<mark>[?&;])(?P<name>[^=&;#\s<>\"]+)=[^&;#\s<>\"]+"
 _MAX_DEPTH: Final = 64  # levels of a value in which texts are masked
 _MIN_ENCODED: Final = 8  # characters: the Base64 of fewer could be a word
-_PORT = re.compile(r"(//[^/:]*):[^/]*")
-_PARAMETER = re.compile(r"(?P<mark>[?&;])(?P<name>[^=&;#\s<>\"]+)=[^&;#\s<>\"]+")
 
 
 class Secret(str):
@@ -143,7 +143,7 @@ _COLLECTIONS: Final[Mapping[type, Callable[[list[Any]], Any]]] = {
 
 def conceal_credentials(value: Any) -> Any:
     """Return a text that may have credentials before an @ masked, and any other value unchanged."""
-    return conceal(value) if not isinstance(value, str) or _AT.search(value) else value
+    return conceal(value) if not isinstance(value, str) or _has_at(value) else value
 
 
 class SecretMask:
@@ -204,7 +204,7 @@ def redact_url(url: str) -> str:
 
     Accept any text, also with several URLs (as in a Link header): a server may send text that is not a URL.
     """
-    return _PARAMETER.sub(_mask, _FRAGMENT.sub("", _USER.sub("//", url)))
+    return re.sub(_PARAMETER, _mask, re.sub(_FRAGMENT, "", re.sub(_USER, "//", url)))
 
 
 def _mask(parameter: re.Match[str]) -> str:
@@ -232,11 +232,15 @@ def redact_slug(text: str) -> str:
     """
     shown, _, rest = text.partition("?")
     shown, _, fragment = shown.partition("#")
-    if _AT.search(rest + fragment):
+    if _has_at(rest + fragment):
         return "a text with an @"  # A password may hold a question mark, or a number sign.
     # No port either: a password stands in its place if the @ was forgotten.
-    shown = _PORT.sub(r"\1", _AT.split(shown)[-1])
+    shown = re.sub(_PORT, r"\1", shown.replace("%40", "@").rpartition("@")[2])
     return repr(shown if len(shown) <= 100 else shown[:100] + "…")
+
+
+def _has_at(text: str) -> bool:
+    return "@" in text or "%40" in text
 
 
 def single_line(text: str, limit: int = 500) -> str:

@@ -51,12 +51,13 @@ _DEFAULT_PORTS = {"": 443, "https": 443, "http": 80}
 
 # Longer than any page with its query, and than a slug of the longest names: 3 * 255 characters, each 12 when encoded.
 _MAX_TEXT = 16_384
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_NUMBER = re.compile(r"0*[1-9][0-9]{0,17}")
+# Compiled when they are first used: a client needs none of them.
+_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_NUMBER = "0*[1-9][0-9]{0,17}"
 _MAX_NAME = 255  # characters: GitHub allows 100, Bitbucket 62
-_HOST = re.compile(r"[\w.:-]+")  # with colons: an IPv6 address, whose brackets urlsplit has removed
+_HOST = r"[\w.:-]+"  # with colons: an IPv6 address, whose brackets urlsplit has removed
 # git's scp-like form: [user@]host:path
-_SCP = re.compile(r"(?:[^@/\s]+@)?([\w.-]+):(?!//)(.+)")
+_SCP = r"(?:[^@/\s]+@)?([\w.-]+):(?!//)(.+)"
 
 # The words before the slug in pages that name an organization and then one of its own tabs.
 _ORG_PAGES = {
@@ -148,7 +149,7 @@ class _URL(NamedTuple):
 
 def is_uuid(text: str) -> bool:
     """Return True for the text of a UUID with hyphens."""
-    return len(text) == 36 and _UUID.fullmatch(text) is not None
+    return len(text) == 36 and re.fullmatch(_UUID, text) is not None
 
 
 def is_name(text: str) -> bool:
@@ -204,7 +205,7 @@ def parse_address(
     """
     if is_url(text):
         url = _split(text)
-    elif (scp := _SCP.fullmatch(text)) and (provider := _provider(scp[1].lower(), git_hosts, ssh=True)):
+    elif (scp := re.fullmatch(_SCP, text)) and (provider := _provider(scp[1].lower(), git_hosts, ssh=True)):
         return _remote(provider, [segment for segment in scp[2].split("/") if segment], strict=True)
     else:
         url = _split("//" + text) if _begins_with_host(text) else None
@@ -230,7 +231,7 @@ def _split(text: str) -> _URL | None:
         return None
     host = parts.hostname or ""
     # Browsers read a backslash as a slash, so the host would be another one for them.
-    if "\\" in parts.netloc or not _HOST.fullmatch(host):
+    if "\\" in parts.netloc or not re.fullmatch(_HOST, host):
         return None
     if port == _DEFAULT_PORTS.get(parts.scheme):
         port = None
@@ -363,7 +364,7 @@ def _named(root: str, slug: Sequence[str]) -> Address:
 
 def number_of(segments: Sequence[str]) -> int | None:
     """Return the number of a pipeline or a job in the first segment; None if that is not a number."""
-    return int(segments[0]) if segments and _NUMBER.fullmatch(segments[0]) else None
+    return int(segments[0]) if segments and re.fullmatch(_NUMBER, segments[0]) else None
 
 
 def is_url(text: str) -> bool:

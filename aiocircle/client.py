@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
-from typing import Any, Self, TypeVar, get_origin, overload
+from typing import Any, Final, Self, TypeVar, get_origin, overload
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -49,7 +49,7 @@ __all__ = ["CircleCI", "add_observer"]
 
 T = TypeVar("T")
 
-_METHOD = re.compile(r"[A-Z]{3,10}")
+_METHOD: Final = "[A-Z]{3,10}"
 
 
 class CircleCI(ClientGroups):
@@ -234,7 +234,7 @@ class CircleCI(ClientGroups):
         return self._request(method, mask_option(path), conceal(params), conceal(json), into)
 
     async def _request(self, method: str, path: str, params: Any, json: Any, into: Any) -> Any:
-        if not isinstance(method, str) or not _METHOD.fullmatch(method):
+        if not isinstance(method, str) or not re.fullmatch(_METHOD, method):
             raise InvalidArgument(f"method must be an HTTP method in capitals, got {method!r}")
         body = None if json is None else encode_json(json, "json")
         # Imported here, as with the groups: a client without requests does without it.

@@ -48,7 +48,7 @@ _MESSAGE_KEYS: Final = (
     "detail",
     "title",
 )  # v2 and gateways: message; v3: error.detail, error.title
-_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TITLE: Final = rb"(?is)<title[^>]*>(.*?)</title>"
 _MAX_SCANNED: Final = 4096  # bytes of a body: a message or a title beyond them is too long to be shown
 
 
@@ -150,7 +150,7 @@ def _message(status: int, headers: Mapping[str, str], body: bytes) -> str:
         return _message_from_json(msgspec.json.decode(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         start = body[:_MAX_SCANNED].strip()
-    if title := _TITLE.search(start):
+    if title := re.search(_TITLE, start):
         start = title[1]
     elif start[:1] == b"<":
         start = b""

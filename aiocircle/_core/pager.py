@@ -32,12 +32,12 @@ class _Iteration:
         self.is_closed = False
 
 
-class _Options(NamedTuple, Generic[T]):
+class _Options(NamedTuple):
     start: str | None
     paged: bool
-    stop: Callable[[T], bool] | None
-    identity: Callable[[T], object] | None
-    keep: Callable[[T], bool] | None
+    stop: Callable[[Any], bool] | None
+    identity: Callable[[Any], object] | None
+    keep: Callable[[Any], bool] | None
     prefetch: bool = False
     skip_invalid: bool = False
     on_skip: Callable[[DecodeError], object] | None = None

@@ -23,7 +23,7 @@ _VARIABLES: Final = (
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
     "REQUEST_METHOD",
 )
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SCHEME: Final = "[A-Za-z][A-Za-z0-9+.-]*://"
 
 
 class Proxy(NamedTuple):
@@ -50,7 +50,7 @@ def parse_proxy(text: Secret, source: str, *, scheme: str = "") -> Proxy:
     """
     text = Secret(text.strip())
     try:
-        url = yarl.URL(text if _SCHEME.match(text) else Secret(scheme + text))
+        url = yarl.URL(text if re.match(_SCHEME, text) else Secret(scheme + text))
         is_proxy = url.scheme in _DEFAULT_PORTS and bool(url.host) and url.port != 0
         user, password = Secret(url.raw_user or ""), Secret(url.raw_password or "")
         bare = url.origin() if is_proxy else yarl.URL()

@@ -12,8 +12,7 @@ from aiocircle.errors import InvalidArgument
 
 __all__ = ["raw_path"]
 
-_SEPARATOR = re.compile(r"[/\\]")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_URL: Final = "[A-Za-z][A-Za-z0-9+.-]*://"
 _MAX_ENCODINGS: Final = 4  # times that a path may be percent-encoded and still be checked
 
 
@@ -24,7 +23,7 @@ def raw_path(path: str) -> str:
     """
     if not isinstance(path, str):
         raise InvalidArgument(f'path must be a path such as "/api/v2/me", got {type(path).__name__}')
-    if _URL.match(path):
+    if re.match(_URL, path):
         raise InvalidArgument(
             'path must be a path below the client\'s host, such as "/api/v2/me", got a URL. The file of an '
             "artifact is read by circle.jobs.stream_artifact(artifact), which sends the token to no other host"
@@ -37,7 +36,7 @@ def raw_path(path: str) -> str:
     if has_control(decoded):
         raise InvalidArgument("path must not have an encoded control character")
     # Servers and proxies decode and resolve in different orders, and drop what follows a semicolon.
-    if any(segment.partition(";")[0] in (".", "..") for segment in _SEPARATOR.split(decoded)):
+    if any(segment.partition(";")[0] in (".", "..") for segment in decoded.replace("\\", "/").split("/")):
         raise InvalidArgument("path must not have a dot segment, which a server would resolve")
     return RedactedURL(quote(path, safe="/%:@!$&'()*+,;=-._~?"))
 

@@ -146,7 +146,7 @@ def project_names(count: int) -> list[str]:
 
 @attrs.frozen
 class _Draw:
-    """What chance decides on a run."""
+    """The random properties of a run."""
 
     luck: float  # from 0 to 1: below the rate of success, it succeeds
     duration_factor: float
@@ -155,7 +155,7 @@ class _Draw:
 
 @cache
 def _draws() -> list[_Draw]:
-    """Return all that chance decides: for a run to have random numbers of its own takes as long as the run itself."""
+    """Return what runs take turns in: a generator of random numbers for each run would take as long as the run."""
     rng = random.Random(4096)
     return [_Draw(rng.random(), rng.lognormvariate(0.0, 0.18), rng.expovariate(1 / 1800)) for _ in range(4096)]
 
