@@ -12,7 +12,7 @@ import pytest
 from aiocircle import InvalidArgument
 from tests.contract.calls import every, make_call, needed
 from tests.contract.conftest import Wire
-from tests.support.official_spec import Operation, each_operation
+from tests.support.official_spec import OPERATIONS, Operation, each_operation, needs_document
 from tests.support.values import snake
 
 # Not a segment of a path: an empty one, one that leads elsewhere, one with a control character, another type.
@@ -38,6 +38,12 @@ def times(operation: Operation) -> Iterator[str]:
         schema = operation.query[name].schema if name in operation.query else fields[name]
         if schema.known.format == "date-time":
             yield name
+
+
+@needs_document
+def test_some_operations_take_times() -> None:
+    """Otherwise the test of naive times would test little."""
+    assert sum(len(list(times(operation))) for operation in OPERATIONS) >= 4
 
 
 @each_operation(lambda operation: [*times(operation)])

@@ -46,7 +46,7 @@ async def test_projects_of_an_organization_come_once() -> None:
 
 async def test_pattern_selects_projects_by_name() -> None:
     """A pattern such as gh/acme/a* selects projects by name."""
-    async with LocalCircleCI(12) as server, CircleCI(server.token, base_url=server.url) as circle:
+    async with LocalCircleCI(30) as server, CircleCI(server.token, base_url=server.url) as circle:
         for org in sorted({slug.rpartition("/")[0] for slug in server.projects}):
             every = await circle.projects.list_for_org(org).collect()
             letter = every[0].name[0]

@@ -538,7 +538,7 @@ async def test_random_faults_never_spoil_a_file(server: FileServer, open_: Any, 
     """Random cuts, statuses, ranges and ETags: each file is equal or absent, and no part of it stays without reason."""
     random_ = random.Random(7)
     equal = 0
-    turns = scaled(15, 1500)
+    turns = scaled(25, 1500)
     for turn in range(turns):
         body = content(random_.choice([0, 1, 70_000, 400_000]), turn)
         path = f"{turn}.bin"
