@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle.cli.charts import bar, duration, percentage, rate, sparkline
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("share", "drawn"),
     [(0.0, "    "), (1.0, "████"), (0.5, "██  "), (0.53125, "██▏ "), (0.99, "████"), (-1.0, "    "), (2.0, "████")],
 )
@@ -20,7 +21,7 @@ def test_bar_has_the_requested_width(share: float, width: int) -> None:
     assert len(bar(share, width)) == width
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "drawn"),
     [
         ([], ""),
@@ -34,7 +35,7 @@ def test_sparkline(values: list[float | None], drawn: str) -> None:
     assert sparkline(values) == drawn
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("seconds", "text"),
     [
         (0, "0s"),
@@ -51,7 +52,7 @@ def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-@pytest.mark.parametrize(("share", "text"), [(0.0, "0%"), (0.001, "1%"), (0.856, "86%"), (0.999, "99%"), (1.0, "100%")])
+@each_row(("share", "text"), [(0.0, "0%"), (0.001, "1%"), (0.856, "86%"), (0.999, "99%"), (1.0, "100%")])
 def test_percentage(share: float, text: str) -> None:
     assert percentage(share) == text
 

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle.cli.terminal import clean, has_rich, is_terminal, tolerate_any_text, width_of
+from tests.support.rows import each_row
 
 STEERING = st.sampled_from(
     ["\x1b[", "\x1b]", "\x9b", "\x9d", "\x07", "\x1b\\", "\x1bP", "\u202e", "\u2066", "31m", "2J"]
 )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "shown"),
     [
         ("build-and-test", "build-and-test"),

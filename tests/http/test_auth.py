@@ -8,6 +8,7 @@ import os
 import pytest
 
 from aiocircle import CircleCI, ConfigurationError, RetryPolicy, Throttle
+from tests.support.rows import each_row
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ async def test_white_space_around_the_token_is_stripped(server, make):
     assert server.requests[0].headers["Circle-Token"] == "secret"
 
 
-@pytest.mark.parametrize("token", ["a\nb", "a\r\nHost: evil", "a\x00b", "a b", "a\x7fb", "tökén", "a\u2028b"])
+@each_row("token", ["a\nb", "a\r\nHost: evil", "a\x00b", "a b", "a\x7fb", "tökén", "a\u2028b"])
 def test_token_unfit_for_a_header_is_refused(token):
     """A token that a header cannot contain raises ConfigurationError, which does not show it."""
     with pytest.raises(ConfigurationError, match="character that no header can carry") as caught:
@@ -152,7 +153,7 @@ def test_empty_base_url_variable_is_ignored(monkeypatch):
     assert CircleCI("token").base_url == "https://circleci.com"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given",
     [
         "",
@@ -187,9 +188,7 @@ def test_base_url_with_credentials_is_refused():
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "host", ["circleci.example.com", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0"]
-)
+@each_row("host", ["circleci.example.com", "10.0.0.1", "127.0.0.1.evil.example", "localhost.evil.example", "0.0.0.0"])
 def test_plain_http_is_for_loopback_unless_allowed(host):
     """Plain http is only for loopback, unless it is allowed."""
     with pytest.raises(ConfigurationError, match="allow_http"):
@@ -200,7 +199,7 @@ def test_plain_http_is_for_loopback_unless_allowed(host):
 # --- the other options ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options",
     [
         {"timeout": 0},
@@ -217,7 +216,6 @@ def test_plain_http_is_for_loopback_unless_allowed(host):
         {"throttle": 5},
         {"session": "no session"},
     ],
-    ids=str,
 )
 def test_invalid_option_is_refused(options):
     """An invalid option of the client raises ConfigurationError in the constructor."""
@@ -225,10 +223,9 @@ def test_invalid_option_is_refused(options):
         CircleCI("token", **options)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options",
     [{"attempts": 0}, {"attempts": 1.0}, {"base": -1}, {"cap": float("inf")}, {"max_wait": float("nan")}],
-    ids=str,
 )
 def test_invalid_retry_policy_is_refused(options):
     """An invalid option of a retry policy raises an error in the constructor."""

@@ -19,6 +19,7 @@ from yarl import URL
 from aiocircle import CircleCI, InvalidArgument, RetryPolicy, Unauthorized
 from aiocircle._core.streams import check_url, receives_token
 from aiocircle.errors import DownloadError
+from tests.support.rows import each_row
 from tests.support.thorough import scaled
 
 TOKEN = "CCIPAT_a-secret-token"
@@ -27,7 +28,7 @@ STORAGE, LOOKALIKE = "bucket.s3.amazonaws.com", "circle-artifacts.com.evil.test"
 HOSTS = [API, ARTIFACTS, PROJECT, STORAGE, LOOKALIKE]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("url", "expected"),
     [
         ("https://circleci.com/api/v3/jobs/1/stdout", True),

@@ -8,6 +8,7 @@ import pytest
 
 from aiocircle import CircleCI, ConfigurationError, InvalidArgument
 from tests.support.confidence import shown_by_library
+from tests.support.rows import each_row
 
 VARIABLES = ["CIRCLECI_TOKEN", "CIRCLE_TOKEN", "CIRCLECI_CLI_TOKEN"]
 TOKEN = "canary-7f3b-0123456789"
@@ -48,7 +49,7 @@ def test_missing_token_names_the_remedies(monkeypatch):
     assert all(name in str(caught.value) for name in [*VARIABLES, 'auth="none"'])
 
 
-@pytest.mark.parametrize(
+@each_row(
     "option",
     [
         *["auth", "timeout", "max_concurrency", "base_url", "session", "retry", "throttle", "trace_configs"],
@@ -75,7 +76,7 @@ async def test_base_url_may_have_a_gateways_path(server, make, base):
     assert server.requests[1].path == path
 
 
-@pytest.mark.parametrize("path", ["/api/v2", "/api", "/x/api/v1.1/", "/a/../b", "/a//b", "/%2e%2e", "?x=1", "#x"])
+@each_row("path", ["/api/v2", "/api", "/x/api/v1.1/", "/a/../b", "/a//b", "/%2e%2e", "?x=1", "#x"])
 def test_base_url_refuses_other_paths(path):
     """The client adds `/api/v2` itself, and a dot segment leads elsewhere."""
     with pytest.raises(ConfigurationError, match="base_url"):

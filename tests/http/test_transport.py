@@ -12,6 +12,7 @@ import pytest
 from aiocircle import APIError, ConnectionFailed, RequestTimeout, RetryPolicy
 from aiocircle._core.timeouts import TimeoutScheduler
 from aiocircle._core.transport import _map_exception
+from tests.support.rows import each_row
 
 X, Y = "/api/v2/x", "/api/v2/y"
 
@@ -262,7 +263,7 @@ async def test_timeout_leaves_no_pending_cancellation():
 KEY = SimpleNamespace(host="circleci.com", port=443, ssl=True, is_ssl=True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "kind", "outcome"),
     [
         (aiohttp.ClientConnectorError(KEY, OSError(111, "refused")), ConnectionFailed, "not_done"),
@@ -286,7 +287,6 @@ KEY = SimpleNamespace(host="circleci.com", port=443, ssl=True, is_ssl=True)
         (aiohttp.ClientConnectionError("closed"), ConnectionFailed, "unknown"),
         (ssl.SSLError(1, "bad record"), ConnectionFailed, "unknown"),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_failures_reveal_if_anything_was_sent(error, kind, outcome):
     """Each failure has the outcome that follows from whether the request can have been sent."""

@@ -28,6 +28,7 @@ from aiocircle.resources.insights import (
     WorkflowTestMetrics,
 )
 from aiocircle.testing import LocalCircleCI
+from tests.support.rows import each_row
 
 WEB = "gh/acme/web"
 BUILD = "build-and-test"
@@ -371,7 +372,7 @@ async def test_project_may_be_a_uuid_or_url(circle, answer, arrived):
     assert arrived().path == "/insights/gh/acme/web/workflows"
 
 
-@pytest.mark.parametrize("model", [WorkflowRun, JobRun, WorkflowMetrics, JobMetrics, JobTimeseries])
+@each_row("model", [WorkflowRun, JobRun, WorkflowMetrics, JobMetrics, JobTimeseries])
 def test_metrics_are_decoded_fast(model):
     """Pages of metrics and runs are decoded by msgspec."""
     assert msgspec_decoder(PAGE_TOKEN.page_type(model))

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from aiocircle.testing import LocalCircleCI
+from tests.support.rows import each_row
 
 BOUNDARY = "/project/gh/acme/web/pipeline"
 
@@ -34,7 +35,7 @@ async def test_start_and_stop_by_hand():
     await server.stop()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("options", "message"),
     [
         ({"projects": ["acme/web"]}, "slug"),

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from aiocircle.testing import JobStory, LocalCircleCI, Story, WorkflowStory
+from tests.support.rows import each_row
 
 WEB = "gh/acme/web"
 
@@ -445,7 +446,7 @@ def test_random_stories_end_on_time(virtual):
     virtual(main)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("make", "message"),
     [
         (lambda: JobStory("a", -1), "seconds must be 0 or more"),

@@ -20,6 +20,7 @@ from aiocircle._core.decode import decode, decode_items, decode_json
 from aiocircle._core.fields import OneOrMore, Timestamp
 from aiocircle._core.pagination import PAGE_TOKEN, array_type
 from aiocircle._core.structure import StructureProblems
+from tests.support.rows import each_row
 from tests.unit.samples import (
     LEAF,
     NOON,
@@ -43,7 +44,7 @@ page_type = PAGE_TOKEN.page_type
 # --- strictness -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "body", "value"),
     [
         (str, '"x"', "x"),
@@ -93,7 +94,7 @@ def test_a_json_type_is_read_as_itself(kind: Any, body: str, value: Any) -> None
         assert exactly(read(kind, body)) == exactly(value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "body", "problem"),
     [
         (str, "null", "expected a string, got null"),
@@ -357,7 +358,7 @@ def test_problems_are_bounded(kind: Any, body: Any, path: str) -> None:
 # --- what is no JSON ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "body",
     [
         b"",

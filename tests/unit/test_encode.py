@@ -28,6 +28,7 @@ from aiocircle._core.encode import encode_body, encode_json, encode_nested, enco
 from aiocircle._core.fields import READ_ONLY, Timestamp
 from aiocircle._core.group import OneOrMany
 from aiocircle._redact import Secret, SecretBytes
+from tests.support.rows import each_row
 from tests.unit.samples import (
     NOON,
     Leaf,
@@ -50,7 +51,7 @@ class Level(IntEnum):
     HIGH = 3
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "sent"),
     [
         (None, []),
@@ -84,7 +85,7 @@ def test_query_values_of_each_type(value: Any, sent: list[str]) -> None:
     assert all(type(each) is str for _, each in encode_query({"name": value}))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         *[
@@ -102,7 +103,6 @@ def test_query_values_of_each_type(value: Any, sent: list[str]) -> None:
         ],
         *[[None], [UNSET], [["a"]], ["a", b"b"], iter("ab"), [-1], ["\udfff"], [datetime(2024, 5, 6)]],
     ],
-    ids=lambda each: type(each).__name__,
 )
 def test_what_no_query_can_carry_is_refused_by_name(value: Any) -> None:
     """The value is refused before anything is sent."""
@@ -128,7 +128,7 @@ def test_a_moment_is_a_time_or_its_text(given: Any) -> None:
     assert parse_datetime(given, "since") == NOON
 
 
-@pytest.mark.parametrize("given", [datetime(2024, 5, 6), "2024-05-06T12:00:00", "yesterday", "", 5, None, NOON.date()])
+@each_row("given", [datetime(2024, 5, 6), "2024-05-06T12:00:00", "yesterday", "", 5, None, NOON.date()])
 def test_invalid_time_is_refused_by_name(given: Any) -> None:
     """Above all a naive time is refused."""
     with pytest.raises(InvalidArgument, match="since"):
@@ -151,7 +151,7 @@ class Real(float):
     pass
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "sent"),
     [
         (None, "null"),
@@ -182,7 +182,6 @@ class Real(float):
             '{"created-at":"2024-05-06T12:00:00Z","verify-tls":false,"type":"k","labels":{"a_b":"c"}}',
         ),
     ],
-    ids=repr,
 )
 def test_values_are_written_as_json(value: Any, sent: str) -> None:
     """Subclasses as what they are made of, models under the names of the wire and without what is None."""
@@ -194,7 +193,7 @@ HOLDS_ITSELF: list[Any] = []
 HOLDS_ITSELF.append({"again": HOLDS_ITSELF})
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "place"),
     [
         (math.nan, "body"),
@@ -214,7 +213,6 @@ HOLDS_ITSELF.append({"again": HOLDS_ITSELF})
         (Leaf(id=b"x"), r"body\.id"),  # type: ignore[arg-type]
         (HOLDS_ITSELF, "contains itself"),
     ],
-    ids=lambda each: type(each).__name__,
 )
 def test_non_json_value_is_refused_by_its_place(value: Any, place: str) -> None:
     """The value is refused before anything is sent."""
@@ -311,7 +309,7 @@ class Shape(Base, total=False):
 GOOD: dict[str, Any] = {"name": "n", "refs": []}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "sent"),
     [
         ({}, {}),
@@ -330,14 +328,13 @@ GOOD: dict[str, Any] = {"name": "n", "refs": []}
         ({"by_name": None}, {"by-name": None}),
         ({"free": {"per_hour": [1], "x-y": None}}, {"free": {"per_hour": [1], "x-y": None}}),
     ],
-    ids=repr,
 )
 def test_a_nested_body_is_sent_as_its_shape_declares(given: Any, sent: Any) -> None:
     """Wire names at every depth, but never in what is the user's own map."""
     assert encode_nested(Shape, {**GOOD, **given}, "shape") == {**GOOD, **sent}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "message"),
     [
         ({"nme": "x"}, "shape has no key 'nme'\\. Its keys are .*name"),
@@ -360,7 +357,6 @@ def test_a_nested_body_is_sent_as_its_shape_declares(given: Any, sent: Any) -> N
         ({"free": {"a": {"b"}}}, r"shape\.free\.a"),
         ({"free": {"a": HOLDS_ITSELF}}, "contains itself"),
     ],
-    ids=repr,
 )
 def test_unknown_keys_are_refused(given: Any, message: str) -> None:
     """CircleCI drops an unknown key silently, so InvalidArgument names its place."""

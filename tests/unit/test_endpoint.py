@@ -16,6 +16,7 @@ from aiocircle._core.api import V2, V3, family_of, kebab, snake
 from aiocircle._core.endpoint import Action, Endpoint, ListEndpoint, Route, Table, raw_endpoint
 from aiocircle._core.message import Response
 from aiocircle._core.pagination import NONE, OFFSET, Page
+from tests.support.rows import each_row
 
 ID = "44b4d7a4-2f9c-4a43-8c4a-8d1a8f6d0f3e"
 ROOT = "https://circleci.com"
@@ -27,7 +28,7 @@ def endpoint(path: str, method: str = "GET") -> Route:
     return action
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "values", "filled"),
     [
         ("/me", (), "/api/v2/me"),
@@ -79,9 +80,7 @@ def test_an_enum_is_its_value() -> None:
     assert endpoint("/w/{name}").url((Name.BUILD,), ROOT) == ROOT + "/api/v2/w/build%20it"
 
 
-@pytest.mark.parametrize(
-    "value", ["", ".", "..", "a\x00b", "a\nb", "\x7f", "\x85", "\ud800", None, True, 1.5, b"x", -1, ["a"], {}]
-)
+@each_row("value", ["", ".", "..", "a\x00b", "a\nb", "\x7f", "\x85", "\ud800", None, True, 1.5, b"x", -1, ["a"], {}])
 def test_what_cannot_be_a_segment_is_refused(value: Any) -> None:
     """By name, before anything is sent: deleting a variable called ".." would delete the project."""
     with pytest.raises(InvalidArgument, match="env_var_name"):
@@ -123,7 +122,7 @@ def test_values_match_placeholders(values: tuple[str, ...]) -> None:
             endpoint("/a").url(values, ROOT)
 
 
-@pytest.mark.parametrize("path", ["/org/{orgID}/x", "/x/{}", "/x/{a", "/x/a}", "/x/{a b}", "/x/{a:word}"])
+@each_row("path", ["/org/{orgID}/x", "/x/{}", "/x/{a", "/x/a}", "/x/{a b}", "/x/{a:word}"])
 def test_invalid_placeholder_is_an_error(path: str) -> None:
     """An invalid placeholder is an error of the table. Otherwise its braces would be sent."""
     with pytest.raises(ValueError, match="placeholder"):
@@ -195,7 +194,7 @@ def test_a_path_outside_of_the_apis_has_a_family(path: str, family: str) -> None
     assert family_of(path) == family
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "family"),
     [
         ("/api/v2/me", "v2/me"),

@@ -28,6 +28,7 @@ from aiocircle._core.api_errors import decode_error, error_for, is_api_error, ou
 from aiocircle._core.message import Request
 from aiocircle._core.structure import StructureProblems
 from aiocircle._redact import Secret, SecretMask, redact_url
+from tests.support.rows import each_row
 
 URL = "https://circleci.com/api/v2/me"
 
@@ -99,7 +100,7 @@ def test_every_error_has_the_attributes_of_the_base() -> None:
     assert (error.attempts, error.outcome, error.page_token, error.items) == (0, "not_done", None, ())
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "kind"),
     [
         (400, errors.BadRequest),
@@ -138,7 +139,7 @@ def test_a_status_has_its_error(status: int, kind: type[errors.APIError]) -> Non
         assert error.retry_after == 3.0
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "message"),
     [
         (b'{"message": "Project not found"}', "Project not found"),
@@ -224,7 +225,7 @@ def test_outcome_of_request_errors() -> None:
     assert errors.ConnectionFailed("x", outcome="not_done").outcome == "not_done"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "hint"),
     [
         (errors.Unauthorized(401, "no"), "missing, wrong or expired, or it is a project token"),
@@ -284,7 +285,7 @@ def test_every_kind_has_an_example() -> None:
     assert {type(each).__name__ for each in EXAMPLES} == {name for name in errors.__all__ if name != "Outcome"}
 
 
-@pytest.mark.parametrize("error", EXAMPLES, ids=lambda each: type(each).__name__)
+@each_row("error", EXAMPLES)
 def test_errors_pickle(error: errors.CircleCIError) -> None:
     """Whole: a process pool, a task queue and pytest-xdist hand them on so."""
     error = copy.copy(error)
@@ -355,7 +356,7 @@ def test_not_ready_names_its_state() -> None:
 # --- nothing secret: URLs and headers -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("url", "shown"),
     [
         (URL, URL),
@@ -444,7 +445,7 @@ def test_error_headers_are_redacted() -> None:
     assert "a redirect to /elsewhere?token=***" in str(error)
 
 
-@pytest.mark.parametrize("location", ["http://[::1", "https://a\uff0fb@c/", "//", "\x00", "http://h:99999999/"])
+@each_row("location", ["http://[::1", "https://a\uff0fb@c/", "//", "\x00", "http://h:99999999/"])
 def test_a_redirect_to_nonsense_is_an_api_error(location: str) -> None:
     """An APIError is raised, not a ValueError of the URL's parser."""
     error = error_for(302, CIMultiDict(Location=location), b"", method="POST", url=URL, now=0.0)
@@ -456,7 +457,7 @@ def test_a_redirect_to_nonsense_is_an_api_error(location: str) -> None:
 TOKEN = "CCIPAT_hunter2_0123456789abcdef"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "shown",
     [
         repr,
@@ -496,7 +497,7 @@ def test_a_secret_is_its_text_on_the_wire() -> None:
     assert not hasattr(secret, "__dict__")
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@each_row("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_secret_is_not_pickled(protocol: int) -> None:
     """An object that contains a secret would carry it into a queue or a cache."""
     with pytest.raises(TypeError, match="a secret cannot be pickled"):
@@ -554,7 +555,7 @@ def test_no_traceback_with_locals_shows_the_token(options: Any) -> None:
         assert "hunter2" not in text
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("kind", "body", "expected"),
     [
         ("application/json", b'{"message": "Not found"}', True),
@@ -599,7 +600,7 @@ def test_rate_limited_has_the_servers_message() -> None:
     assert of(429, b'{"message": "slow down"}').message == "slow down"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("error", "outcome"),
     [
         (errors.DecodeError([]), "done"),
@@ -615,7 +616,6 @@ def test_rate_limited_has_the_servers_message() -> None:
         (of(429), "not_done"),
         (errors.ConfigurationError("closed"), "not_done"),
     ],
-    ids=repr,
 )
 def test_outcome_of_one_attempt(error: errors.CircleCIError, outcome: str) -> None:
     """A change may have been made unless the API refused it, or nothing was sent."""

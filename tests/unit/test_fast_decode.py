@@ -25,6 +25,7 @@ from aiocircle._core.pagination import PAGE_TOKEN, array_type
 from aiocircle._core.structure import StructureProblems
 from aiocircle.resources.policies import PolicyBundle
 from tests.support.models import MODELS as RESPONSE_MODELS
+from tests.support.rows import each_row
 from tests.support.thorough import scaled
 from tests.unit.samples import (
     Aliased,
@@ -147,15 +148,13 @@ class Dated:
     at: Timestamp
 
 
-@pytest.mark.parametrize(
-    "kind", [Dated, Leaf, Box[Leaf], page_type(Branch), array_type(Leaf), dict[str, Leaf], Leaf | None]
-)
+@each_row("kind", [Dated, Leaf, Box[Leaf], page_type(Branch), array_type(Leaf), dict[str, Leaf], Leaf | None])
 def test_types_that_are_read_fast(kind: Any) -> None:
     """Arrays, maps, pages and generic models of types that are read fast are read fast too."""
     assert msgspec_decoder(kind) is not None
 
 
-@pytest.mark.parametrize("kind", [Spelled, Aliased, Converted, Box[Spelled], tuple[Spelled, ...], Spelled | None])
+@each_row("kind", [Spelled, Aliased, Converted, Box[Spelled], tuple[Spelled, ...], Spelled | None])
 def test_fields_unfit_for_msgspec(kind: Any) -> None:
     """Second spellings, aliases and converters, at any depth."""
     assert msgspec_decoder(kind) is None
@@ -163,7 +162,7 @@ def test_fields_unfit_for_msgspec(kind: Any) -> None:
     assert msgspec_decoder(dict[str, kind]) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kind",
     [
         *[datetime, bytes, UUID, complex, object, list, dict, Colour, Tinted],

@@ -18,6 +18,7 @@ import pytest
 
 import aiocircle
 from tests import mutants
+from tests.support.rows import each_row
 
 ROOT = Path(aiocircle.__file__).parents[1]
 PACKAGE = ROOT / "aiocircle"
@@ -101,7 +102,7 @@ def test_the_walk_sees_the_imports_that_are_there() -> None:
     assert "aiocircle._core.group" in imports("aiocircle.resources.users")
 
 
-@pytest.mark.parametrize("module", sorted(EMPTY))
+@each_row("module", sorted(EMPTY))
 def test_packages_import_nothing_of_the_package(module: str) -> None:
     """Their imports would be imported by everything, which also reverses the order of layers."""
     assert imports(module) == set()

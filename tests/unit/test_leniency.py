@@ -18,6 +18,7 @@ from aiocircle._core.structure import StructureProblems
 from aiocircle.resources.insights import WorkflowMetrics
 from aiocircle.resources.jobs import JobTest
 from tests.support.models import MODELS
+from tests.support.rows import each_row
 
 FIELDS = [(model, field) for model in MODELS for field in attrs.fields(attrs.resolve_types(model, include_extras=True))]
 
@@ -80,7 +81,7 @@ def test_counter_may_be_a_float() -> None:
                 read(model, {**sample(model), wire_name(field): wrong})
 
 
-@pytest.mark.parametrize("field", ["name", "id", "fingerprint", "test_name", "path", "usage_export_job_id"])
+@each_row("field", ["name", "id", "fingerprint", "test_name", "path", "usage_export_job_id"])
 def test_what_names_an_item_is_required(field: str) -> None:
     """At least one model requires each of the fields that name things: leniency does not go further."""
     assert any(each.name == field and each.default is attrs.NOTHING for _, each in FIELDS)

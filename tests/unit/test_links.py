@@ -24,6 +24,7 @@ from aiocircle.links import (
     project_at,
     workflow_url,
 )
+from tests.support.rows import each_row
 from tests.support.thorough import scaled
 from tests.unit.test_slugs import CREDENTIALS, SECRETS, kept_locals
 
@@ -148,7 +149,7 @@ def parts(link: Link) -> Parts:
     return (None if slug is None else str(slug), link.pipeline_number, link.workflow_id, link.job_number)
 
 
-@pytest.mark.parametrize("path", PAGES)
+@each_row("path", PAGES)
 def test_page_names_its_parts(path: str) -> None:
     """Every page, on the cloud and on a Server, with and without the scheme, gives what it names; and stays itself."""
     for written, root in ROOTS.items():
@@ -160,7 +161,7 @@ def test_page_names_its_parts(path: str) -> None:
         assert str(link).startswith(APP if root == CLOUD and "/pipelines/" in str(link) else root)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("link", "page"),
     [
         (Link(org=OrgSlug("gh", "acme")), "{app}/pipelines/github/acme"),
@@ -202,7 +203,7 @@ def test_link_is_its_page_on_every_host(link: Link, page: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "",
@@ -271,7 +272,7 @@ def test_other_types_are_refused(value: Any) -> None:
         Link.parse(value)
 
 
-@pytest.mark.parametrize("text", CREDENTIALS)
+@each_row("text", CREDENTIALS)
 def test_credentials_are_not_repeated(text: str) -> None:
     """They are in no message, in no local variable of a frame that the error keeps, and in no link."""
     for call in (
@@ -299,7 +300,7 @@ def test_link_drops_credentials() -> None:
 GH = ProjectSlug("gh", "acme", "web")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "values",
     [
         {},
@@ -353,16 +354,14 @@ def test_links_are_values() -> None:
         one.job_number = 3  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
-    "root", ["", "x y", "ftp://ci.acme.com", "https://u@ci.acme.com", "https://ci.acme.com?x", None]
-)
+@each_row("root", ["", "x y", "ftp://ci.acme.com", "https://u@ci.acme.com", "https://ci.acme.com?x", None])
 def test_at_refuses_other_roots(root: Any) -> None:
     """The root of a host, as a client's base_url is."""
     with pytest.raises(InvalidArgument, match="root must be the root of a host"):
         Link(workflow_id=ID).at(root)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("page", "base_url", "same"),
     [
         (f"{APP}/pipelines/github/acme/web", CLOUD, True),
@@ -449,7 +448,7 @@ def test_web_urls_are_pages() -> None:
     assert pipeline_url("gh/acme/my web", 12) == f"{APP}/pipelines/github/acme/my%20web/12"
 
 
-@pytest.mark.parametrize("slug", [None, "", "acme", "gh/acme", "gh/acme/..", ID, "gl/acme/web"])
+@each_row("slug", [None, "", "acme", "gh/acme", "gh/acme/..", ID, "gl/acme/web"])
 def test_web_urls_need_a_project(slug: str | None) -> None:
     """A model never raises because the API left a value out."""
     assert pipeline_url(slug, 12) is None

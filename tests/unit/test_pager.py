@@ -13,6 +13,7 @@ import pytest
 from aiocircle import DecodeError, InvalidArgument, NotFound, PaginationError
 from aiocircle._core import pager as pager_module
 from aiocircle._core.pager import DecodedPage, Page, Pager
+from tests.support.rows import each_row
 
 
 @attrs.frozen
@@ -439,7 +440,7 @@ async def test_pager_cannot_be_awaited() -> None:
             pass
 
 
-@pytest.mark.parametrize("token", ["\ud800", "a\nb", "", 5, b"x", "\x00"])
+@each_row("token", ["\ud800", "a\nb", "", 5, b"x", "\x00"])
 def test_page_token_must_be_a_text(token: Any) -> None:
     """A token that cannot go into a query is refused before anything is sent."""
     with pytest.raises(InvalidArgument, match="page_token must be"):

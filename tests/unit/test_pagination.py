@@ -11,6 +11,7 @@ from aiocircle import InvalidArgument
 from aiocircle._core.api import V1, V2, V3
 from aiocircle._core.decode import decode
 from aiocircle._core.pagination import CURSOR, NONE, OFFSET, PAGE_TOKEN, Offset, Page, Pagination, array_type
+from tests.support.rows import each_row
 
 V1_PAGING = V1.pagination
 
@@ -25,7 +26,7 @@ def test_each_api_has_its_paging() -> None:
     assert V1.pagination == Offset("offset", limit=100)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("paging", "token", "params"),
     [
         (PAGE_TOKEN, None, []),
@@ -44,7 +45,7 @@ def test_params_select_a_page(paging: Pagination, token: str | None, params: lis
     assert paging.params(token) == params
 
 
-@pytest.mark.parametrize("token", ["", "-1", "1.5", "x", "\u0663", "1" * 19, " 1"])
+@each_row("token", ["", "-1", "1.5", "x", "\u0663", "1" * 19, " 1"])
 def test_an_offset_is_a_number(token: str) -> None:
     """Anything else would be sent as it is."""
     with pytest.raises(InvalidArgument, match="page_token must be the number of items"):
@@ -80,7 +81,7 @@ def test_items_are_optional_where_declared(body: bytes) -> None:
     assert page.next_page_token == ("t" if b'"t"' in body else None)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "page"),
     [
         (b'{"data": [1], "page": {"next": "c", "prev": null}}', Page((1,), "c")),
@@ -117,7 +118,7 @@ def test_offsets_of_a_known_size_end_with_a_short_page() -> None:
     assert paging.page((), "2") == Page(())
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "limit", "rest"),
     [
         ({}, 100, {}),
@@ -133,7 +134,7 @@ def test_a_requested_size_is_bounded(query: dict[str, Any], limit: int, rest: di
     assert (paging, left) == (Offset("offset", limit=limit), rest)
 
 
-@pytest.mark.parametrize("limit", [0, -1, "x", "", "-5", True, 1.5, [3]])
+@each_row("limit", [0, -1, "x", "", "-5", True, 1.5, [3]])
 def test_a_requested_size_is_a_number(limit: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidArgument, match="limit must be a number of items above zero"):
@@ -157,7 +158,7 @@ def test_a_size_in_the_path_is_refused() -> None:
         V1_PAGING.requested_by({}, {"limit"})
 
 
-@pytest.mark.parametrize("token", [None, "", 5, [], {}])
+@each_row("token", [None, "", 5, [], {}])
 def test_only_text_is_a_token(token: Any) -> None:
     """A value that cannot be sent as a token is not one."""
     assert PAGE_TOKEN.next_token({"items": 5, "next_page_token": token}, None) is None
@@ -206,7 +207,7 @@ class Build:
     build_url: Any = None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("values", "identity"),
     [
         ({"id": "1", "build_url": "u"}, "1"),

@@ -18,6 +18,7 @@ from aiocircle import InvalidArgument, ProjectSlug, to_dict
 from aiocircle.bulk import Failure, ProjectInsights
 from aiocircle.resources.pipelines import Pipeline, PipelineVcs
 from aiocircle.resources.workflows import WorkflowStatus
+from tests.support.rows import each_row
 
 PIPELINE = Pipeline(
     id="p",
@@ -52,7 +53,7 @@ def test_to_dict_gives_plain_values() -> None:
     assert list(found) == [field.name for field in attrs.fields(Pipeline)]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "expected"),
     [
         (Colour.RED, "red"),
@@ -79,7 +80,7 @@ def test_to_dict_converts(value: Any, expected: Any) -> None:
         assert found == expected
 
 
-@pytest.mark.parametrize("value", [5, "x", None, [PIPELINE], {}, Pipeline])
+@each_row("value", [5, "x", None, [PIPELINE], {}, Pipeline])
 def test_to_dict_takes_one_model(value: Any) -> None:
     """Anything but one model is refused with a message that names its type."""
     with pytest.raises(InvalidArgument, match="model must be a model of aiocircle, got"):

@@ -11,6 +11,7 @@ import pytest
 from aiocircle._core.polling import Poller, SharedCalls, check_poll_interval, check_timeout, poll_pause
 from aiocircle.errors import InvalidArgument, ServerError
 from aiocircle.testing.virtual_time import VirtualTimeLoop
+from tests.support.rows import each_row
 
 
 def run(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -137,7 +138,7 @@ def test_no_deadline_lets_a_poll_take_any_time() -> None:
     assert not run(main)
 
 
-@pytest.mark.parametrize("value", [-1, "5", True, float("nan"), object()])
+@each_row("value", [-1, "5", True, float("nan"), object()])
 def test_timeout_and_interval_are_checked(value: object) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidArgument, match="timeout must be"):

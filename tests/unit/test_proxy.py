@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 import yarl
 
 from aiocircle._core.proxy import proxies_of
+from tests.support.rows import each_row
 
 PROXY = "http://proxy.example.com:3128"
 
@@ -16,7 +16,7 @@ def find(url: str, **environment: str) -> str | None:
     return None if proxy is None else str(proxy.url)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("url", "environment", "expected"),
     [
         ("https://circleci.com/x", {"HTTPS_PROXY": PROXY}, PROXY),
@@ -38,7 +38,7 @@ def test_proxy_is_found(url: str, environment: dict[str, str], expected: str | N
     assert find(url, **environment) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("entry", "host", "is_excluded"),
     [
         ("circleci.com", "circleci.com", True),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-import pytest
 from multidict import CIMultiDict
 
 from aiocircle._core.ranges import BodyPlan, FailureCount, Verdict, plan_body, range_headers
 from aiocircle._core.retry import RetryPolicy
+from tests.support.rows import each_row
 from tests.support.thorough import scaled
 
 STORIES = scaled(2_000, 100_000)
@@ -20,7 +20,7 @@ def plan(
     return plan_body(status, CIMultiDict(headers), offset=offset, etag=etag, total=total, now=0.0)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "headers", "verdict"),
     [
         (200, {"Content-Length": "5"}, Verdict.READ),
@@ -41,7 +41,7 @@ def test_first_response(status: int, headers: dict[str, str], verdict: Verdict) 
     assert plan(status, headers).verdict is verdict
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("etag", "strong"),
     [('"a"', True), ('""', True), ('W/"a"', False), ("a", False), ('"a', False), ('"a"b"', False), ("", False)],
 )
@@ -57,7 +57,7 @@ def test_encoded_body_is_not_continued() -> None:
     assert plan(200, {"Content-Length": "5", "Content-Encoding": "identity"}).total == 5
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("content_range", "etag", "verdict"),
     [
         ("bytes 5-9/10", '"a"', Verdict.READ),

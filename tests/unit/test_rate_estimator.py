@@ -12,6 +12,7 @@ import pytest
 from aiocircle._core.rate_estimator import RateEstimator
 from aiocircle._core.rate_headers import RateLimit, parse_rate_limits
 from benchmarks.admission import SCENARIOS, simulate
+from tests.support.rows import each_row
 from tests.support.thorough import scaled
 
 SECOND = {"X-RateLimit-Limit-Second": "10", "X-RateLimit-Remaining-Second": "5"}
@@ -97,7 +98,7 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("name", TABLE)
+@each_row("name", TABLE)
 def test_responses_decide_the_delay(name: str) -> None:
     """Headers in, delay out."""
     responses, delay, closed_for = TABLE[name]
@@ -366,7 +367,7 @@ def test_two_kinds_of_headers_for_a_window(sizes: tuple[str, str]) -> None:
     assert family.rate == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize(("status", "permitted"), [(200, 2), (404, 2), (499, 2), (500, 1), (503, 1), (None, 1)])
+@each_row(("status", "permitted"), [(200, 2), (404, 2), (499, 2), (500, 1), (503, 1), (None, 1)])
 def test_slow_start_grows_by_good_responses(status: int | None, permitted: int) -> None:
     """A server that fails gets no more requests at a time. An error of the caller's is a good response."""
     family = Family()
@@ -427,7 +428,7 @@ def test_a_429_costs_one_interval(pause: float | None, delay: float) -> None:
     assert family.delay == pytest.approx(delay)
 
 
-@pytest.mark.parametrize("status", [200, 404, 499, 429, 500, 503])
+@each_row("status", [200, 404, 499, 429, 500, 503])
 def test_only_regular_responses_miss_a_limit(status: int) -> None:
     """A 429 or a response of a failing server may lack headers, and does not show that a limit has ended."""
     family = Family()
@@ -487,7 +488,7 @@ COUNTS = {
 }
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@each_row("name", COUNTS)
 def test_how_many_429s_teach_a_rate(name: str) -> None:
     """More than one in forty, of the responses of about a second, or of about 64 if those are more."""
     steps, count = COUNTS[name]
@@ -508,7 +509,7 @@ RECENT = {
 }
 
 
-@pytest.mark.parametrize("name", RECENT)
+@each_row("name", RECENT)
 def test_the_first_rate_is_what_was_permitted(name: str) -> None:
     """The requests per second that were sent, less the refused share of all so far."""
     story, count, sent, span = RECENT[name]
@@ -537,7 +538,7 @@ def learned(pause: float | None = None) -> Family:
     return family
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("pause", "seconds", "factor"),
     [
         (None, 0.0, 0.97),
@@ -562,7 +563,7 @@ def test_a_learned_rate_probes_upwards(pause: float | None, seconds: float, fact
     assert family.rate == pytest.approx(30.0 * factor)
 
 
-@pytest.mark.parametrize("gap", [0.25, 1.0, 1.5, 3.0, 60.0])
+@each_row("gap", [0.25, 1.0, 1.5, 3.0, 60.0])
 def test_a_rate_does_not_grow_while_idle(gap: float) -> None:
     """From a second without a request on, the rate grows no more: nothing shows that the server bears it."""
     family = learned()

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from aiocircle._core.rate_headers import RateLimit, parse_rate_limits, retry_after
+from tests.support.rows import each_row
 
 NOW = 1_700_000_000.0  # seconds since the epoch
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "limits"),
     [
         ({}, []),
@@ -84,7 +85,7 @@ def seconds_of(value: str, **headers: str) -> float | None:
     return retry_after({"Retry-After": value, **headers}, NOW)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "seconds"),
     [("0", 0.0), ("1", 1.0), ("60", 60.0), ("007", 7.0), ("1.5", 1.5), ("2.", 2.0), (" 3 ", 3.0), ("\t4", 4.0)],
 )
@@ -99,7 +100,7 @@ def test_an_absurd_number_of_seconds_is_bounded(value: str) -> None:
     assert seconds_of(value) == 1e9
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "",
@@ -137,7 +138,7 @@ def test_a_missing_header_has_no_seconds() -> None:
     assert retry_after({}, NOW) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         "Tue, 14 Nov 2023 22:13:25 GMT",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aiocircle import errors
 from aiocircle._core.retry import RetryPolicy
+from tests.support.rows import each_row
 
 # --- the policy's own values ----------------------------------------------------------------------------------
 
@@ -39,7 +40,7 @@ def test_max_wait_none_sets_no_bound() -> None:
         RetryPolicy(cap=None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("attempts", [0, -1, 1.0, True, None, "5"])
+@each_row("attempts", [0, -1, 1.0, True, None, "5"])
 def test_attempts_are_checked(attempts: Any) -> None:
     """They count the first one, so that none at all is a mistake."""
     with pytest.raises(errors.ConfigurationError, match="at least 1"):
@@ -53,7 +54,7 @@ def test_repeat_unsafe_is_a_boolean(word: object) -> None:
         RetryPolicy(repeat_unsafe=word)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("values", [{"base": 0}, {"cap": 0}, {"max_wait": 0}, {"attempts": 1}, {"cap": 5, "base": 10}])
+@each_row("values", [{"base": 0}, {"cap": 0}, {"max_wait": 0}, {"attempts": 1}, {"cap": 5, "base": 10}])
 def test_zero_is_a_value(values: Any) -> None:
     """A policy may also have no waits."""
     policy = RetryPolicy(**values)
@@ -102,7 +103,7 @@ DECISIONS: list[tuple[errors.CircleCIError, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "rule"), DECISIONS, ids=lambda each: each if isinstance(each, str) else repr(each))
+@each_row(("error", "rule"), DECISIONS)
 def test_what_may_be_sent_again(error: errors.CircleCIError, rule: str) -> None:
     """A POST that may have been carried out is repeated only on the caller's word: a pipeline must not start twice."""
     for is_idempotent, repeat_unsafe in product((True, False), repeat=2):
@@ -124,7 +125,7 @@ def test_every_error_has_a_decision() -> None:
 # --- when? ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("attempt", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (7, 30.0), (64, 30.0), (1024, 30.0), (10**9, 30.0)]
 )
 def test_the_wait_doubles_up_to_the_cap(attempt: int, longest: float) -> None:
@@ -152,9 +153,7 @@ def test_retry_after_is_obeyed_in_full(retry_after: float) -> None:
     assert RetryPolicy(cap=1.0).delay(3, retry_after, 0.5) == retry_after
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(-1, "-1"), (-0.5, "-0.5"), (math.nan, "nan"), ("a-token", "str"), ([], "list")]
-)
+@each_row(("value", "shown"), [(-1, "-1"), (-0.5, "-0.5"), (math.nan, "nan"), ("a-token", "str"), ([], "list")])
 def test_message_shows_numbers_only(value: Any, shown: str) -> None:
     """Any other value may be the token: its type is shown."""
     with pytest.raises(errors.ConfigurationError, match=f"base must be .*, got {shown}\\."):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from aiocircle import InvalidArgument, OrgSlug, ProjectSlug
 from aiocircle.slugs import check_segment, read_slug
+from tests.support.rows import each_row
 
 ORG_UUID = "5034460f-c7c4-4c43-9457-de07e2029e7b"
 PROJECT_UUID = "44b4d7a4-2f9c-4a43-8c4a-8d1a8f6d0f3e"
@@ -24,7 +25,7 @@ PROJECT_ID = "5cwsgfxdk1qvvnQCHVzpQ2"
 WORKFLOW = "https://app.circleci.com/pipelines/github/acme/web/12/workflows/fda08377-fe7e-46b1-8992-3a7aaecac9c3"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "slug"),
     [
         # Slugs
@@ -144,7 +145,7 @@ def test_project_is_read_in_every_form(given: str, slug: str) -> None:
     assert "/".join(parsed.segments) == slug
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "slug"),
     [
         ("gh/acme", "gh/acme"),
@@ -269,7 +270,7 @@ BAD_FOR_BOTH = [
 ]
 
 
-@pytest.mark.parametrize("given", BAD_FOR_BOTH)
+@each_row("given", BAD_FOR_BOTH)
 def test_unreadable_text_is_refused(given: str) -> None:
     """Refused rather than guessed at: a wrong guess reads, or changes, another project."""
     with pytest.raises(InvalidArgument):
@@ -278,7 +279,7 @@ def test_unreadable_text_is_refused(given: str) -> None:
         OrgSlug.parse(given)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given",
     [
         "gh/acme",
@@ -339,14 +340,14 @@ def test_org_refuses_a_project(given: str) -> None:
         OrgSlug.parse(given)
 
 
-@pytest.mark.parametrize("given", [None, 5, b"gh/acme/web", ["gh", "acme", "web"], OrgSlug("gh", "acme")])
+@each_row("given", [None, 5, b"gh/acme/web", ["gh", "acme", "web"], OrgSlug("gh", "acme")])
 def test_other_types_are_refused(given: object) -> None:
     """`None`, above all, never becomes the text "None"."""
     with pytest.raises(InvalidArgument, match=r"must be named by .*, got (NoneType|int|bytes|list|OrgSlug)"):
         ProjectSlug.parse(given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("provider", "organization", "project"),
     [
         ("gh", "..", "web"),
@@ -429,7 +430,7 @@ CREDENTIALS = [
 SECRETS = ("us3r", "hun", "ter2")
 
 
-@pytest.mark.parametrize("given", CREDENTIALS)
+@each_row("given", CREDENTIALS)
 def test_credentials_are_not_repeated(given: str) -> None:
     """They are in no message and in no local variable of a frame that the error keeps."""
     every_option = {"hosts": {"ghe.acme.com": "gh"}, "app_hosts": ("ci.acme.com",)}
@@ -443,7 +444,7 @@ def test_credentials_are_not_repeated(given: str) -> None:
         assert not [shown for shown in seen if any(part in shown for part in SECRETS)], (kind, text, options)
 
 
-@pytest.mark.parametrize("hosts", [{"ghe.acme.com": "hunter2"}, {5: "gh"}, {"ghe.acme.com": "circleci"}, "hunter2", 5])
+@each_row("hosts", [{"ghe.acme.com": "hunter2"}, {5: "gh"}, {"ghe.acme.com": "circleci"}, "hunter2", 5])
 def test_hosts_must_map_hosts_to_providers(hosts: Any) -> None:
     """A wrong mapping is refused, and its text is not repeated."""
     with pytest.raises(InvalidArgument, match="hosts must be a mapping of hosts to gh or bb") as caught:
@@ -451,7 +452,7 @@ def test_hosts_must_map_hosts_to_providers(hosts: Any) -> None:
     assert not any("hunter2" in text for text in [str(caught.value), *kept_locals(caught.value)])
 
 
-@pytest.mark.parametrize(
+@each_row(
     "app_hosts", [["https://hunter2@ci.acme.com"], [5], [""], ["https://"], ["ci.acme.com?x"], ["ftp://ci.acme.com"], 5]
 )
 def test_app_hosts_must_be_hosts(app_hosts: Any) -> None:
@@ -461,7 +462,7 @@ def test_app_hosts_must_be_hosts(app_hosts: Any) -> None:
     assert not any("hunter2" in text for text in [str(caught.value), *kept_locals(caught.value)])
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given",
     [
         "https://ghe.acme.com/acme/web.git",
@@ -482,7 +483,7 @@ def test_remote_of_another_host_is_read_by_hosts(given: str) -> None:
     assert str(OrgSlug.parse("https://ghe.acme.com/acme", hosts={"ghe.acme.com": "bb"})) == "bb/acme"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "app_hosts"),
     [
         ("https://ci.acme.com/pipelines/github/acme/web/12", "ci.acme.com"),
@@ -563,7 +564,7 @@ def test_error_is_short_and_names_the_forms() -> None:
         ProjectSlug.parse("gitlab/acme/web")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "shown"),
     [
         ("gitlab/acme", "'gitlab/acme'"),

@@ -14,6 +14,7 @@ from aiocircle._core.fields import KEBAB, NumericText, WholeNumber
 from aiocircle._core.message import Response
 from aiocircle._core.pagination import PAGE_TOKEN
 from aiocircle._core.structure import StructureProblems, is_union, structure
+from tests.support.rows import each_row
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +64,7 @@ def test_bare_body_goes_into_one_field():
     assert wrapped(b'{"a-b": 1, "values": "x"}') == Values(values={"a-b": 1, "values": "x"})
 
 
-@pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b'{"a": null}', b'{"a": {}}', b"{} , {}", b""])
+@each_row("body", [b"[]", b"null", b'"x"', b'{"a": null}', b'{"a": {}}', b"{} , {}", b""])
 def test_invalid_bare_body_has_its_path(body):
     """The problem of an invalid bare body has its JSON path."""
     with pytest.raises(StructureProblems, match=r"\$"):
@@ -120,7 +121,7 @@ def test_a_text_without_a_number_is_refused(value: str):
         structure(value, NumericText)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("type_", "expected"),
     [
         (str | int, True),

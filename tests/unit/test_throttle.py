@@ -17,6 +17,7 @@ from aiocircle._core.throttle import Caller, Places
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 from tests.support.limiters import Limiter
 from tests.support.loops import counting_loop, iterate, now, virtually
+from tests.support.rows import each_row
 
 FAMILY = "v2/me"
 OK = Response(200, {}, b"")
@@ -86,7 +87,7 @@ async def refused(task: asyncio.Task[Queue]) -> RateLimited:
 # --- the limiter -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "name"),
     [(5, "int"), ("secret", "str"), (object(), "object"), (Throttle, "Throttle"), (Limiter, "Limiter")],
 )

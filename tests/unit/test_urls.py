@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,12 +17,13 @@ from aiocircle._urls import (
     parse_address,
     parse_root,
 )
+from tests.support.rows import each_row
 
 ID = "fda08377-fe7e-46b1-8992-3a7aaecac9c3"
 GH = Address(None, "gh", "acme", "web")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("remote", "address"),
     [
         ("https://github.com/acme/web", GH),
@@ -83,7 +83,7 @@ def test_remote_is_read(remote: str, address: Address | None) -> None:
     assert parse_address(remote) == address
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "root"),
     [
         ("https://ci.acme.com", Root("https", "ci.acme.com", None)),
@@ -143,7 +143,7 @@ def test_roots_decide_which_pages_are_read() -> None:
         assert address is None or address.root is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "name"),
     [
         ("web", True),
@@ -169,7 +169,7 @@ def test_name_can_stand_in_a_path(text: str, name: bool) -> None:
     assert is_name(text) is name
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("segments", "number"),
     [
         (["12"], 12),
@@ -215,7 +215,7 @@ def test_reading_never_raises(text: str) -> None:
         parse_root(prefix + text)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "expected"),
     [
         ("circleci.com/gh/acme/web", True),

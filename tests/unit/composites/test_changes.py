@@ -27,6 +27,7 @@ from aiocircle.errors import (
 from aiocircle.resources.pipelines import Pipeline
 from aiocircle.resources.workflows import Workflow
 from aiocircle.testing.virtual_time import VirtualTimeLoop
+from tests.support.rows import each_row
 
 EPOCH = 1_700_000_000
 NOW = EPOCH + 1000.0
@@ -302,7 +303,7 @@ def test_cancel_reads_before_it_changes() -> None:
     assert calls.changes() == []
 
 
-@pytest.mark.parametrize("value", [-1, 1.0, True, "1", None])
+@each_row("value", [-1, 1.0, True, "1", None])
 def test_counts_are_checked(value: object) -> None:
     """They are integers from 0 on."""
     assert check_count(3, "keep") == 3

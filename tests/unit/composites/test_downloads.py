@@ -19,6 +19,7 @@ from aiocircle.composites._downloads import check_options, download_artifacts, l
 from aiocircle.composites._parts import PartFile, part_key
 from aiocircle.errors import CircleCIError, DownloadError, DownloadErrors, InvalidArgument
 from aiocircle.resources.jobs import Artifact, DownloadedArtifact, DownloadProgress
+from tests.support.rows import each_row
 from tests.support.thorough import scaled
 from tests.unit.composites.file_server import MIB, POLICY, File, FileServer, content, raw_server
 
@@ -137,7 +138,7 @@ async def test_nodes_have_folders(server: FileServer, open_: Any, tmp_path: Path
     assert (tmp_path / "1/log/a.txt").read_bytes() == b"1"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("match", "selected"),
     [
         ("**", ["a.xml", "x/b.xml", "x/y/c.txt"]),
@@ -191,7 +192,7 @@ async def test_existing_file_is_skipped(server: FileServer, open_: Any, tmp_path
     assert (tmp_path / "out.bin").is_symlink()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options",
     [{"concurrency": 0}, {"concurrency": True}, {"existing": "keep"}, {"match": None}, {"into": None}],
 )

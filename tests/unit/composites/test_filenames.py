@@ -17,12 +17,13 @@ from aiocircle.composites._downloads import Target, download_artifacts
 from aiocircle.composites._filenames import FilePaths, Root, folder_name, safe_parts
 from aiocircle.errors import DownloadError, DownloadErrors
 from aiocircle.resources.jobs import Artifact
+from tests.support.rows import each_row
 from tests.support.thorough import scaled
 
 NAMES = scaled(1_000, 100_000)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "parts"),
     [
         ("a", ("a",)),
@@ -97,7 +98,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@each_row("name", HOSTILE)
 def test_hostile_name_is_refused_by_name(name: str) -> None:
     """With its reason, and a message that can be printed and encoded."""
     with pytest.raises(DownloadError) as caught:
@@ -108,7 +109,7 @@ def test_hostile_name_is_refused_by_name(name: str) -> None:
     str(caught.value).encode()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("first", "second"),
     [
         ("a", "a"),
@@ -143,7 +144,7 @@ def test_different_paths_are_accepted() -> None:
         assert paths.add(name, ("0",)) == ("0", *name.split("/"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "name"),
     [
         ("build", "build"),

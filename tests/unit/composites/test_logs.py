@@ -28,6 +28,7 @@ from aiocircle.composites._logs import (
 from aiocircle.errors import ConnectionFailed, DecodeError
 from aiocircle.resources.jobs import OutputLine, StepAction, StepOutput, step_failed
 from aiocircle.v1.builds import Build
+from tests.support.rows import each_row
 
 TIME = "2026-11-20T09:14:05.12Z"
 AT = datetime(2026, 11, 20, 9, 14, 5, 120000, UTC)
@@ -196,7 +197,7 @@ async def test_last_lines_are_bounded() -> None:
 # --- steps ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "flags", "failed"),
     [
         ("failed", (), True),
@@ -232,7 +233,7 @@ def test_steps_of_a_build() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("selection", "found"),
     [
         ({}, [("test", 0), ("test", 1)]),

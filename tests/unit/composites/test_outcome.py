@@ -12,6 +12,7 @@ import pytest
 from aiocircle.composites._outcome import PipelineView, Until, has_ended, jobs_state
 from aiocircle.resources.pipelines import Pipeline, PipelineResult
 from aiocircle.resources.workflows import Workflow, WorkflowJob
+from tests.support.rows import each_row
 
 EPOCH = 1_700_000_000.0
 
@@ -222,7 +223,7 @@ def view_of(case: Case) -> PipelineView:
     return view
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
+@each_row("case", CASES)
 def test_view_is_final_by_the_rules(case: Case) -> None:
     """It is final from the end of the last grace period on, and never while something can continue by itself."""
     view = view_of(case)
@@ -235,7 +236,7 @@ def test_view_is_final_by_the_rules(case: Case) -> None:
     assert result.succeeded == (case.outcome == "success" and not view.unended)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.final_at is not None], ids=lambda case: case.title)
+@each_row("case", [case for case in CASES if case.final_at is not None])
 def test_view_needs_the_graces_and_a_second_read(case: Case) -> None:
     """Just before the last grace period ends it is not final, then a read that is sent 2 s later confirms it."""
     view = view_of(case)
@@ -400,7 +401,7 @@ WORST_FIRST = [
 ]
 
 
-@pytest.mark.parametrize("worse", range(len(WORST_FIRST)))
+@each_row("worse", range(len(WORST_FIRST)))
 def test_outcome_is_the_worst(worse: int) -> None:
     """The outcome is the worse status of each pair; but `not_run` next to a success is a success."""
     for better in range(worse, len(WORST_FIRST)):
@@ -484,7 +485,7 @@ JOBS: list[tuple[str, tuple[WorkflowJob, ...], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("title", "jobs", "expected"), JOBS, ids=[title for title, _, _ in JOBS])
+@each_row(("title", "jobs", "expected"), JOBS)
 def test_jobs_state_finds_what_can_continue(title: str, jobs: tuple[WorkflowJob, ...], expected: str) -> None:
     """By itself, that is without an approval."""
     assert jobs_state(jobs) == expected

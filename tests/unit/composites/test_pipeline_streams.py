@@ -20,6 +20,7 @@ from aiocircle.errors import ConfigurationError, Forbidden, InvalidArgument, Not
 from aiocircle.resources.pipelines import Pipeline
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 from tests.support import stream_stories as stories
+from tests.support.rows import each_row
 from tests.support.stream_stories import EPOCH, INF, PROJECT, Attempt, Named, PipelineStory, ProjectServer, moment
 from tests.support.thorough import scaled
 from tests.support.waiting_stories import Events
@@ -391,9 +392,7 @@ def test_state_is_plain_json() -> None:
     assert StreamState.from_json(json.loads(json.dumps(value)), project=PROJECT, branch=None).to_json() == value
 
 
-@pytest.mark.parametrize(
-    "change", [{"mark": None}, {"open": []}, {"told": {"x": [1, 2]}}, {"newest": None}, {"open": {"1": [1]}}]
-)
+@each_row("change", [{"mark": None}, {"open": []}, {"told": {"x": [1, 2]}}, {"newest": None}, {"open": {"1": [1]}}])
 def test_broken_state_is_an_invalid_argument(change: dict[str, Any]) -> None:
     """Immediately, not with the first poll."""
     value = StreamState(PROJECT, None, begin=1.5, mark=0.5).to_json() | change

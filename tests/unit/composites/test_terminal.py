@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiocircle.composites._terminal import MAX_LINE, TerminalText
+from tests.support.rows import each_row
 
 
 def lines(*pieces: str) -> list[str]:
@@ -17,7 +18,7 @@ def lines(*pieces: str) -> list[str]:
     return [line for piece in pieces for line in terminal.feed(piece)] + terminal.finish()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("output", "shown"),
     [
         ("", []),

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from aiocircle.composites._usage_csv import UsageFile, _members, read_usage_rows
 from aiocircle.errors import DecodeError
 from aiocircle.resources.usage import UsageRow
+from tests.support.rows import each_row
 
 COLUMNS = [field.name.upper() for field in attrs.fields(UsageRow)][:-1]
 VALUES: dict[str, str] = {
@@ -105,7 +106,7 @@ def test_row_is_typed(write: Any, pack: Any, size: int) -> None:
     assert rows(pack(write(record())), size) == [ROW]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("column", "text", "value"),
     [
         ("IS_UNREGISTERED_USER", "Y", True),
@@ -202,7 +203,7 @@ def test_many_bad_rows_are_counted() -> None:
     assert caught.value.problems[-1] == "15 more rows"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "reason"),
     [
         (gzip.compress(doubled(record()).encode())[:-9], "ends within"),

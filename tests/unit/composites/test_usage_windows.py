@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aiocircle.composites._usage_windows import split_window
 from aiocircle.errors import InvalidArgument
+from tests.support.rows import each_row
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -28,7 +29,7 @@ def test_windows_cover_the_time_once(length: int, ago: int) -> None:
     assert len(windows) == -(-length // (31 * 86_400))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("start", "end", "message"),
     [
         (datetime(2026, 1, 1), NOW, "start must be an aware datetime"),

@@ -37,6 +37,7 @@ from aiocircle.resources.pipelines import Change, Pipeline, PipelineResult
 from aiocircle.resources.workflows import Workflow, WorkflowJob
 from aiocircle.testing.virtual_time import VirtualTimeLoop
 from tests.support import waiting_stories as stories
+from tests.support.rows import each_row
 from tests.support.thorough import scaled
 from tests.support.waiting_stories import EventPart, Events, WorkflowEvent
 
@@ -320,7 +321,7 @@ def test_missing_date_is_replaced_by_the_own_clock(server: Server, monkeypatch: 
     assert wait(server).succeeded
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("headers", "expected"),
     [
         ({"date": "Tue, 14 Nov 2023 22:13:20 GMT"}, 1_700_000_000.0),

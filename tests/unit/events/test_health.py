@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from aiocircle.events import Health, fold
+from tests.support.rows import each_row
 
 
 @attrs.frozen
@@ -31,7 +32,7 @@ NEUTRAL = ["on_hold", "canceled", "not_run", "no_workflows"]
 BROKEN_BY = ["failed", "error", "failing", "unauthorized", "running", "queued", "a status of tomorrow"]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("before", "outcome", "change"),
     [
         (None, "success", "still_working"),

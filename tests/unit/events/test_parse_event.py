@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from aiocircle import CircleCIError, EventError, InvalidArgument, ProjectSlug
 from aiocircle.events import JobCompleted, MalformedEvent, Ping, UnknownEvent, WorkflowCompleted, models, parse_event
 from tests.support import events as bodies
+from tests.support.rows import each_row
 
 TYPES = {"workflow-completed": WorkflowCompleted, "job-completed": JobCompleted, "ping": Ping}
 
@@ -24,7 +25,7 @@ def parse(event: Any) -> Any:
     return parse_event(json.dumps(event).encode())
 
 
-@pytest.mark.parametrize("name", bodies.VARIANTS)
+@each_row("name", bodies.VARIANTS)
 def test_variant_is_typed_event(name: str) -> None:
     """Each known variant becomes the event of its type, with every declared value, and keeps the whole body."""
     body = bodies.VARIANTS[name]
@@ -73,7 +74,7 @@ def test_job_event_has_no_workflow_status() -> None:
     assert event.pipeline.trigger_parameters["github_app"]["forced"] == "false"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "branch", "tag", "revision"),
     [
         ("GitHub OAuth, workflow", "main", None, bodies.VCS["revision"]),
@@ -106,7 +107,7 @@ def test_git_of_another_shape_is_ignored() -> None:
     assert event.pipeline.branch is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("body", "problem"),
     [
         (b"", "$ is empty"),
@@ -129,7 +130,6 @@ def test_git_of_another_shape_is_ignored() -> None:
         (b'{"type": "ping", "happened_at": "yesterday"}', "$.happened_at"),
         (b'{"type": "ping", "id": 5}', "$.id"),
     ],
-    ids=range(19),
 )
 def test_malformed_body_is_named(body: bytes, problem: str) -> None:
     """A body that is not an event is a MalformedEvent that names the place, and repeats no value."""
@@ -205,7 +205,7 @@ MODELS = [
 ]
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@each_row("model", MODELS)
 def test_model_is_frozen_and_by_keyword(model: type[attrs.AttrsInstance]) -> None:
     """Events are models like all others."""
     names = [field.name for field in attrs.fields(model)]
@@ -241,7 +241,7 @@ def test_link_without_project_is_omitted(name: str) -> None:
     assert parse(bodies.VARIANTS[name]).link is None
 
 
-@pytest.mark.parametrize("name", sorted(bodies.VARIANTS))
+@each_row("name", sorted(bodies.VARIANTS))
 def test_link_of_each_variant_is_a_page(name: str) -> None:
     """Each event that names its project has a link, also if it lacks its workflow or its pipeline."""
     links = pytest.importorskip("aiocircle.links")

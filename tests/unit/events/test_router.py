@@ -13,6 +13,7 @@ from aiocircle import ConfigurationError, InvalidArgument
 from aiocircle.events import EventRouter, Ping, UnknownEvent, WorkflowCompleted, sign
 from tests.support import events as bodies
 from tests.support.event_router import SECRET, Recorder, ping, send, turns
+from tests.support.rows import each_row
 
 
 async def test_event_is_accepted_once() -> None:
@@ -132,14 +133,13 @@ async def test_decoded_body_is_refused(body: Any) -> None:
         EventRouter(SECRET).receive(body, {})
 
 
-@pytest.mark.parametrize(
+@each_row(
     "options",
     [
         *[{name: value} for name in ("queue_size", "workers", "max_body") for value in (0, -1, 1.5, True, "4", None)],
         *[{"remember": value} for value in (-1, 1.5, True, None)],
         *[{"drain": value} for value in (-0.1, float("inf"), float("nan"), "5", True, None)],
     ],
-    ids=str,
 )
 def test_wrong_option_is_configuration_error(options: dict[str, Any]) -> None:
     """The error names the option, what it must be, and what it is."""

@@ -17,6 +17,7 @@ from rich.traceback import Traceback
 
 from aiocircle import CircleCIError, ConfigurationError, EventError, InvalidArgument
 from aiocircle.events import EventRouter, SignatureError, sign, verify
+from tests.support.rows import each_row
 
 # The first three are in CircleCI's documentation of webhooks.
 VECTORS = [
@@ -51,7 +52,7 @@ def test_header_is_found_in_any_form(name: str, form: str) -> None:
     verify(BODY, forms[form], SECRET)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [f"v1={DIGEST}", f"v2=x,v1={DIGEST}", f"v1={DIGEST},v2=x", f" v1={DIGEST} , v3=", f"v1={'0' * 64},v1={DIGEST}"],
 )
@@ -84,7 +85,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("value", WRONG, ids=range(len(WRONG)))
+@each_row("value", WRONG)
 def test_wrong_signature_is_refused(value: str) -> None:
     """Every other value is refused, also one that is not ASCII."""
     with pytest.raises(SignatureError, match="the signature is wrong"):
@@ -124,7 +125,7 @@ def test_only_its_own_body_and_secret_verify(body: bytes, secret: str, other: by
 UNUSABLE: list[Any] = ["", "  ", [], (), ["good", ""], [""], b"bytes", 5, None, [b"x"], ["x", None], {"a"}, "\ud800"]
 
 
-@pytest.mark.parametrize("secret", UNUSABLE, ids=range(len(UNUSABLE)))
+@each_row("secret", UNUSABLE)
 def test_unusable_secret_is_configuration_error(secret: Any) -> None:
     """An empty secret, or one that is not text, would accept or refuse everything."""
     with pytest.raises(ConfigurationError, match=r"^secret must be"):
@@ -188,7 +189,7 @@ def refusals() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("number", range(len(refusals())))
+@each_row("number", range(len(refusals())))
 def test_error_shows_no_secret(number: int) -> None:
     """No message, repr, traceback or local variable of the package's frames holds the secret."""
     with pytest.raises(CircleCIError) as caught:

@@ -11,6 +11,7 @@ from aiocircle._core.decode import decode
 from aiocircle.v1.builds import Build, BuildAction, BuildSummary, BuildUser
 from aiocircle.v1.projects import FollowedProject, Following, LatestArtifact, ProjectSettings
 from aiocircle.v1.users import User
+from tests.support.rows import each_row
 
 
 def read(model: Any, value: Any) -> Any:
@@ -59,7 +60,7 @@ def test_build_that_runs_is_not_finished(lifecycle: str | None) -> None:
     assert build.steps == ()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("model", "least"),
     [
         (BuildSummary, {"build_num": 1}),
