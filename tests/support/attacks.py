@@ -6,6 +6,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
+from functools import cache
 from typing import Any, Final
 
 import attrs
@@ -124,6 +125,7 @@ def _flood(head: bytes, chunks: Callable[[], Iterator[bytes]]) -> Script:
     return write
 
 
+@cache
 def _bomb(size: int, wbits: int) -> bytes:
     """`size` zero bytes, compressed."""
     packer = zlib.compressobj(9, zlib.DEFLATED, wbits)

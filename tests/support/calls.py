@@ -155,8 +155,9 @@ _SERVERS = {"RequestHandler", "_accept_connection2"}
 async def assert_no_task(tally: Tally) -> None:
     """Raise AssertionError if a task of the client is left after some iterations of the loop."""
     for _ in range(50):
-        if clients_tasks():
-            await asyncio.sleep(0)
+        if not clients_tasks():
+            return
+        await asyncio.sleep(0)
     if left := clients_tasks():
         raise tally.failed("leaked", f"{left}")
 

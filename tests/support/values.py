@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from functools import cache
 from typing import Any, Final
 
 import attrs
@@ -55,6 +56,7 @@ class Manner:
     snake: bool = False
 
 
+@cache
 def snake(name: str) -> str:
     """Return the Python spelling of a name on the wire."""
     return name.replace("-", "_")

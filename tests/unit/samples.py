@@ -38,7 +38,11 @@ def read(kind: Any, body: Any) -> Any:
 
 def carefully() -> Any:
     """Reading by cattrs alone."""
-    return mock.patch.object(decode_module, "msgspec_decoder", return_value=None)
+    return mock.patch.object(decode_module, "msgspec_decoder", _no_decoder)
+
+
+def _no_decoder(_: Any) -> None:
+    return None
 
 
 def refused(kind: Any, body: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import gzip
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache, partial
 
 import aiohttp
 import attrs
@@ -19,9 +20,13 @@ POLICY = RetryPolicy(attempts=4, base=0.001, cap=0.002)
 MIB = 1024 * 1024
 
 
+@cache
 def content(size: int, seed: int = 0) -> bytes:
     random_ = random.Random(seed)
     return b"".join(random_.randbytes(min(2**20, size - at)) for at in range(0, size, 2**20))
+
+
+_gzip = cache(partial(gzip.compress, compresslevel=1))
 
 
 @attrs.define(kw_only=True)
@@ -92,7 +97,7 @@ class FileServer:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{total}"
             status, body = 206, body[start:end]
         if file.framing == "gzip":
-            body = gzip.compress(body, 1)
+            body = _gzip(body)
             headers["Content-Encoding"] = "gzip"
         return await self._send(request, file, status, headers, body)
 

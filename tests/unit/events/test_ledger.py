@@ -56,16 +56,16 @@ class Observer:
         return finished[len(finished) - self.remember :] if self.remember < len(finished) else [*finished]
 
     def admission(self, key: Key | None) -> Admission:
-        unfinished = [self.key_of(number) for number in [*self.waiting(), *self.in_work()]]
+        waiting = self.waiting()
         if self.phase() == "close":
             return CLOSED
         if key is not None and key in self.remembered():
             return SEEN
         if self.phase() == "drain":
             return CLOSED
-        if key is not None and key in unfinished:
+        if key is not None and key in [self.key_of(number) for number in [*waiting, *self.in_work()]]:
             return SEEN
-        return FULL if len(self.waiting()) >= self.queue_size else QUEUED
+        return FULL if len(waiting) >= self.queue_size else QUEUED
 
     def next(self) -> int | None:
         waiting = self.waiting()
