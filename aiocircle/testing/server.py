@@ -10,7 +10,7 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
 import attrs
@@ -50,6 +50,7 @@ from .webhook_sender import WebhookSender
 
 __all__ = ["LocalCircleCI"]
 
+_ROUTERS: Final = {"/api/v2": Router(GROUPS), "/api/v1.1": Router(V1_GROUPS), "/api/v3": Router(V3_GROUPS)}
 _API = re.compile(r"(/api/v(?:1\.1|2|3))(/.*)")
 # Put together here, so that a search for leaked tokens finds none in the source.
 _TOKEN = f"CCIPAT_{base62(int.from_bytes(digest('token')[:16]))}_{digest('secret').hex()[:40]}"
@@ -124,9 +125,7 @@ class LocalCircleCI:
         self._storage_host = storage_host
         self._urls = UrlSigner("", seed)
         self._workflow_delay = workflow_delay
-        self._routers = {"/api/v2": Router(GROUPS), "/api/v1.1": Router(V1_GROUPS)}
-        if v3:
-            self._routers["/api/v3"] = Router(V3_GROUPS)
+        self._routers = _ROUTERS if v3 else {root: _ROUTERS[root] for root in ("/api/v2", "/api/v1.1")}
         self._runner: web.ServerRunner | None = None
         self._handlers: set[asyncio.Task[Any]] = set()
         self._url: str | None = None

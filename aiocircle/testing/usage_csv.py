@@ -115,6 +115,8 @@ def _cell(value: Any, format_: UsageFormat) -> str:
         yes, no = format_.booleans.split("/")
         return yes if value else no
     text = str(value)
+    if isinstance(value, int | float):
+        return text
     if _SPECIAL.search(text) is None:
         return text
     if format_.quoting == "double":

@@ -91,9 +91,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             return ready
         for _ in range(_PROBES):
             self._probe.wait()
-            if ready := super().select(0):
-                break
-        return ready
+        return super().select(0)
 
 
 class _Probe:
