@@ -152,7 +152,7 @@ class UsageFile:
     def _read_records(self, records: list[tuple[int, list[str]]], *, is_last: bool) -> bool:
         """Move complete records out of the lines. Return False if there may be more after a bad one."""
         lines, taken = self._lines, 0
-        reader = _reader(lines, self._quoting)
+        reader = _Records(lines, self._quoting)
         width = None if self._columns is None else self._columns.width
         try:
             for record in reader:
@@ -207,37 +207,32 @@ class UsageFile:
         return rows
 
 
-def _reader(lines: list[str], quoting: _Quoting | None) -> Any:
-    """Return a csv.reader of lines and of a last record, which shows if the one before it is complete."""
-    last_seen = 0
+class _Records:
+    """The records of lines, and one last record, which shows if the one before it is complete."""
 
-    def source() -> Iterator[str]:
-        for index, line in enumerate(lines):
-            if index - last_seen > _MAX_RECORD_LINES:
+    def __init__(self, lines: list[str], quoting: _Quoting | None) -> None:
+        self.line_num = 0  # of the last line of a record
+        self._lines = lines
+        if quoting is _Quoting.BACKSLASH:
+            self._reader = csv.reader(self._marked(), doublequote=False, escapechar="\\")
+        else:
+            self._reader = csv.reader(self._source())
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for record in self._reader:
+            self.line_num = self._reader.line_num
+            yield record
+
+    def _source(self) -> Iterator[str]:
+        for index, line in enumerate(self._lines):
+            if index - self.line_num > _MAX_RECORD_LINES:
                 raise _OpenRecordError("it has a quote that is not closed")
             yield f"{line}\n"
         yield _END
 
-    def marked() -> Iterator[str]:
-        for line in source():
+    def _marked(self) -> Iterator[str]:
+        for line in self._source():
             yield _BARE_NULL.sub(_NULL_MARK, line) if _NULL in line else line
-
-    reader: Any
-    if quoting is _Quoting.BACKSLASH:
-        reader = csv.reader(marked(), doublequote=False, escapechar="\\")
-    else:
-        reader = csv.reader(source())
-
-    class Records:
-        line_num = 0
-
-        def __iter__(self) -> Iterator[list[str]]:
-            nonlocal last_seen
-            for record in reader:
-                self.line_num = last_seen = reader.line_num
-                yield record
-
-    return Records()
 
 
 def _find_quoting(lines: list[str]) -> _Quoting | None:
@@ -257,7 +252,7 @@ def _count_odd(lines: list[str], quoting: _Quoting) -> int:
     """Return how many records do not have the most frequent width."""
     widths: dict[int, int] = {}
     try:
-        for record in _reader(lines, quoting):
+        for record in _Records(lines, quoting):
             if record == [_END]:
                 break
             widths[len(record)] = widths.get(len(record), 0) + 1
