@@ -206,16 +206,20 @@ async def half_a_day_used(seconds: float) -> Result:
     return _result(server, left, client.waits)
 
 
+_CLEAN: Final[dict[float, Bucket]] = {}  # a server without strays, used for so many seconds
+
+
 async def strays(seconds: float, pause: str | None) -> Result:
     """1 % of 429s from a server without a limit: the share of what is possible without them."""
-    clean = Client(Bucket(latency=0.012))
-    await clean.saturate(seconds)
+    if seconds not in _CLEAN:
+        _CLEAN[seconds] = Bucket(latency=0.012)
+        await Client(_CLEAN[seconds]).saturate(seconds)
     server = Bucket(latency=0.012, strays=0.01, stray_pause=pause)
     client = Client(server)
     began = now()
     await client.saturate(seconds)
     skipped = seconds / 4  # of slow start
-    return _result(server, clean.server.count(200, skipped), client.waits, began + skipped)
+    return _result(server, _CLEAN[seconds].count(200, skipped), client.waits, began + skipped)
 
 
 async def strays_of_a_limit(seconds: float, pause: str | None, announces: float | None) -> Result:
