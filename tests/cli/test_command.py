@@ -17,7 +17,6 @@ from aiocircle import cli
 from aiocircle.cli import main
 from aiocircle.resources.insights import ReportingWindow
 from aiocircle.testing import LocalCircleCI
-from tests.support.rows import each_row
 
 from .conftest import Served, command, environment, serve
 
@@ -42,7 +41,7 @@ def test_the_command_knows_all_windows() -> None:
 # --- arguments -------------------------------------------------------------------------------------------------
 
 
-@each_row("arguments", ["--help", "--version", "insights --help", "demo -h", "serve -h"])
+@pytest.mark.parametrize("arguments", ["--help", "--version", "insights --help", "demo -h", "serve -h"])
 def test_help_and_version_import_little(arguments: str) -> None:
     code = (
         "import sys\nfrom aiocircle.cli import main\ntry:\n    main(sys.argv[1:])\nfinally:\n"
