@@ -33,6 +33,9 @@ def raw_path(path: str) -> str:
     if has_control(path) or "\\" in path or "#" in path:
         raise InvalidArgument("path must not have a control character, a backslash or a fragment")
     decoded = _fully_decoded(path.partition("?")[0])
+    if decoded is None:
+        # Some servers read %C0%AE, which is not UTF-8, as a dot.
+        raise InvalidArgument("path must not have encoded bytes that are not UTF-8")
     if has_control(decoded):
         raise InvalidArgument("path must not have an encoded control character")
     # Servers and proxies decode and resolve in different orders, and drop what follows a semicolon.
@@ -41,9 +44,13 @@ def raw_path(path: str) -> str:
     return RedactedURL(quote(path, safe="/%:@!$&'()*+,;=-._~?"))
 
 
-def _fully_decoded(path: str) -> str:
-    """Return the path without percent-encoding, also if it was encoded several times."""
-    for _ in range(_MAX_ENCODINGS):
+def _fully_decoded(path: str) -> str | None:
+    """Return the path without percent-encoding, also if it was encoded several times; None if it is not UTF-8."""
+    try:
+        path = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        return None
+    for _ in range(_MAX_ENCODINGS - 1):
         if (decoded := unquote(path)) == path:
             break
         path = decoded

@@ -157,6 +157,7 @@ async def test_body_arrives_unchanged_or_is_refused(server: Echo, circle: Circle
 @example("//elsewhere.example/api")
 @example("/api/v2/..;/x")
 @example("/api/v2/%2e%2e/x")
+@example("/api/v2/%80")
 async def test_raw_path_stays_on_the_host(server: Echo, circle: CircleCI, tally: Tally, path: str) -> None:
     """Any text as a raw path is requested from the API's host, or raises InvalidArgument."""
     before = len(server.requests)

@@ -88,6 +88,7 @@ def test_base_url_refuses_other_paths(path):
     [
         *["/api/v2/..%2fx", "/api/v2/%2e%2e%2fx", "/api/v2/..;/x", "/api/v2/.;a=1/x", "/api/v2/%252e%252e/x"],
         *["/api/v2/..%5cx", "/api/v2/a%2f../x", "/api/v2/%2E%2E;x/y", "/api/v2/a%00", "/api/v2/a%0d%0ab"],
+        *["/api/v2/%80", "/api/v2/%c0%ae%c0%ae/x", "/%ff?a=b"],
     ],
 )
 async def test_encoded_dot_segments_are_refused(server, circle, path):
