@@ -498,6 +498,17 @@ def test_how_many_429s_teach_a_rate(name: str) -> None:
     assert family.refuse() == count
 
 
+def test_pause_fades_no_429() -> None:
+    """The time of a pause has no responses: half a second after it, as many 429s teach a rate as without it."""
+    family = Family()
+    family.exchange()
+    family.exchange(status=429, pause=40.0)
+    family.now += 40.0
+    family.play((0.5, 200, 0))
+    assert family.rate is None
+    assert family.refuse() == 4
+
+
 # The good responses before a row of 429s: seconds and their number. How many 429s teach a rate, how many requests of
 # the time that counts are remembered without them, and the seconds of that time.
 RECENT = {
