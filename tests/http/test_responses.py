@@ -40,7 +40,7 @@ class Deep:
     value: object = None
 
 
-# --- good answers in unusual clothes -------------------------------------------------------------------------
+# --- good responses in an unusual form -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
@@ -87,7 +87,7 @@ async def test_confirmation_body_is_ignored(server, circle):
         assert await circle.projects.delete_env_var("gh/a/b", "KEY") is None
 
 
-# --- answers that are none -----------------------------------------------------------------------------------
+# --- responses that cannot be read ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
