@@ -54,31 +54,28 @@ def read(model: Any, value: Any) -> Any:
     return decode(model, json.dumps(value).encode())
 
 
-def test_field_may_be_null_or_missing() -> None:
+@each_row(("model", "field"), FIELDS)
+def test_field_may_be_null_or_missing(model: Any, field: Any) -> None:
     """A field without which the item still has a name reads as its default; the others are an error that names them."""
-    defaults = {model: read(model, sample(model)) for model in MODELS}
-    for model, field in FIELDS:
-        whole = {**sample(model), wire_name(field): sample(field.type)}
-        missing = {name: value for name, value in whole.items() if name != wire_name(field)}
-        for body in (missing, {**missing, wire_name(field): None}):
-            if field.default is attrs.NOTHING:
-                with pytest.raises(StructureProblems, match=field.name):
-                    read(model, body)
-            else:
-                value = getattr(read(model, body), field.name)
-                assert value == getattr(defaults[model], field.name) or value is None, (model, field.name)
-
-
-def test_counter_may_be_a_float() -> None:
-    """12.0 is the integer 12, by either decoder; 12.5 and a text are errors."""
-    counters = [each for each in FIELDS if WholeNumber in members(each[1].type)]
-    assert counters
-    for model, field in counters:
-        value = getattr(read(model, {**sample(model), wire_name(field): 12.0}), field.name)
-        assert (value, type(value)) == (12, int), (model, field.name)
-        for wrong in (12.5, "12", True):
+    whole = {**sample(model), wire_name(field): sample(field.type)}
+    missing = {name: value for name, value in whole.items() if name != wire_name(field)}
+    for body in (missing, {**missing, wire_name(field): None}):
+        if field.default is attrs.NOTHING:
             with pytest.raises(StructureProblems, match=field.name):
-                read(model, {**sample(model), wire_name(field): wrong})
+                read(model, body)
+        else:
+            value = getattr(read(model, body), field.name)
+            assert value == getattr(read(model, sample(model)), field.name) or value is None
+
+
+@each_row(("model", "field"), [each for each in FIELDS if WholeNumber in members(each[1].type)])
+def test_counter_may_be_a_float(model: Any, field: Any) -> None:
+    """12.0 is the integer 12, by either decoder; 12.5 and a text are errors."""
+    value = getattr(read(model, {**sample(model), wire_name(field): 12.0}), field.name)
+    assert (value, type(value)) == (12, int)
+    for wrong in (12.5, "12", True):
+        with pytest.raises(StructureProblems, match=field.name):
+            read(model, {**sample(model), wire_name(field): wrong})
 
 
 @each_row("field", ["name", "id", "fingerprint", "test_name", "path", "usage_export_job_id"])
@@ -92,13 +89,13 @@ def is_time(type_: Any) -> bool:
     return any(get_origin(each) is Annotated and get_args(each)[0] is datetime for each in members(type_))
 
 
-def test_optional_time_may_be_an_empty_text() -> None:
+TIMES = [each for each in FIELDS if types.NoneType in members(each[1].type) and is_time(each[1].type)]
+
+
+@each_row(("model", "field"), TIMES)
+def test_optional_time_may_be_an_empty_text(model: Any, field: Any) -> None:
     """An empty text reads as None for every time that may be None."""
-    times = [each for each in FIELDS if types.NoneType in members(each[1].type) and is_time(each[1].type)]
-    assert times
-    for model, field in times:
-        found = getattr(read(model, {**sample(model), wire_name(field): ""}), field.name)
-        assert found is None, (model, field.name)
+    assert getattr(read(model, {**sample(model), wire_name(field): ""}), field.name) is None
 
 
 @pytest.mark.parametrize("text", ["1.25", "3", "-0.5", "1e3"])
@@ -111,12 +108,12 @@ def test_run_time_may_be_text(text: str) -> None:
             read(JobTest, {"run_time": wrong})
 
 
-def test_models_hash() -> None:
+@each_row("model", MODELS)
+def test_models_hash(model: Any) -> None:
     """Every model hashes; a map takes no part in it."""
-    for model in MODELS:
-        fields = attrs.fields(attrs.resolve_types(model, include_extras=True))
-        everything = {wire_name(field): sample(field.type) for field in fields}
-        assert len({read(model, everything), read(model, everything)}) == 1, model
+    fields = attrs.fields(attrs.resolve_types(model, include_extras=True))
+    everything = {wire_name(field): sample(field.type) for field in fields}
+    assert len({read(model, everything), read(model, everything)}) == 1
 
 
 def test_page_survives_null_counters() -> None:
@@ -130,7 +127,7 @@ def test_page_survives_null_counters() -> None:
     ]
 
 
-def test_type_hints_resolve() -> None:
+@each_row("model", MODELS)
+def test_type_hints_resolve(model: Any) -> None:
     """The annotations of every model resolve, so that tools can read them."""
-    for model in MODELS:
-        assert typing.get_type_hints(model, include_extras=True)
+    assert typing.get_type_hints(model, include_extras=True)
